@@ -1,0 +1,307 @@
+//! Asking the snapshot, and holding back what the decoding library says too early or too freely.
+//!
+//! The library is a port of NHTSA's `spVinDecode`, which is made for whole VINs of registered manufacturers.
+//! For everything else its answer needs the corrections below, each at its place with the reason.
+
+use garage_domain::vin;
+use jiff::{Timestamp, tz::TimeZone};
+use ultravin::{DecodeResult, DecodedElement};
+
+use crate::{
+    CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Snapshot, Source,
+    VinQuery,
+    country::country_of,
+    engine::{self, EngineFacts},
+    pinned,
+};
+
+/// vPIC's numbers of the variables that fill a vehicle's fields.
+mod element {
+    pub const BODY_CLASS: i32 = 5;
+    pub const CYLINDERS: i32 = 9;
+    pub const DISPLACEMENT_CC: i32 = 11;
+    pub const DISPLACEMENT_L: i32 = 13;
+    pub const DRIVE_TYPE: i32 = 15;
+    pub const FUEL_TYPE: i32 = 24;
+    pub const MAKE: i32 = 26;
+    pub const MODEL: i32 = 28;
+    pub const TRANSMISSION: i32 = 37;
+    pub const TRIM: i32 = 38;
+    pub const VEHICLE_TYPE: i32 = 39;
+    pub const ENGINE_CONFIGURATION: i32 = 64;
+    pub const SUGGESTED_VIN: i32 = 142;
+    pub const ERROR_CODE: i32 = 143;
+    pub const POSSIBLE_VALUES: i32 = 144;
+    pub const ADDITIONAL_ERROR_TEXT: i32 = 156;
+    pub const ERROR_TEXT: i32 = 191;
+    pub const VEHICLE_DESCRIPTOR: i32 = 196;
+    pub const MODEL_YEAR: i32 = 29;
+}
+
+/// vPIC's error codes that need care.
+mod error_code {
+    pub const INCOMPLETE: i32 = 6;
+    pub const UNREGISTERED: i32 = 7;
+    pub const NO_DETAIL: i32 = 8;
+    pub const YEAR_CHARACTER: i32 = 11;
+    pub const UNMATCHED_CHARACTERS: i32 = 14;
+    pub const INVALID_CHARACTERS: i32 = 400;
+}
+
+/// Characters up to which a maker's patterns describe the vehicle; before them none can match as a whole.
+const DESCRIPTOR_LENGTH: usize = 8;
+/// Position of the model year's character, from 1.
+const YEAR_POSITION: usize = 10;
+/// Model years repeat after this many years, since position 10 has 30 values.
+const YEAR_CYCLE: i32 = 30;
+/// The first model year of 17-character VINs.
+const FIRST_MODEL_YEAR: i32 = 1980;
+
+impl Snapshot {
+    /// Decodes a VIN or a part of one. `input` is what the person typed, for the answer to repeat. A `model_year`
+    /// the person knows decides where the VIN fits two. Never fails: what is wrong with the VIN is in the answer.
+    #[must_use]
+    pub fn decode(
+        &self,
+        input: &str,
+        query: &VinQuery,
+        model_year: Option<i32>,
+        detail: Detail,
+        now: Timestamp,
+    ) -> Decode {
+        let result = self.db.decode_at(query.as_str(), model_year, now.as_microsecond());
+        let is_registered = !result.error_codes.contains(&error_code::UNREGISTERED);
+        let known_year = result.model_year.filter(|_| {
+            // Without a registered manufacturer nothing says that position 10 is a year at all: `HELLO WORLD` has one.
+            is_registered && query.known_at(YEAR_POSITION).and_then(first_cycle_year).is_some()
+        });
+        let full_vin = query.full_vin();
+        Decode {
+            input: input.to_owned(),
+            check_digit: full_vin.as_ref().and_then(|vin| check_digit(vin.as_str())),
+            suggested_vin: suggested_vin(query, &result),
+            vin: full_vin.map(String::from),
+            model_year: known_year,
+            fields: fields(&result.elements, known_year),
+            facts: (detail == Detail::Full).then(|| facts(query, &result.elements, known_year)),
+            errors: errors(query, &result),
+            possible: possible_characters(query, &result.elements),
+            years: known_year.map_or_else(Vec::new, |year| self.candidate_years(query, &result, year, now)),
+            error: None,
+        }
+    }
+
+    /// The model years that the VIN fits, the decoded one first.
+    ///
+    /// For cars, multipurpose vehicles and light trucks position 7 decides: a digit up to 2009, a letter from 2010
+    /// (49 CFR 565.15 (d)). Else both years of the 30-year cycle fit, unless one is still ahead.
+    fn candidate_years(&self, query: &VinQuery, result: &DecodeResult<'_>, year: i32, now: Timestamp) -> Vec<i32> {
+        let is_decided = query.known_at(7).is_some() && self.is_light_vehicle(&result.wmi);
+        if is_decided {
+            return vec![year];
+        }
+        let latest = i32::from(now.to_zoned(TimeZone::UTC).year()) + 2;
+        let first_cycle = query.known_at(YEAR_POSITION).and_then(first_cycle_year);
+        let mut years: Vec<i32> = first_cycle
+            .into_iter()
+            .flat_map(|first| [first, first + YEAR_CYCLE])
+            .filter(|candidate| *candidate <= latest)
+            .collect();
+        years.sort_by_key(|candidate| *candidate != year);
+        years
+    }
+
+    fn is_light_vehicle(&self, wmi: &str) -> bool {
+        const PASSENGER_CAR: i32 = 2;
+        const TRUCK: i32 = 3;
+        const MULTIPURPOSE: i32 = 7;
+        const LIGHT_TRUCK: i32 = 1;
+        self.db.wmi_any(wmi).is_some_and(|record| match record.vehicletypeid.to_native() {
+            PASSENGER_CAR | MULTIPURPOSE => true,
+            TRUCK => record.trucktypeid.to_native() == LIGHT_TRUCK,
+            _ => false,
+        })
+    }
+}
+
+/// The year of 1980 to 2009 that a character stands for (49 CFR 565.15, table VII), `None` where it stands for none.
+fn first_cycle_year(character: u8) -> Option<i32> {
+    const CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWXY123456789";
+    let index = CHARACTERS.iter().position(|candidate| *candidate == character)?;
+    Some(FIRST_MODEL_YEAR + i32::try_from(index).ok()?)
+}
+
+fn check_digit(vin: &str) -> Option<CheckDigit> {
+    let expected = vin::expected_check_digit(vin)?;
+    Some(CheckDigit { valid: vin[vin::CHECK_DIGIT_INDEX..].starts_with(expected), expected: expected.to_string() })
+}
+
+fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
+    fn decoded<T>(value: T) -> DecodedValue<T> {
+        DecodedValue { value, source: Source::Snapshot, month: pinned::MONTH }
+    }
+    let mut fields = DecodedFields { year: year.map(decoded), ..DecodedFields::default() };
+    let mut engine = EngineFacts::default();
+    for element in elements {
+        let Some(value) = present(element) else { continue };
+        let field = match element.element_id {
+            element::MAKE => &mut fields.make,
+            element::MODEL => &mut fields.model,
+            element::TRIM => &mut fields.trim_level,
+            element::TRANSMISSION => &mut fields.transmission,
+            element::DRIVE_TYPE => &mut fields.drive_type,
+            element::FUEL_TYPE => &mut fields.fuel_type,
+            element::BODY_CLASS => &mut fields.body_class,
+            element::VEHICLE_TYPE => &mut fields.vehicle_type,
+            element::DISPLACEMENT_L => {
+                engine.displacement_l = Some(value);
+                continue;
+            }
+            element::DISPLACEMENT_CC => {
+                engine.displacement_cc = Some(value);
+                continue;
+            }
+            element::CYLINDERS => {
+                engine.cylinders = Some(value);
+                continue;
+            }
+            element::ENGINE_CONFIGURATION => {
+                engine.configuration = Some(value);
+                continue;
+            }
+            _ => continue,
+        };
+        *field = Some(decoded(value.to_owned()));
+    }
+    fields.engine = engine::label(&engine).map(decoded);
+    fields
+}
+
+/// The value, unless it is one of vPIC's ways to say that there is none.
+fn present<'a>(element: &'a DecodedElement<'_>) -> Option<&'a str> {
+    let value = element.value.trim();
+    (!value.is_empty() && value != "Not Applicable").then_some(value)
+}
+
+fn facts(query: &VinQuery, elements: &[DecodedElement<'_>], year: Option<i32>) -> Vec<Fact> {
+    let mut facts = Vec::with_capacity(elements.len() + 1);
+    if let Some(country) = country_of(query.as_str()) {
+        facts.push(Fact {
+            group: "General".to_owned(),
+            name: "Country of Manufacturer".to_owned(),
+            code: "WmiCountry".to_owned(),
+            value: country.name.to_owned(),
+            source: Source::Iso3780,
+        });
+    }
+    for element in elements {
+        let is_about_the_vin = matches!(
+            element.element_id,
+            element::SUGGESTED_VIN
+                | element::ERROR_CODE
+                | element::POSSIBLE_VALUES
+                | element::ADDITIONAL_ERROR_TEXT
+                | element::ERROR_TEXT
+                | element::VEHICLE_DESCRIPTOR
+        );
+        let is_withheld_year = element.element_id == element::MODEL_YEAR && year.is_none();
+        let Some(value) = present(element).filter(|_| !is_about_the_vin && !is_withheld_year) else { continue };
+        let value = match element.element_id {
+            // Where vPIC computed the liters from cubic inches, they come with nine decimals.
+            element::DISPLACEMENT_L => {
+                value.parse().map_or_else(|_| value.to_owned(), |liters: f64| format!("{liters:.1}"))
+            }
+            _ => value.to_owned(),
+        };
+        facts.push(Fact {
+            group: element.group_name.to_owned(),
+            name: element.variable.to_owned(),
+            code: element.code.to_owned(),
+            value,
+            source: Source::Snapshot,
+        });
+    }
+    facts
+}
+
+fn find<'a>(elements: &'a [DecodedElement<'_>], id: i32) -> &'a str {
+    elements.iter().find(|element| element.element_id == id).map_or("", |element| element.value.as_ref())
+}
+
+/// vPIC's errors, a message each; while characters are missing, without those that only say so.
+fn errors(query: &VinQuery, result: &DecodeResult<'_>) -> Vec<DecodeError> {
+    let is_whole = query.as_str().len() == vin::FULL_LENGTH && !query.as_str().contains('*');
+    let is_premature = |code: i32| match code {
+        error_code::INCOMPLETE | error_code::UNREGISTERED | error_code::NO_DETAIL | error_code::YEAR_CHARACTER => {
+            !is_whole
+        }
+        error_code::UNMATCHED_CHARACTERS => query.as_str().len() < DESCRIPTOR_LENGTH,
+        _ => false,
+    };
+    // One text holds them all, `1 - … ; 14 - …`, and a message may hold a semicolon of its own.
+    let mut rest = find(&result.elements, element::ERROR_TEXT);
+    let mut errors = Vec::with_capacity(result.error_codes.len());
+    for (index, code) in result.error_codes.iter().enumerate() {
+        rest = rest.strip_prefix(&format!("{code} - ")).unwrap_or(rest);
+        let message;
+        (message, rest) = match result.error_codes.get(index + 1) {
+            Some(next) => rest.split_once(&format!("; {next} - ")).map_or((rest, ""), |(message, _)| {
+                (message, &rest[message.len() + "; ".len()..])
+            }),
+            None => (rest, ""),
+        };
+        if !is_premature(*code) {
+            errors.push(DecodeError { code: *code, message: message.to_owned() });
+        }
+    }
+    errors
+}
+
+/// vPIC's characters that would fit, `(8:6)(12:ABF)`; for I, O and Q, which fit nowhere, at least their look-alikes.
+fn possible_characters(query: &VinQuery, elements: &[DecodedElement<'_>]) -> Vec<PossibleCharacters> {
+    let mut possible: Vec<PossibleCharacters> = find(elements, element::POSSIBLE_VALUES)
+        .split(['(', ')'])
+        .filter_map(|pair| {
+            let (position, characters) = pair.split_once(':')?;
+            let position = position.trim().parse().ok()?;
+            // The check digit follows from the rest and a wildcard is a question: neither is a mistake.
+            let is_typed = query.known_at(usize::try_from(position).ok()?).is_some();
+            (is_typed && query.as_str().len() >= DESCRIPTOR_LENGTH).then(|| PossibleCharacters { position, characters: characters.to_owned() })
+        })
+        .collect();
+    for (index, byte) in query.as_str().bytes().enumerate().filter(|(_, byte)| vin::is_ambiguous(*byte)) {
+        let position = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        if !possible.iter().any(|other| other.position == position) {
+            possible.push(PossibleCharacters { position, characters: look_alike(byte).to_string() });
+        }
+    }
+    possible.sort_by_key(|possible| possible.position);
+    possible
+}
+
+fn look_alike(byte: u8) -> char {
+    if byte == b'I' { '1' } else { '0' }
+}
+
+/// A whole VIN that would be right: vPIC's if it has no unknowns (`!`), else the one where I, O and Q are the digits
+/// they look like, provided that its check digit confirms it.
+fn suggested_vin(query: &VinQuery, result: &DecodeResult<'_>) -> Option<String> {
+    let is_valid = |candidate: &str| {
+        candidate != query.as_str()
+            && vin::Vin::parse(candidate).is_ok_and(|vin| vin.is_full())
+            && check_digit(candidate).is_some_and(|check_digit| check_digit.valid)
+    };
+    let suggested = result.corrected_vin.trim();
+    if is_valid(suggested) {
+        return Some(suggested.to_owned());
+    }
+    if !result.error_codes.contains(&error_code::INVALID_CHARACTERS) {
+        return None;
+    }
+    let replaced: String = query
+        .as_str()
+        .bytes()
+        .map(|byte| if vin::is_ambiguous(byte) { look_alike(byte) } else { char::from(byte) })
+        .collect();
+    is_valid(&replaced).then_some(replaced)
+}

@@ -1,0 +1,65 @@
+//! One line for an engine, as people write it: `3.0L V6`, `649 cc`.
+
+/// What vPIC knows of an engine, as text.
+#[derive(Default)]
+pub(crate) struct EngineFacts<'a> {
+    pub displacement_l: Option<&'a str>,
+    pub displacement_cc: Option<&'a str>,
+    pub configuration: Option<&'a str>,
+    pub cylinders: Option<&'a str>,
+}
+
+/// Displacement in liters (cubic centimeters below one liter) and layout with the number of cylinders.
+pub(crate) fn label(engine: &EngineFacts<'_>) -> Option<String> {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok()).filter(|value| *value > 0.0);
+    let displacement = match (number(engine.displacement_l), number(engine.displacement_cc)) {
+        (Some(liters), _) if liters >= 0.95 => Some(format!("{liters:.1}L")),
+        (_, Some(cubic_centimeters)) => Some(format!("{cubic_centimeters:.0} cc")),
+        (Some(liters), None) => Some(format!("{:.0} cc", liters * 1000.0)),
+        (None, None) => None,
+    };
+    let layout = match (engine.configuration.and_then(layout_letter), engine.cylinders) {
+        (Some(layout), Some(cylinders)) if layout != "Rotary" => Some(format!("{layout}{cylinders}")),
+        (Some("Rotary"), _) => Some("Rotary".to_owned()),
+        (_, Some(cylinders)) => Some(format!("{cylinders}-cylinder")),
+        (_, None) => None,
+    };
+    match (displacement, layout) {
+        (Some(displacement), Some(layout)) => Some(format!("{displacement} {layout}")),
+        (displacement, layout) => displacement.or(layout),
+    }
+}
+
+fn layout_letter(configuration: &str) -> Option<&'static str> {
+    match configuration {
+        "In-Line" => Some("I"),
+        "V-Shaped" => Some("V"),
+        "W Shaped" => Some("W"),
+        "Horizontally opposed (boxer)" => Some("H"),
+        "Rotary" => Some("Rotary"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_as_people_write_it() {
+        let line = |displacement_l, displacement_cc, configuration, cylinders| {
+            label(&EngineFacts { displacement_l, displacement_cc, configuration, cylinders })
+        };
+        assert_eq!(
+            line(Some("2.998832712"), Some("2998.8"), Some("V-Shaped"), Some("6")).as_deref(),
+            Some("3.0L V6")
+        );
+        assert_eq!(line(Some("2.5"), None, Some("Horizontally opposed (boxer)"), Some("4")).as_deref(), Some("2.5L H4"));
+        assert_eq!(line(Some("0.649"), Some("649.0"), Some("In-Line"), Some("2")).as_deref(), Some("649 cc I2"));
+        assert_eq!(line(Some("1.3"), None, Some("Rotary"), Some("2")).as_deref(), Some("1.3L Rotary"));
+        assert_eq!(line(Some("5.0"), None, None, None).as_deref(), Some("5.0L"));
+        assert_eq!(line(None, None, None, Some("4")).as_deref(), Some("4-cylinder"));
+        assert_eq!(line(None, None, Some("V-Shaped"), None), None);
+        assert_eq!(line(Some("not a number"), None, None, None), None);
+    }
+}

@@ -1,0 +1,22 @@
+//! From a VIN to facts about the vehicle, each fact with its source.
+//!
+//! The [`Snapshot`] is NHTSA's complete vPIC data and answers with no network. [`VinQuery`] is what may be asked:
+//! a VIN, or a part of one while it is typed. A [`Decode`] is the answer, in the shape of `docs/contract.md`.
+//!
+//! Invariants: nothing here writes to the garage; an answer never contains a guess that the data does not back
+//! (what the decoding library says too early or too freely is held back in `answer`).
+
+mod answer;
+mod country;
+mod decode;
+mod engine;
+pub mod pinned;
+mod query;
+mod snapshot;
+
+pub use answer::{
+    CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Source,
+};
+pub use country::{Country, country_of};
+pub use query::VinQuery;
+pub use snapshot::{Snapshot, SnapshotError, default_snapshot_path};

@@ -1,0 +1,237 @@
+//! One way to open a SQLite file, for the device's garage and the server's database alike: pragmas, then
+//! migrations in one transaction, then one writer and a few readers.
+//!
+//! Not here: any table. Invariants: every write runs in an IMMEDIATE transaction that either commits as a whole
+//! or leaves no trace, and is on disk before [`Database::write`] returns; readers cannot write.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+/// How long a statement waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that read side by side.
+const READERS: usize = 2;
+
+/// An open database. Cloning shares the connections.
+#[derive(Clone)]
+pub struct Database {
+    writer: tokio_rusqlite::Connection,
+    readers: Vec<tokio_rusqlite::Connection>,
+    next_reader: Arc<AtomicUsize>,
+}
+
+/// Why a database cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file's schema comes from a newer version of the program.
+    #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema version in the file.
+        found: i64,
+        /// The newest schema version this program knows.
+        known: i64,
+    },
+    /// A migration failed; the file is as it was.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(#[from] refinery::Error),
+    /// SQLite refused.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file or its folder cannot be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The connection's thread is gone; only while the program ends.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl Error {
+    /// SQLite's result code, if this came from SQLite, a migration's failure included.
+    #[must_use]
+    pub fn sqlite_code(&self) -> Option<rusqlite::ErrorCode> {
+        match self {
+            Error::Sqlite(error) => error.sqlite_error_code(),
+            Error::Migration(error) => std::error::Error::source(error)
+                .and_then(|source| source.downcast_ref::<rusqlite::Error>())
+                .and_then(rusqlite::Error::sqlite_error_code),
+            Error::Newer { .. } | Error::File { .. } | Error::Closed => None,
+        }
+    }
+}
+
+impl Database {
+    /// Opens the file, creating it and its folder where they are missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The folder cannot be made, the file is no database, is locked, or was written by a newer version.
+    pub async fn open(path: &Path, migrations: refinery::Runner) -> Result<Database, Error> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| Error::File { path: folder.to_owned(), source })?;
+        }
+        let writer = tokio_rusqlite::Connection::open(path).await?;
+        let owned_path = path.to_owned();
+        call(&writer, move |connection| -> Result<(), Error> {
+            configure(connection)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            migrate(connection, &owned_path, migrations)
+        })
+        .await?;
+        let mut readers = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let reader = tokio_rusqlite::Connection::open_with_flags(path, flags).await?;
+            call(&reader, |connection| Ok::<_, Error>(configure(connection)?)).await?;
+            readers.push(reader);
+        }
+        Ok(Database { writer, readers, next_reader: Arc::default() })
+    }
+
+    /// Runs `work` in an IMMEDIATE transaction; commits if it succeeds, else nothing has happened.
+    ///
+    /// # Errors
+    /// What `work` returns, or SQLite's refusal to begin or commit.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<rusqlite::Error> + Send + 'static,
+    {
+        call(&self.writer, move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Runs `work` in a read transaction: all it reads is of one moment.
+    ///
+    /// # Errors
+    /// What `work` returns, or SQLite's refusal to begin.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<rusqlite::Error> + Send + 'static,
+    {
+        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
+        call(&self.readers[turn % READERS], move |connection| work(&connection.transaction()?)).await
+    }
+}
+
+/// What every connection has in common.
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // FULL, not WAL's usual NORMAL: an acknowledged edit survives a power cut, not only a crash of the program.
+    connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// Refuses a newer schema, then applies what is missing in one transaction.
+fn migrate(connection: &mut Connection, path: &Path, migrations: refinery::Runner) -> Result<(), Error> {
+    let known = migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default();
+    if connection.table_exists(None, "refinery_schema_history")? {
+        let newest = "SELECT max(version) FROM refinery_schema_history";
+        let found = connection.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or_default();
+        if found > i64::from(known) {
+            return Err(Error::Newer { path: path.to_owned(), found, known: known.into() });
+        }
+    }
+    migrations.set_grouped(true).run(connection)?;
+    Ok(())
+}
+
+/// Runs `work` on the connection's own thread.
+async fn call<T, E>(
+    connection: &tokio_rusqlite::Connection,
+    work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    connection.call(work).await.map_err(|error| match error {
+        tokio_rusqlite::Error::Error(error) => error,
+        _ => Error::Closed.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(versions: &[u32]) -> refinery::Runner {
+        let migrations: Vec<refinery::Migration> = versions
+            .iter()
+            .map(|version| {
+                let sql = format!("CREATE TABLE t{version} (value INTEGER NOT NULL) STRICT;");
+                refinery::Migration::unapplied(&format!("V{version:04}__t{version}"), &sql).expect("a migration")
+            })
+            .collect();
+        refinery::Runner::new(&migrations)
+    }
+
+    async fn count(database: &Database) -> i64 {
+        let rows = database.read::<_, Error>(|tx| Ok(tx.query_row("SELECT count(*) FROM t1", [], |row| row.get(0))?));
+        rows.await.expect("a count")
+    }
+
+    #[tokio::test]
+    async fn a_write_is_whole_or_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("new/folder/garage.db");
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        let insert = |tx: &Transaction<'_>| tx.execute("INSERT INTO t1 VALUES (1)", []);
+        database.write::<_, Error>(move |tx| Ok(insert(tx)?)).await.expect("a write");
+        let failed = database
+            .write::<(), Error>(move |tx| {
+                insert(tx)?;
+                Err(Error::Closed)
+            })
+            .await;
+        assert!(matches!(failed, Err(Error::Closed)));
+        assert_eq!(count(&database).await, 1);
+        let refused = database.read::<_, Error>(move |tx| Ok(insert(tx)?)).await;
+        assert!(refused.is_err(), "a reader cannot write");
+    }
+
+    #[tokio::test]
+    async fn a_newer_schema_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        drop(Database::open(&path, schema(&[1, 2])).await.expect("open"));
+        let refused = Database::open(&path, schema(&[1])).await.err().expect("refused");
+        assert!(matches!(refused, Error::Newer { found: 2, known: 1, .. }), "{refused}");
+        Database::open(&path, schema(&[1, 2, 3])).await.expect("an older one is upgraded");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        std::fs::write(&path, "this is no database, but it is someone's file\n".repeat(100)).expect("write");
+        let refused = Database::open(&path, schema(&[1])).await.err().expect("refused");
+        assert_eq!(refused.sqlite_code(), Some(rusqlite::ErrorCode::NotADatabase), "{refused}");
+    }
+}
