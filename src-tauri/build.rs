@@ -1,2 +1,23 @@
-//! x
-fn main(){}
+//! Compiles the app's configuration and capabilities in.
+
+/// The commands that exist; each must also be allowed by a capability, or the page cannot call it.
+/// A test compares this list with the commands that are registered.
+const COMMANDS: &[&str] = &[
+    "about",
+    "add_vehicle",
+    "decode_vin",
+    "edit_vehicle",
+    "get_vehicle",
+    "list_vehicles",
+    "remove_vehicle",
+    "restore_vehicle",
+];
+
+fn main() {
+    let attributes = tauri_build::Attributes::new()
+        .app_manifest(tauri_build::AppManifest::new().commands(COMMANDS))
+        .capabilities_path_pattern("./src-tauri/capabilities/**/*");
+    if let Err(error) = tauri_build::try_build(attributes) {
+        println!("cargo::error={error:#}");
+    }
+}

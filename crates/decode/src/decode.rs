@@ -245,9 +245,9 @@ fn errors(query: &VinQuery, result: &DecodeResult<'_>) -> Vec<DecodeError> {
         rest = rest.strip_prefix(&format!("{code} - ")).unwrap_or(rest);
         let message;
         (message, rest) = match result.error_codes.get(index + 1) {
-            Some(next) => rest.split_once(&format!("; {next} - ")).map_or((rest, ""), |(message, _)| {
-                (message, &rest[message.len() + "; ".len()..])
-            }),
+            Some(next) => rest
+                .split_once(&format!("; {next} - "))
+                .map_or((rest, ""), |(message, _)| (message, &rest[message.len() + "; ".len()..])),
             None => (rest, ""),
         };
         if !is_premature(*code) {
@@ -266,7 +266,8 @@ fn possible_characters(query: &VinQuery, elements: &[DecodedElement<'_>]) -> Vec
             let position = position.trim().parse().ok()?;
             // The check digit follows from the rest and a wildcard is a question: neither is a mistake.
             let is_typed = query.known_at(usize::try_from(position).ok()?).is_some();
-            (is_typed && query.as_str().len() >= DESCRIPTOR_LENGTH).then(|| PossibleCharacters { position, characters: characters.to_owned() })
+            (is_typed && query.as_str().len() >= DESCRIPTOR_LENGTH)
+                .then(|| PossibleCharacters { position, characters: characters.to_owned() })
         })
         .collect();
     for (index, byte) in query.as_str().bytes().enumerate().filter(|(_, byte)| vin::is_ambiguous(*byte)) {

@@ -50,11 +50,11 @@ mod tests {
         let line = |displacement_l, displacement_cc, configuration, cylinders| {
             label(&EngineFacts { displacement_l, displacement_cc, configuration, cylinders })
         };
+        assert_eq!(line(Some("2.998832712"), Some("2998.8"), Some("V-Shaped"), Some("6")).as_deref(), Some("3.0L V6"));
         assert_eq!(
-            line(Some("2.998832712"), Some("2998.8"), Some("V-Shaped"), Some("6")).as_deref(),
-            Some("3.0L V6")
+            line(Some("2.5"), None, Some("Horizontally opposed (boxer)"), Some("4")).as_deref(),
+            Some("2.5L H4")
         );
-        assert_eq!(line(Some("2.5"), None, Some("Horizontally opposed (boxer)"), Some("4")).as_deref(), Some("2.5L H4"));
         assert_eq!(line(Some("0.649"), Some("649.0"), Some("In-Line"), Some("2")).as_deref(), Some("649 cc I2"));
         assert_eq!(line(Some("1.3"), None, Some("Rotary"), Some("2")).as_deref(), Some("1.3L Rotary"));
         assert_eq!(line(Some("5.0"), None, None, None).as_deref(), Some("5.0L"));

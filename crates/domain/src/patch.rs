@@ -17,9 +17,61 @@ const FIRST_YEAR: i64 = 1886;
 const YEARS_AHEAD: i64 = 2;
 
 /// The fields somebody sent, not yet validated: absent means "leave", null means "clear".
+///
+/// Kept as raw JSON so that a value of the wrong kind gets its field's message and not a parser's.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(transparent)]
-pub struct VehicleDraft(pub Map<String, Value>);
+pub struct VehicleDraft(
+    #[cfg_attr(feature = "specta", specta(type = draft_type::VehicleDraftFields))] pub Map<String, Value>,
+);
+
+/// The fields of a draft as a typed caller sees them.
+#[cfg(feature = "specta")]
+mod draft_type {
+    use crate::OdometerUnit;
+
+    #[derive(serde::Serialize, specta::Type)]
+    #[serde(rename_all = "camelCase")]
+    pub struct VehicleDraftFields {
+        #[specta(optional)]
+        vin: Option<String>,
+        #[specta(optional)]
+        license_plate: Option<String>,
+        #[specta(optional)]
+        color: Option<String>,
+        #[specta(optional)]
+        nickname: Option<String>,
+        #[specta(optional)]
+        make: Option<String>,
+        #[specta(optional)]
+        model: Option<String>,
+        #[specta(optional)]
+        trim_level: Option<String>,
+        #[specta(optional)]
+        engine: Option<String>,
+        #[specta(optional)]
+        transmission: Option<String>,
+        #[specta(optional)]
+        drive_type: Option<String>,
+        #[specta(optional)]
+        fuel_type: Option<String>,
+        #[specta(optional)]
+        body_class: Option<String>,
+        #[specta(optional)]
+        vehicle_type: Option<String>,
+        #[specta(optional)]
+        notes: Option<String>,
+        #[specta(optional)]
+        year: Option<i32>,
+        #[specta(optional)]
+        odometer_reading: Option<i32>,
+        #[specta(optional)]
+        odometer_unit: Option<OdometerUnit>,
+        #[specta(optional)]
+        is_active: Option<bool>,
+    }
+}
 
 /// One broken rule of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,9 +150,8 @@ fn validate(field: Field, value: &Value, now: Timestamp) -> Result<Option<FieldV
             if text.chars().count() > longest {
                 return Err(format!("{name} must be at most {longest} characters"));
             }
-            let is_allowed = |character: char| {
-                !character.is_control() || (line_breaks && matches!(character, '\n' | '\r'))
-            };
+            let is_allowed =
+                |character: char| !character.is_control() || (line_breaks && matches!(character, '\n' | '\r'));
             if !text.chars().all(is_allowed) {
                 return Err(format!("{name} contains control characters"));
             }
@@ -161,14 +212,15 @@ mod tests {
     }
 
     fn message(value: Value) -> String {
-        VehiclePatch::parse(&draft(value.clone()), now()).map_or_else(|invalid| invalid.to_string(), |patch| {
-            panic!("{value} was accepted as {patch:?}")
-        })
+        VehiclePatch::parse(&draft(value.clone()), now())
+            .map_or_else(|invalid| invalid.to_string(), |patch| panic!("{value} was accepted as {patch:?}"))
     }
 
     fn accepted(value: Value) -> VehicleFields {
         let patch = VehiclePatch::parse(&draft(value), now()).expect("a valid draft");
-        patch.apply(VehicleFields { nickname: Some("kept".to_owned()), ..VehicleFields::default() }).expect("identifiable")
+        patch
+            .apply(VehicleFields { nickname: Some("kept".to_owned()), ..VehicleFields::default() })
+            .expect("identifiable")
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::{Field, FieldValue, Vin};
 /// A vehicle's identity: a UUID made on the device that added it (version 7, so ids sort by time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-#[cfg_attr(feature = "specta", derive(specta::Type), specta(type = String))]
-pub struct VehicleId(pub Uuid);
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+pub struct VehicleId(#[cfg_attr(feature = "specta", specta(type = String))] pub Uuid);
 
 impl fmt::Display for VehicleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,8 +81,7 @@ impl Database {
     /// The folder cannot be made, the file is no database, is locked, or was written by a newer version.
     pub async fn open(path: &Path, migrations: refinery::Runner) -> Result<Database, Error> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| Error::File { path: folder.to_owned(), source })?;
+            std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
         }
         let writer = tokio_rusqlite::Connection::open(path).await?;
         let owned_path = path.to_owned();
@@ -127,10 +126,7 @@ impl Database {
     ///
     /// # Errors
     /// What `work` returns, or SQLite's refusal to begin.
-    pub async fn read<T, E>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
+    pub async fn read<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,

@@ -1,1 +1,88 @@
-//! x
+//! The garage on this device: the local store, the operations on it, and decoding. No user interface, no Tauri.
+//!
+//! [`Garage`] is the one entry point for every caller, the app's commands and the CLI alike. The map:
+//! - `vehicles`: the operations on vehicles and their rules
+//! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
+//! - `store`: SQL, one file of functions per table; nothing outside it knows a column
+//! - `locations`: where the app keeps its files
+//!
+//! Invariants: a write is on disk before its operation returns; no operation waits for the network; a decoder
+//! that is missing or broken never stops a save; time and ids come from [`Environment`], nowhere else.
+
+mod change;
+mod decode;
+mod environment;
+mod error;
+pub mod locations;
+mod store;
+mod vehicles;
+
+use std::path::{Path, PathBuf};
+
+pub use change::{Change, ChangeListener};
+pub use environment::Environment;
+pub use error::{ErrorCode, GarageError};
+pub use garage_decode::{self as decoding, Decode, Detail, VinQuery};
+pub use garage_domain::{self as domain, FieldError, Vehicle, VehicleDraft, VehicleFields, VehicleId};
+use garage_sqlite::Database;
+
+use crate::decode::SnapshotHolder;
+
+/// The files and the sources of time and ids that a garage works with.
+#[derive(Clone)]
+pub struct GarageConfig {
+    /// The garage's SQLite file; made where it is missing.
+    pub garage_file: PathBuf,
+    /// The vPIC snapshot; may be missing, then nothing decodes.
+    pub snapshot_file: PathBuf,
+    /// Time and ids.
+    pub environment: Environment,
+}
+
+impl GarageConfig {
+    /// The app's own garage: its usual files, the system's clock, random ids.
+    ///
+    /// # Errors
+    /// The system names no folder for the user's data.
+    pub fn of_this_user() -> Result<GarageConfig, GarageError> {
+        Ok(GarageConfig {
+            garage_file: locations::garage_file()?,
+            snapshot_file: garage_decode::default_snapshot_path()?,
+            environment: Environment::system(),
+        })
+    }
+}
+
+/// All vehicles of one account on this device. Cloning shares the connections and the snapshot.
+#[derive(Clone)]
+pub struct Garage {
+    database: Database,
+    snapshot: SnapshotHolder,
+    environment: Environment,
+    garage_file: PathBuf,
+    on_change: ChangeListener,
+}
+
+impl Garage {
+    /// Opens the garage, creating its file and bringing its schema up to date. The snapshot is opened at first use;
+    /// `on_change` hears of every write made through this garage.
+    ///
+    /// # Errors
+    /// The file is damaged, locked, read-only or from a newer version; nothing has been changed then.
+    pub async fn open(config: GarageConfig, on_change: ChangeListener) -> Result<Garage, GarageError> {
+        let database = store::open(&config.garage_file).await?;
+        Ok(Garage {
+            database,
+            snapshot: SnapshotHolder::new(config.snapshot_file),
+            environment: config.environment,
+            garage_file: config.garage_file,
+            on_change,
+        })
+    }
+
+    /// The garage's SQLite file.
+    #[must_use]
+    pub fn garage_file(&self) -> &Path {
+        &self.garage_file
+    }
+}

@@ -1,0 +1,223 @@
+//! What may be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use garage_core::VehicleDraft;
+use serde_json::{Map, Value};
+
+/// Your MotoVault garage from a terminal: the same vehicles as in the app, and VINs decoded with no network.
+#[derive(Parser)]
+#[command(name = "garage", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Args {
+    /// The garage's file [default: the app's own]
+    #[arg(long, global = true, value_name = "FILE", env = "GARAGE_FILE")]
+    pub garage: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  garage decode 1HGCM82633A004352
+  garage vehicle add 1HGCM82633A004352 --nickname Blue --odometer-reading 50000
+  garage vehicle list
+  garage vehicle edit Blue --odometer-reading 51000
+  cut -d, -f1 vins.csv | garage decode --stdin --json
+
+Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Say what VINs mean, from the vPIC data on this device
+    Decode(DecodeArgs),
+    /// Add, list, show, edit, remove and restore vehicles
+    #[command(subcommand)]
+    Vehicle(VehicleCommand),
+}
+
+impl Command {
+    /// Whether the answer, and so a failure too, is wanted as JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Decode(args) => args.json,
+            Command::Vehicle(command) => command.json(),
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+pub struct DecodeArgs {
+    /// VINs, whole or in part; * stands for an unknown character
+    #[arg(value_name = "VIN", required_unless_present = "stdin")]
+    pub vins: Vec<String>,
+    /// The model year, where a VIN fits two
+    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i32).range(1886..=2100))]
+    pub year: Option<i32>,
+    /// Read VINs from standard input, one a line, and answer each as it comes
+    #[arg(long)]
+    pub stdin: bool,
+    /// Ask only the data on this device, never vPIC
+    #[arg(long)]
+    pub offline: bool,
+    /// Every fact that vPIC knows, not only a vehicle's fields
+    #[arg(long)]
+    pub full: bool,
+    /// One JSON object a line, in the order asked; text that is no VIN has `error` set
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Vehicles can be named by id, by the beginning of an id, by VIN, license plate or nickname.
+#[derive(Subcommand)]
+pub enum VehicleCommand {
+    /// Add a vehicle; its VIN fills what you leave out
+    Add {
+        /// The VIN, with or without spaces and dashes
+        #[arg(value_name = "VIN")]
+        vin: Option<String>,
+        #[command(flatten)]
+        fields: FieldArgs,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the vehicles, newest first
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one vehicle
+    Show {
+        /// Id, VIN, license plate or nickname
+        vehicle: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change fields of a vehicle; an empty value clears a field
+    Edit {
+        /// Id, VIN, license plate or nickname
+        vehicle: String,
+        /// The VIN
+        #[arg(long)]
+        vin: Option<String>,
+        #[command(flatten)]
+        fields: FieldArgs,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Remove a vehicle; it can be restored
+    Remove {
+        /// Id, VIN, license plate or nickname
+        vehicle: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Bring a removed vehicle back
+    Restore {
+        /// The id that `remove` printed
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+impl VehicleCommand {
+    pub fn json(&self) -> bool {
+        match self {
+            VehicleCommand::Add { output, .. }
+            | VehicleCommand::List { output }
+            | VehicleCommand::Show { output, .. }
+            | VehicleCommand::Edit { output, .. }
+            | VehicleCommand::Remove { output, .. }
+            | VehicleCommand::Restore { output, .. } => output.json,
+        }
+    }
+}
+
+#[derive(ClapArgs)]
+pub struct Output {
+    /// Answer as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A vehicle's fields, as text: the garage validates, so that messages are the same everywhere.
+#[derive(ClapArgs)]
+pub struct FieldArgs {
+    /// Up to 20 characters
+    #[arg(long, visible_alias = "plate", value_name = "TEXT")]
+    license_plate: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "What you call it")]
+    nickname: Option<String>,
+    /// Model year
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    year: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as HONDA")]
+    make: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as Accord")]
+    model: Option<String>,
+    #[arg(long, visible_alias = "trim", value_name = "TEXT", help = "Such as EX-V6")]
+    trim_level: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as 3.0L V6")]
+    engine: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as Automatic")]
+    transmission: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as AWD")]
+    drive_type: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as Gasoline")]
+    fuel_type: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as Coupe")]
+    body_class: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as PASSENGER CAR")]
+    vehicle_type: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Such as Blue")]
+    color: Option<String>,
+    /// 0 to 9999999
+    #[arg(long, visible_alias = "odometer", value_name = "NUMBER", allow_hyphen_values = true)]
+    odometer_reading: Option<String>,
+    /// mi, km or h
+    #[arg(long, value_name = "UNIT")]
+    odometer_unit: Option<String>,
+    #[arg(long, value_name = "TEXT", help = "Up to 10000 characters, line breaks allowed")]
+    notes: Option<String>,
+    /// false for a vehicle that is kept but not in use
+    #[arg(long, value_name = "BOOLEAN")]
+    active: Option<String>,
+}
+
+impl FieldArgs {
+    /// The fields that were given, and the VIN, as the garage takes them.
+    pub fn draft(self, vin: Option<String>) -> VehicleDraft {
+        let text = |value: Option<String>| value.map(Value::String);
+        // What is no number or boolean stays text, and the garage says which field must be one.
+        let literal = |value: Option<String>| {
+            value.map(|text| match serde_json::from_str(&text) {
+                _ if text.is_empty() => Value::Null,
+                Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
+                _ => Value::String(text),
+            })
+        };
+        let fields = [
+            ("vin", text(vin)),
+            ("licensePlate", text(self.license_plate)),
+            ("nickname", text(self.nickname)),
+            ("year", literal(self.year)),
+            ("make", text(self.make)),
+            ("model", text(self.model)),
+            ("trimLevel", text(self.trim_level)),
+            ("engine", text(self.engine)),
+            ("transmission", text(self.transmission)),
+            ("driveType", text(self.drive_type)),
+            ("fuelType", text(self.fuel_type)),
+            ("bodyClass", text(self.body_class)),
+            ("vehicleType", text(self.vehicle_type)),
+            ("color", text(self.color)),
+            ("odometerReading", literal(self.odometer_reading)),
+            ("odometerUnit", text(self.odometer_unit)),
+            ("notes", text(self.notes)),
+            ("isActive", literal(self.active)),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
+        VehicleDraft(given.collect::<Map<_, _>>())
+    }
+}

@@ -1,0 +1,64 @@
+//! Failures: what a person or a script is told, and the exit code.
+
+use std::{io, process::ExitCode};
+
+use garage_core::{ErrorCode, FieldError, GarageError};
+use serde_json::json;
+
+/// Asked for something that cannot be done, or that breaks a rule.
+const REFUSED: u8 = 1;
+/// A file the program depends on is damaged or from a newer version.
+const DAMAGED: u8 = 3;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    Garage(GarageError),
+    /// A name that fits no vehicle, or several.
+    Unclear(String),
+    Io(io::Error),
+}
+
+impl From<GarageError> for Failure {
+    fn from(error: GarageError) -> Failure {
+        Failure::Garage(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl Failure {
+    /// Writes to standard error what went wrong, a line a field, and gives the exit code.
+    pub fn report(self, json: bool) -> ExitCode {
+        let (code, message, details, exit_code) = match self {
+            // The reader of a pipe has seen enough, as in `garage … | head`.
+            Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            Failure::Io(error) => ("io".into(), error.to_string(), Vec::new(), REFUSED),
+            Failure::Unclear(message) => ("notFound".into(), message, Vec::new(), REFUSED),
+            Failure::Garage(error) => {
+                (json!(error.code()), error.to_string(), error.details(), exit_code(error.code()))
+            }
+        };
+        if json {
+            eprintln!("{}", json!({ "code": code, "message": message, "details": details }));
+        } else if details.is_empty() {
+            eprintln!("error: {message}");
+        } else {
+            for FieldError { message, .. } in details {
+                eprintln!("error: {message}");
+            }
+        }
+        ExitCode::from(exit_code)
+    }
+}
+
+fn exit_code(code: ErrorCode) -> u8 {
+    match code {
+        ErrorCode::GarageDamaged | ErrorCode::GarageNewer | ErrorCode::SnapshotMissing => DAMAGED,
+        _ => REFUSED,
+    }
+}

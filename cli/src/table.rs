@@ -1,0 +1,47 @@
+//! Names and values, and rows, aligned for a terminal.
+
+use std::io::{self, Write};
+
+/// Writes `name  value` lines, indented; names without a value are left out.
+pub fn write_pairs(out: &mut impl Write, pairs: &[(&str, Option<String>)]) -> io::Result<()> {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            // A note's further lines stand below its first.
+            let mut lines = value.lines();
+            writeln!(out, "  {name:width$}  {}", printable(lines.next().unwrap_or_default()))?;
+            for line in lines {
+                writeln!(out, "  {:width$}  {}", "", printable(line))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes rows in columns as wide as their widest cell.
+pub fn write_rows<const N: usize>(out: &mut impl Write, header: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut write_row = |row: [&str; N]| {
+        let line: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{:width$}", printable(cell))).collect();
+        writeln!(out, "{}", line.join("  ").trim_end())
+    };
+    write_row(header)?;
+    for row in rows {
+        write_row(std::array::from_fn(|column| row[column].as_str()))?;
+    }
+    Ok(())
+}
+
+/// Text that cannot command the terminal: control and direction marks are shown, not sent.
+fn printable(text: &str) -> String {
+    let is_harmless = |character: char| {
+        !character.is_control()
+            && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' }).collect()
+}

@@ -1,0 +1,152 @@
+//! `garage vehicle`.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use garage_core::{ChangeListener, Garage, GarageConfig, Vehicle};
+
+use crate::{args::VehicleCommand, failure::Failure, table};
+
+pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
+    let mut config = GarageConfig::of_this_user()?;
+    if let Some(garage_file) = garage_file {
+        config.garage_file = garage_file;
+    }
+    let garage = Garage::open(config, ChangeListener::none()).await?;
+    let json = command.json();
+    let (verb, vehicle) = match command {
+        VehicleCommand::List { .. } => return list(&garage, json).await,
+        VehicleCommand::Show { vehicle, .. } => {
+            let vehicle = find(&garage, &vehicle).await?;
+            if !json {
+                show(&vehicle)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            ("", vehicle)
+        }
+        VehicleCommand::Add { vin, fields, .. } => ("Added", garage.add_vehicle(&fields.draft(vin)).await?),
+        VehicleCommand::Edit { vehicle, vin, fields, .. } => {
+            let id = find(&garage, &vehicle).await?.id;
+            ("Saved", garage.edit_vehicle(id, &fields.draft(vin)).await?)
+        }
+        VehicleCommand::Remove { vehicle, .. } => {
+            let id = find(&garage, &vehicle).await?.id;
+            ("Removed", garage.remove_vehicle(id).await?)
+        }
+        VehicleCommand::Restore { id, .. } => {
+            let id = id.parse().map_err(|_| Failure::Unclear(format!("“{id}” is no id of a vehicle")))?;
+            ("Restored", garage.restore_vehicle(id).await?)
+        }
+    };
+    if json {
+        print_json(&vehicle)?;
+    } else {
+        writeln!(io::stdout(), "{verb} {} ({})", name(&vehicle), vehicle.id)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(garage: &Garage, json: bool) -> Result<ExitCode, Failure> {
+    let vehicles = garage.vehicles().await?;
+    if json {
+        print_json(&vehicles)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if vehicles.is_empty() {
+        eprintln!("The garage is empty. Add a vehicle with: garage vehicle add VIN");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<[String; 5]> = vehicles
+        .iter()
+        .map(|vehicle| {
+            let fields = &vehicle.fields;
+            [
+                name(vehicle),
+                fields.license_plate.clone().unwrap_or_default(),
+                fields.vin.as_ref().map(ToString::to_string).unwrap_or_default(),
+                odometer(vehicle).unwrap_or_default(),
+                vehicle.id.to_string(),
+            ]
+        })
+        .collect();
+    table::write_rows(&mut io::stdout().lock(), ["Name", "Plate", "VIN", "Odometer", "Id"], &rows)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(vehicle: &Vehicle) -> io::Result<()> {
+    let fields = &vehicle.fields;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", name(vehicle))?;
+    table::write_pairs(
+        &mut out,
+        &[
+            ("VIN", fields.vin.as_ref().map(ToString::to_string)),
+            ("License plate", fields.license_plate.clone()),
+            ("Year", fields.year.map(|year| year.to_string())),
+            ("Make", fields.make.clone()),
+            ("Model", fields.model.clone()),
+            ("Trim", fields.trim_level.clone()),
+            ("Engine", fields.engine.clone()),
+            ("Transmission", fields.transmission.clone()),
+            ("Drive", fields.drive_type.clone()),
+            ("Fuel", fields.fuel_type.clone()),
+            ("Body", fields.body_class.clone()),
+            ("Type", fields.vehicle_type.clone()),
+            ("Color", fields.color.clone()),
+            ("Odometer", odometer(vehicle)),
+            ("In use", (!fields.is_active).then(|| "no".to_owned())),
+            ("Notes", fields.notes.clone()),
+            ("Added", Some(vehicle.created_at.to_string())),
+            ("Changed", Some(vehicle.updated_at.to_string())),
+            ("Id", Some(vehicle.id.to_string())),
+        ],
+    )
+}
+
+/// The one vehicle that a person means.
+async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
+    let wanted = wanted.trim();
+    let vin = garage_core::domain::vin::clean(wanted);
+    let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
+    let is_meant = |vehicle: &Vehicle| {
+        let fields = &vehicle.fields;
+        (!wanted.is_empty() && vehicle.id.to_string().starts_with(&wanted.to_lowercase()))
+            || fields.vin.as_ref().is_some_and(|it| it.as_str() == vin)
+            || equals(&fields.license_plate)
+            || equals(&fields.nickname)
+    };
+    let mut meant: Vec<Vehicle> = garage.vehicles().await?.into_iter().filter(is_meant).collect();
+    match meant.len() {
+        0 => Err(Failure::Unclear(format!("There is no vehicle “{wanted}”; see: garage vehicle list"))),
+        1 => Ok(meant.remove(0)),
+        count => Err(Failure::Unclear(format!("{count} vehicles are “{wanted}”; name one by its id or VIN"))),
+    }
+}
+
+/// What a person calls it: its nickname, else year, make and model, else plate or VIN.
+fn name(vehicle: &Vehicle) -> String {
+    let fields = &vehicle.fields;
+    let year = fields.make.as_ref().and(fields.year).map(|year| year.to_string());
+    let described =
+        [year, fields.make.clone(), fields.model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    fields
+        .nickname
+        .clone()
+        .or((fields.make.is_some()).then_some(described))
+        .or_else(|| fields.license_plate.clone())
+        .or_else(|| fields.vin.as_ref().map(ToString::to_string))
+        .unwrap_or_default()
+}
+
+fn odometer(vehicle: &Vehicle) -> Option<String> {
+    let fields = &vehicle.fields;
+    fields.odometer_reading.map(|reading| format!("{reading} {}", fields.odometer_unit.as_str()))
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    Ok(writeln!(io::stdout(), "{text}")?)
+}

@@ -1,0 +1,125 @@
+//! Everything that can go wrong in the garage, and the closed set of codes that callers may match on.
+
+use garage_decode::SnapshotError;
+use garage_domain::{FieldError, Invalid, VinError};
+use rusqlite::ErrorCode as SqliteCode;
+use serde::Serialize;
+
+/// Why an operation was not done; the garage is as it was. Displays as a sentence for a person.
+#[derive(Debug, thiserror::Error)]
+pub enum GarageError {
+    /// What was typed breaks rules.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Text that was to be decoded is no VIN, not even in part.
+    #[error(transparent)]
+    NotAVin(#[from] VinError),
+    /// Another vehicle of the garage has this VIN.
+    #[error("Vehicle with this VIN already exists")]
+    DuplicateVin,
+    /// No vehicle has this id, or it has been removed.
+    #[error("Vehicle not found")]
+    NotFound,
+    /// There is no usable vPIC data.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The system names no folder to keep the garage in.
+    #[error("This system names no folder for user data; set HOME, or name the garage's file")]
+    NoDataFolder,
+    /// The store cannot be opened, read or written.
+    #[error("{}", store_message(.0))]
+    Store(#[from] garage_sqlite::Error),
+}
+
+impl From<rusqlite::Error> for GarageError {
+    fn from(error: rusqlite::Error) -> GarageError {
+        GarageError::Store(error.into())
+    }
+}
+
+/// What kind of error it is, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub enum ErrorCode {
+    /// What was typed breaks rules; the details name the fields.
+    Invalid,
+    /// Another vehicle has this VIN.
+    DuplicateVin,
+    /// No such vehicle.
+    NotFound,
+    /// The vPIC data is missing or damaged.
+    SnapshotMissing,
+    /// The garage's file is not a garage, or is damaged.
+    GarageDamaged,
+    /// The garage's file comes from a newer version.
+    GarageNewer,
+    /// Another program holds the garage's file for too long.
+    GarageLocked,
+    /// The garage's file or folder cannot be written.
+    GarageReadOnly,
+    /// There is no room to write.
+    DiskFull,
+    /// Anything else.
+    Internal,
+}
+
+impl GarageError {
+    /// The kind of this error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            GarageError::Invalid(_) | GarageError::NotAVin(_) => ErrorCode::Invalid,
+            GarageError::DuplicateVin => ErrorCode::DuplicateVin,
+            GarageError::NotFound => ErrorCode::NotFound,
+            GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
+            GarageError::NoDataFolder => ErrorCode::GarageReadOnly,
+            GarageError::Store(error) => store_code(error),
+        }
+    }
+
+    /// The fields concerned, with a message each, in the contract's order.
+    #[must_use]
+    pub fn details(&self) -> Vec<FieldError> {
+        let vin = |message: String| vec![FieldError { field: "vin".to_owned(), message }];
+        match self {
+            GarageError::Invalid(Invalid::Fields(errors)) => errors.clone(),
+            GarageError::NotAVin(_) | GarageError::DuplicateVin => vin(self.to_string()),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
+    match error {
+        garage_sqlite::Error::Newer { .. } => ErrorCode::GarageNewer,
+        garage_sqlite::Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            ErrorCode::DiskFull
+        }
+        garage_sqlite::Error::File { .. } => ErrorCode::GarageReadOnly,
+        _ => match error.sqlite_code() {
+            Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
+            Some(SqliteCode::DatabaseBusy | SqliteCode::DatabaseLocked) => ErrorCode::GarageLocked,
+            Some(SqliteCode::ReadOnly | SqliteCode::CannotOpen | SqliteCode::PermissionDenied) => {
+                ErrorCode::GarageReadOnly
+            }
+            Some(SqliteCode::DiskFull) => ErrorCode::DiskFull,
+            _ => ErrorCode::Internal,
+        },
+    }
+}
+
+fn store_message(error: &garage_sqlite::Error) -> String {
+    match store_code(error) {
+        ErrorCode::GarageNewer => {
+            "This garage was saved by a newer version of MotoVault. Update MotoVault to open it".to_owned()
+        }
+        ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
+        ErrorCode::GarageLocked => {
+            "Another program is using the garage's file. Close it and try again; nothing was changed".to_owned()
+        }
+        ErrorCode::GarageReadOnly => format!("The garage's file cannot be written: {error}"),
+        ErrorCode::DiskFull => "The disk is full. Make room and try again; nothing was changed".to_owned(),
+        _ => format!("The garage's file could not be used: {error}"),
+    }
+}

@@ -1,0 +1,257 @@
+//! The garage on a real file with the complete vPIC data.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use garage_core::{
+    Change, ChangeListener, Detail, Environment, ErrorCode, Garage, GarageConfig, GarageError, Vehicle, VehicleDraft,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const ACCORD: &str = "1HGCM82633A004352";
+
+/// A clock that moves a second whenever it is read, and ids that count.
+fn environment() -> Environment {
+    let (seconds, ids) = (AtomicI64::new(0), Arc::new(AtomicI64::new(1)));
+    let start: Timestamp = garage_testkit::now();
+    Environment::new(
+        move || start + SignedDuration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)),
+        move || Uuid::from_u128(u128::try_from(ids.fetch_add(1, Ordering::SeqCst)).expect("positive")),
+    )
+}
+
+async fn open(garage_file: &Path) -> Result<Garage, GarageError> {
+    let config = GarageConfig {
+        garage_file: garage_file.to_owned(),
+        snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
+        environment: environment(),
+    };
+    Garage::open(config, ChangeListener::none()).await
+}
+
+fn draft(value: Value) -> VehicleDraft {
+    serde_json::from_value(value).expect("an object")
+}
+
+async fn add(garage: &Garage, value: Value) -> Vehicle {
+    garage.add_vehicle(&draft(value)).await.expect("added")
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, GarageError>) -> ErrorCode {
+    result.expect_err("an error").code()
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn garage_file(&self) -> std::path::PathBuf {
+        self.0.path().join("garage.db")
+    }
+}
+
+#[tokio::test]
+async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let added = add(&garage, json!({"vin": " 1hgcm-82633-a004352 ", "nickname": "Blue"})).await;
+    insta::assert_json_snapshot!(added);
+    drop(garage);
+
+    let reopened = open(&folder.garage_file()).await.expect("open");
+    assert_eq!(reopened.vehicles().await.expect("a list"), [added.clone()]);
+    assert_eq!(reopened.vehicle(added.id).await.expect("the vehicle"), added);
+}
+
+#[tokio::test]
+async fn every_field_survives_the_store() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let all = json!({
+        "vin": "10QIO", "licensePlate": "ÄB-123 ½", "nickname": "'; DROP TABLE vehicles; --", "year": 1964,
+        "make": "<b>Make</b>", "model": "模型", "trimLevel": "t", "engine": "e", "transmission": "m", "driveType": "d",
+        "fuelType": "f", "bodyClass": "b", "vehicleType": "v", "color": "c", "odometerReading": 9_999_999,
+        "odometerUnit": "km", "notes": "line\nline\u{200f} 😀", "isActive": false,
+    });
+    let added = add(&garage, all.clone()).await;
+    let stored = serde_json::to_value(garage.vehicle(added.id).await.expect("the vehicle")).expect("json");
+    for (name, value) in all.as_object().expect("an object") {
+        assert_eq!(&stored[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn decoding_never_replaces_what_was_typed() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let fields = add(&garage, json!({"vin": ACCORD, "make": "Honda (JP)", "engine": "J30"})).await.fields;
+    assert_eq!(fields.make.as_deref(), Some("Honda (JP)"));
+    assert_eq!(fields.engine.as_deref(), Some("J30"));
+    assert_eq!((fields.model.as_deref(), fields.year), (Some("Accord"), Some(2003)));
+}
+
+#[tokio::test]
+async fn a_vin_given_later_fills_what_is_empty() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue", "year": 2004})).await.id;
+    let fields = garage.edit_vehicle(id, &draft(json!({"vin": ACCORD}))).await.expect("edited").fields;
+    assert_eq!((fields.year, fields.make.as_deref()), (Some(2004), Some("HONDA")));
+    // Clearing a decoded field is a decision; only a new VIN fills again.
+    let fields = garage.edit_vehicle(id, &draft(json!({"make": null}))).await.expect("edited").fields;
+    assert_eq!(fields.make, None);
+}
+
+#[tokio::test]
+async fn a_missing_snapshot_never_stops_a_save() {
+    let folder = Folder::new();
+    let config = GarageConfig {
+        garage_file: folder.garage_file(),
+        snapshot_file: folder.0.path().join("no-such-file"),
+        environment: environment(),
+    };
+    let garage = Garage::open(config, ChangeListener::none()).await.expect("open");
+    let added = add(&garage, json!({"vin": ACCORD})).await;
+    assert_eq!(added.fields.make, None);
+    assert_eq!(code(garage.decode_vin(ACCORD, None, Detail::Fields).await), ErrorCode::SnapshotMissing);
+}
+
+#[tokio::test]
+async fn edits_change_only_what_they_name() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let before = add(&garage, json!({"vin": ACCORD, "nickname": "Blue", "odometerReading": 50_000})).await;
+    let after = garage
+        .edit_vehicle(before.id, &draft(json!({"odometerReading": 51_000, "nickname": null})))
+        .await
+        .expect("edited");
+    assert!(after.updated_at > before.updated_at);
+    let mut expected = before.clone();
+    expected.fields.odometer_reading = Some(51_000);
+    expected.fields.nickname = None;
+    expected.updated_at = after.updated_at;
+    assert_eq!(after, expected);
+    let unchanged = garage.edit_vehicle(before.id, &draft(json!({"odometerReading": 51_000}))).await.expect("edited");
+    assert_eq!(unchanged, after, "an edit that changes nothing is none");
+}
+
+#[tokio::test]
+async fn one_vin_is_one_vehicle_until_it_is_removed() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let first = add(&garage, json!({"vin": ACCORD})).await;
+    let again = garage.add_vehicle(&draft(json!({"vin": ACCORD.to_lowercase()}))).await;
+    assert_eq!(again.as_ref().expect_err("refused").to_string(), "Vehicle with this VIN already exists");
+    assert_eq!(code(again), ErrorCode::DuplicateVin);
+    let other = add(&garage, json!({"nickname": "Other"})).await;
+    assert_eq!(code(garage.edit_vehicle(other.id, &draft(json!({"vin": ACCORD}))).await), ErrorCode::DuplicateVin);
+
+    garage.remove_vehicle(first.id).await.expect("removed");
+    let second = add(&garage, json!({"vin": ACCORD})).await;
+    assert_eq!(code(garage.restore_vehicle(first.id).await), ErrorCode::DuplicateVin);
+    garage.remove_vehicle(second.id).await.expect("removed");
+    let restored = garage.restore_vehicle(first.id).await.expect("restored");
+    assert_eq!((restored.fields, restored.deleted_at), (first.fields, None));
+}
+
+#[tokio::test]
+async fn what_is_gone_says_so() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
+    let removed = garage.remove_vehicle(id).await.expect("removed");
+    assert!(removed.deleted_at.is_some());
+    assert_eq!(garage.vehicles().await.expect("a list"), []);
+    assert_eq!(code(garage.vehicle(id).await), ErrorCode::NotFound);
+    assert_eq!(code(garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await), ErrorCode::NotFound);
+    assert_eq!(code(garage.remove_vehicle(id).await), ErrorCode::NotFound);
+    let unknown = "00000000-0000-0000-0000-00000000ffff".parse().expect("an id");
+    assert_eq!(code(garage.restore_vehicle(unknown).await), ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn the_newest_comes_first() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for nickname in ["a", "b", "c"] {
+        add(&garage, json!({"nickname": nickname})).await;
+    }
+    let names: Vec<_> = garage.vehicles().await.expect("a list").into_iter().map(|it| it.fields.nickname).collect();
+    assert_eq!(names, ["c", "b", "a"].map(|name| Some(name.to_owned())));
+}
+
+#[tokio::test]
+async fn refused_drafts_name_every_field_and_save_nothing() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let refused = garage.add_vehicle(&draft(json!({"vin": "HELLO!", "year": 1885}))).await.expect_err("refused");
+    let fields: Vec<String> = refused.details().into_iter().map(|detail| detail.field).collect();
+    assert_eq!(fields, ["vin", "year"]);
+    assert_eq!(refused.to_string(), "VIN can contain only letters and digits");
+    assert_eq!(code(garage.add_vehicle(&draft(json!({}))).await), ErrorCode::Invalid);
+    assert_eq!(garage.vehicles().await.expect("a list"), []);
+}
+
+#[tokio::test]
+async fn two_processes_share_one_file() {
+    let folder = Folder::new();
+    let app = open(&folder.garage_file()).await.expect("open");
+    let cli = open(&folder.garage_file()).await.expect("open");
+    let (a, b) = (draft(json!({"nickname": "app"})), draft(json!({"vin": ACCORD})));
+    let (from_app, from_cli) =
+        tokio::join!(app.add_vehicle(&a), cli.edit_vehicle(garage_core::VehicleId(Uuid::nil()), &b));
+    from_app.expect("added");
+    assert_eq!(code(from_cli), ErrorCode::NotFound);
+    assert_eq!(cli.vehicles().await.expect("a list").len(), 1);
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_opened_say_why_and_stay_as_they_are() {
+    let folder = Folder::new();
+    let path = folder.garage_file();
+    let noise: Vec<u8> = (0..40_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    std::fs::write(&path, &noise).expect("write");
+    assert_eq!(code(open(&path).await.map(|_| ())), ErrorCode::GarageDamaged);
+    assert_eq!(std::fs::read(&path).expect("read"), noise, "nothing was written");
+    std::fs::remove_file(&path).expect("remove");
+
+    drop(open(&path).await.expect("open"));
+    let connection = rusqlite::Connection::open(&path).expect("open");
+    connection
+        .execute("INSERT INTO refinery_schema_history VALUES (9999, 'future', '', '1')", [])
+        .expect("a newer version's mark");
+    let newer = open(&path).await.err().expect("refused");
+    assert_eq!(newer.code(), ErrorCode::GarageNewer);
+    assert!(newer.to_string().contains("newer version of MotoVault"), "{newer}");
+}
+
+#[tokio::test]
+async fn listeners_hear_of_every_write_and_of_no_refusal() {
+    let folder = Folder::new();
+    let (sender, heard) = std::sync::mpsc::channel::<Change>();
+    let config = GarageConfig {
+        garage_file: folder.garage_file(),
+        snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
+        environment: environment(),
+    };
+    let listener = ChangeListener::new(move |change| sender.send(change.clone()).expect("someone listens"));
+    let garage = Garage::open(config, listener).await.expect("open");
+    let id = add(&garage, json!({"vin": ACCORD})).await.id;
+    garage.edit_vehicle(id, &draft(json!({"color": "Blue"}))).await.expect("edited");
+    garage.edit_vehicle(id, &draft(json!({"color": "Blue"}))).await.expect("the same again");
+    garage.remove_vehicle(id).await.expect("removed");
+    garage.restore_vehicle(id).await.expect("restored");
+    garage.add_vehicle(&draft(json!({"vin": ACCORD}))).await.expect_err("refused");
+    let heard: Vec<Change> = heard.try_iter().collect();
+    assert_eq!(heard, vec![Change { vehicles: vec![id] }; 4]);
+}

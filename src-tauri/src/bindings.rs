@@ -1,0 +1,38 @@
+//! The commands and events of the app, and their TypeScript types for the page.
+
+use std::path::Path;
+
+use specta_typescript::Typescript;
+use tauri::Runtime;
+use tauri_specta::{Builder, collect_commands, collect_events};
+
+use crate::{commands, events::GarageChanged};
+
+/// Where the generated types lie, from the repository's root.
+pub const FILE: &str = "ui/src/lib/platform/bindings.ts";
+
+/// Every command and event. The one list; the build script's list of permissions is tested against it.
+#[must_use]
+pub fn builder<R: Runtime>() -> Builder<R> {
+    Builder::<R>::new()
+        .disable_serde_phases()
+        .commands(collect_commands![
+            commands::about::about,
+            commands::decode::decode_vin,
+            commands::vehicles::add_vehicle,
+            commands::vehicles::edit_vehicle,
+            commands::vehicles::get_vehicle,
+            commands::vehicles::list_vehicles,
+            commands::vehicles::remove_vehicle,
+            commands::vehicles::restore_vehicle,
+        ])
+        .events(collect_events![GarageChanged])
+}
+
+/// Writes the TypeScript types into a file.
+///
+/// # Errors
+/// The file cannot be written, or a type has no TypeScript form, such as an integer of 64 bits.
+pub fn export(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(builder::<tauri::Wry>().export(Typescript::default(), path)?)
+}

@@ -1,0 +1,47 @@
+//! Vehicles: add, list, get, edit, remove, restore.
+
+use garage_core::{Vehicle, VehicleDraft, VehicleId};
+
+use super::{Answer, Garage};
+
+/// Adds a vehicle; its VIN fills what the draft leaves empty.
+#[tauri::command]
+#[specta::specta]
+pub async fn add_vehicle(garage: Garage<'_>, draft: VehicleDraft) -> Answer<Vehicle> {
+    Ok(garage.get().await?.add_vehicle(&draft).await?)
+}
+
+/// The vehicles that are not removed, newest first.
+#[tauri::command]
+#[specta::specta]
+pub async fn list_vehicles(garage: Garage<'_>) -> Answer<Vec<Vehicle>> {
+    Ok(garage.get().await?.vehicles().await?)
+}
+
+/// One vehicle that is not removed.
+#[tauri::command]
+#[specta::specta]
+pub async fn get_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle> {
+    Ok(garage.get().await?.vehicle(id).await?)
+}
+
+/// Changes the fields that the draft names; null clears one.
+#[tauri::command]
+#[specta::specta]
+pub async fn edit_vehicle(garage: Garage<'_>, id: VehicleId, draft: VehicleDraft) -> Answer<Vehicle> {
+    Ok(garage.get().await?.edit_vehicle(id, &draft).await?)
+}
+
+/// Removes a vehicle; it can be restored.
+#[tauri::command]
+#[specta::specta]
+pub async fn remove_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle> {
+    Ok(garage.get().await?.remove_vehicle(id).await?)
+}
+
+/// Brings a removed vehicle back.
+#[tauri::command]
+#[specta::specta]
+pub async fn restore_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle> {
+    Ok(garage.get().await?.restore_vehicle(id).await?)
+}

@@ -1,0 +1,8 @@
+//! Desktop: the app and the CLI share the user's folders.
+
+use garage_core::GarageConfig;
+use tauri::{App, Runtime};
+
+pub(crate) fn garage_config<R: Runtime>(_app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
+    Ok(GarageConfig::of_this_user()?)
+}

@@ -1,0 +1,12 @@
+//! Phones: every app has folders of its own, which only the system's API names.
+
+use garage_core::{Environment, GarageConfig, decoding::pinned, locations};
+use tauri::{App, Manager, Runtime};
+
+pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
+    Ok(GarageConfig {
+        garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
+        snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
+        environment: Environment::system(),
+    })
+}

@@ -1,0 +1,135 @@
+//! The command layer under the mock runtime, with the app's real configuration and capabilities enforced.
+
+use garage_core::{Environment, GarageConfig};
+use motovault::bindings;
+use serde_json::{Value, json};
+use tauri::{
+    Manager, WebviewWindow,
+    ipc::{CallbackFn, InvokeBody},
+    test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder},
+    webview::InvokeRequest,
+};
+
+struct MockApp {
+    window: WebviewWindow<MockRuntime>,
+    _app: tauri::App<MockRuntime>,
+    _folder: tempfile::TempDir,
+}
+
+impl MockApp {
+    fn start() -> MockApp {
+        let folder = tempfile::tempdir().expect("a folder");
+        let garage_file = folder.path().join("garage.db");
+        let app = motovault::with_garage(mock_builder(), move |_| {
+            Ok(GarageConfig {
+                garage_file,
+                snapshot_file: garage_decode::default_snapshot_path()?,
+                environment: Environment::system(),
+            })
+        })
+        .build(motovault::context())
+        .expect("the app");
+        let window = app.get_webview_window("main").expect("the window of the configuration");
+        MockApp { window, _app: app, _folder: folder }
+    }
+
+    fn call_from(&self, url: &str, command: &str, arguments: Value) -> Result<Value, Value> {
+        let request = InvokeRequest {
+            cmd: command.to_owned(),
+            callback: CallbackFn(0),
+            error: CallbackFn(1),
+            url: url.parse().expect("a URL"),
+            body: InvokeBody::Json(arguments),
+            headers: tauri::http::HeaderMap::default(),
+            invoke_key: INVOKE_KEY.to_owned(),
+        };
+        get_ipc_response(&self.window, request).map(|body| body.deserialize().expect("JSON"))
+    }
+
+    fn call(&self, command: &str, arguments: Value) -> Result<Value, Value> {
+        self.call_from("tauri://localhost", command, arguments)
+    }
+}
+
+#[test]
+fn a_page_adds_lists_edits_removes_and_restores() {
+    let app = MockApp::start();
+    let decode = app.call("decode_vin", json!({"text": "1hgcm82633a004352", "year": null})).expect("a decode");
+    assert_eq!(decode["fields"]["model"]["value"], "Accord");
+    assert!(decode["facts"].as_array().is_some_and(|facts| facts.len() > 20));
+
+    let added = app.call("add_vehicle", json!({"draft": {"vin": "1HGCM82633A004352"}})).expect("added");
+    let id = &added["id"];
+    assert_eq!(added["make"], "HONDA");
+    assert_eq!(app.call("list_vehicles", json!({})).expect("a list"), json!([added]));
+    let edited = app.call("edit_vehicle", json!({"id": id, "draft": {"nickname": "Blue", "engine": null}}));
+    let edited = edited.expect("edited");
+    assert_eq!((&edited["nickname"], &edited["engine"]), (&json!("Blue"), &Value::Null));
+    assert_eq!(app.call("get_vehicle", json!({"id": id})).expect("the vehicle"), edited);
+    app.call("remove_vehicle", json!({"id": id})).expect("removed");
+    assert_eq!(app.call("list_vehicles", json!({})).expect("a list"), json!([]));
+    assert_eq!(app.call("restore_vehicle", json!({"id": id})).expect("restored")["nickname"], "Blue");
+    let about = app.call("about", json!({})).expect("about");
+    assert_eq!(about["snapshotMonth"], garage_decode::pinned::MONTH);
+}
+
+#[test]
+fn refusals_carry_a_code_a_sentence_and_the_fields() {
+    let app = MockApp::start();
+    let refused = app.call("add_vehicle", json!({"draft": {"vin": "?", "year": "2003"}})).expect_err("refused");
+    assert_eq!(
+        refused,
+        json!({
+            "code": "invalid",
+            "message": "VIN can contain only letters and digits",
+            "details": [
+                {"field": "vin", "message": "VIN can contain only letters and digits"},
+                {"field": "year", "message": "year must be an integer"},
+            ],
+        })
+    );
+    let missing = json!({"id": "018f0000-0000-7000-8000-000000000000"});
+    assert_eq!(app.call("get_vehicle", missing).expect_err("none")["code"], "notFound");
+    // A page that sends nonsense gets an answer, too.
+    app.call("get_vehicle", json!({"id": "not an id"})).expect_err("refused");
+    app.call("add_vehicle", json!({"draft": []})).expect_err("refused");
+    app.call("add_vehicle", json!({})).expect_err("refused");
+}
+
+#[test]
+fn capabilities_are_enforced() {
+    let app = MockApp::start();
+    app.call("plugin:window|set_title", json!({"value": "x"})).expect_err("not granted to the page");
+    app.call_from("https://example.com/", "list_vehicles", json!({})).expect_err("not granted to other origins");
+    app.call("no_such_command", json!({})).expect_err("there is none");
+}
+
+/// The build script grants by name and cannot see the commands, so it has a list of its own.
+#[test]
+fn every_command_can_be_granted_and_is() {
+    let typescript = generated();
+    let build_script = include_str!("../build.rs");
+    let capability: Value = serde_json::from_str(include_str!("../capabilities/main.json")).expect("JSON");
+    let permissions = capability["permissions"].as_array().expect("a list");
+    let commands: Vec<&str> =
+        typescript.split("__TAURI_INVOKE(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(commands.len() >= 8, "{commands:?}");
+    for command in &commands {
+        assert!(build_script.contains(&format!("\"{command}\"")), "{command} is missing in src-tauri/build.rs");
+        let permission = json!(format!("allow-{}", command.replace('_', "-")));
+        assert!(permissions.contains(&permission), "{permission} is missing in the capability");
+    }
+}
+
+#[test]
+fn the_committed_bindings_are_current() {
+    let committed = std::fs::read_to_string(bindings::FILE).expect("the bindings");
+    assert!(committed == generated(), "{} is stale; run `cargo xtask bindings`", bindings::FILE);
+}
+
+fn generated() -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bindings.ts");
+    bindings::export(&path).expect("bindings");
+    std::fs::read_to_string(path).expect("the file")
+}
