@@ -1,2 +1,67 @@
-//! Placeholder until the tasks land.
-fn main() {}
+//! The project's tasks. `cargo xtask run` and `cargo xtask test` are all the set-up a machine needs.
+
+mod display;
+mod run;
+mod setup;
+mod shell;
+mod targets;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+/// MotoVault's tasks. `run` and `test` install what they need, after saying what that is.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Set up, build and start the app; without a display, start it in a virtual one and take a picture
+    Run {
+        /// Build with optimizations, as it ships
+        #[arg(long)]
+        release: bool,
+    },
+    /// Set up, then run every check and test
+    Test {
+        /// Only these steps, in the usual order
+        #[arg(long, value_name = "STEP")]
+        only: Vec<test::Step>,
+    },
+    /// Install what building and testing need, and fetch the vPIC data; `run` and `test` do this first
+    Setup,
+    /// Check the rules of the code's layout, each with its reason
+    Tidy,
+    /// Write the TypeScript types of the app's commands anew
+    Bindings,
+    /// Type-check the app for Android and iOS
+    CheckTargets,
+}
+
+fn main() -> anyhow::Result<()> {
+    let root = root()?;
+    std::env::set_current_dir(&root)?;
+    match Args::parse().task {
+        Task::Run { release } => run::run(&root, release),
+        Task::Test { only } => test::test(&root, &only),
+        Task::Setup => setup::for_tests(&root),
+        Task::Tidy => tidy::tidy(&root),
+        Task::Bindings => {
+            shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))
+        }
+        Task::CheckTargets => targets::check_targets(&root),
+    }
+}
+
+/// The repository's root.
+fn root() -> anyhow::Result<PathBuf> {
+    let manifest_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest_folder.parent().map(PathBuf::from).context("the xtask crate lies in a folder of the repository")
+}

@@ -1,0 +1,24 @@
+/** Short messages at the edge of the window, each with at most one thing to do about it. */
+export interface Toast {
+  id: number;
+  message: string;
+  action?: { label: string; run: () => void };
+}
+
+/** How long a toast stays, in milliseconds; one with an action stays longer, so that a slow hand reaches it. */
+const SHOWN_MS = 5_000;
+const SHOWN_WITH_ACTION_MS = 12_000;
+
+export const toasts = $state<Toast[]>([]);
+let nextId = 1;
+
+export function showToast(message: string, action?: Toast["action"]): void {
+  const id = nextId++;
+  toasts.push({ id, message, ...(action ? { action } : {}) });
+  setTimeout(() => dismissToast(id), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
+}
+
+export function dismissToast(id: number): void {
+  const index = toasts.findIndex((toast) => toast.id === id);
+  if (index >= 0) toasts.splice(index, 1);
+}

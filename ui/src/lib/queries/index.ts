@@ -1,0 +1,67 @@
+/** What the page asks of the garage, and keeping the answers fresh. Components never refetch by hand. */
+import { createMutation, createQuery, keepPreviousData, QueryClient } from "@tanstack/svelte-query";
+import { garage, onGarageChanged, type VehicleDraft } from "$lib/platform";
+import { cleaned, SHORTEST_QUERY } from "$lib/vehicle/vin";
+
+const VEHICLES = ["vehicles"];
+
+/** Nothing here goes over a network, so nothing waits for one and nothing is tried again. */
+export function createGarageClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: { networkMode: "always", retry: false, staleTime: Infinity },
+      mutations: { networkMode: "always" },
+    },
+  });
+}
+
+/** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. */
+export function keepFresh(client: QueryClient): () => void {
+  const refresh = () => void client.invalidateQueries({ queryKey: VEHICLES });
+  const stop = onGarageChanged((tags) => {
+    for (const tag of tags) void client.invalidateQueries({ queryKey: [tag] });
+  });
+  window.addEventListener("focus", refresh);
+  return () => {
+    window.removeEventListener("focus", refresh);
+    stop();
+  };
+}
+
+/** The vehicles of the garage, newest first. */
+export function vehiclesQuery() {
+  return createQuery(() => ({ queryKey: VEHICLES, queryFn: garage.listVehicles }));
+}
+
+/** What the typed VIN says; while the next answer comes, the last one stays. */
+export function decodeQuery(asked: () => { text: string; year: number | null }) {
+  return createQuery(() => {
+    const { text, year } = asked();
+    const isEnough = cleaned(text).length >= SHORTEST_QUERY;
+    return {
+      queryKey: ["decode", text, year],
+      queryFn: () => garage.decodeVin(text, year),
+      enabled: isEnough,
+      gcTime: 60_000,
+      ...(isEnough ? { placeholderData: keepPreviousData } : {}),
+    };
+  });
+}
+
+export function addMutation() {
+  return createMutation(() => ({ mutationFn: (draft: VehicleDraft) => garage.addVehicle(draft) }));
+}
+
+export function editMutation() {
+  return createMutation(() => ({
+    mutationFn: ({ id, draft }: { id: string; draft: VehicleDraft }) => garage.editVehicle(id, draft),
+  }));
+}
+
+export function removeMutation() {
+  return createMutation(() => ({ mutationFn: (id: string) => garage.removeVehicle(id) }));
+}
+
+export function restoreMutation() {
+  return createMutation(() => ({ mutationFn: (id: string) => garage.restoreVehicle(id) }));
+}

@@ -1,0 +1,56 @@
+import type { OdometerUnit, Vehicle, VehicleDraft } from "$lib/platform";
+
+/** The fields that the form shows, as text a person edits. */
+export interface VehicleForm {
+  nickname: string;
+  licensePlate: string;
+  year: string;
+  make: string;
+  model: string;
+  color: string;
+  odometerReading: string;
+  odometerUnit: OdometerUnit;
+}
+
+export function formOf(vehicle?: Vehicle): VehicleForm {
+  return {
+    nickname: vehicle?.nickname ?? "",
+    licensePlate: vehicle?.licensePlate ?? "",
+    year: vehicle?.year?.toString() ?? "",
+    make: vehicle?.make ?? "",
+    model: vehicle?.model ?? "",
+    color: vehicle?.color ?? "",
+    odometerReading: vehicle?.odometerReading?.toString() ?? "",
+    odometerUnit: vehicle?.odometerUnit ?? "mi",
+  };
+}
+
+/** The form as a draft. Numbers that are none stay text: the core says which field must be one, and nothing is lost. */
+export function draftOf(form: VehicleForm): VehicleDraft {
+  return {
+    nickname: form.nickname,
+    licensePlate: form.licensePlate,
+    year: wholeNumber(form.year) as number | null,
+    make: form.make,
+    model: form.model,
+    color: form.color,
+    odometerReading: wholeNumber(form.odometerReading) as number | null,
+    odometerUnit: form.odometerUnit,
+  };
+}
+
+/** Only what differs, so that an edit does not touch what another device may be changing. */
+export function changes(before: VehicleForm, after: VehicleForm): VehicleDraft {
+  const draft = draftOf(after);
+  const keys = Object.keys(after) as (keyof VehicleForm)[];
+  return Object.fromEntries(keys.filter((key) => before[key] !== after[key]).map((key) => [key, draft[key]]));
+}
+
+/** A number as people write it, thousands grouped by comma, point, apostrophe or space; null for nothing; else the text. */
+export function wholeNumber(text: string): number | string | null {
+  const trimmed = text.trim();
+  if (trimmed === "") return null;
+  if (/^-?\d+$/.test(trimmed)) return Number(trimmed);
+  if (/^-?\d{1,3}([.,'\u2019\s\u00a0\u202f]\d{3})+$/.test(trimmed)) return Number(trimmed.replace(/[^\d-]/g, ""));
+  return trimmed;
+}

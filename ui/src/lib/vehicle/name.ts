@@ -1,0 +1,13 @@
+import type { Vehicle } from "$lib/platform";
+import { strings } from "$lib/strings";
+
+/** Year, make and model, as far as they are known. */
+export function description(vehicle: Pick<Vehicle, "year" | "make" | "model">): string {
+  return [vehicle.year, vehicle.make, vehicle.model].filter((part) => part !== null).join(" ");
+}
+
+/** What a person calls a vehicle: its nickname, else year, make and model, else plate or VIN. */
+export function displayName(vehicle: Pick<Vehicle, "nickname" | "year" | "make" | "model" | "licensePlate" | "vin">): string {
+  const described = vehicle.make === null ? null : description(vehicle);
+  return vehicle.nickname ?? described ?? vehicle.licensePlate ?? vehicle.vin ?? strings.garage.unnamed;
+}

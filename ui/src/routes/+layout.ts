@@ -1,0 +1,3 @@
+// The page is an app: built once, no server renders it.
+export const ssr = false;
+export const prerender = false;

@@ -1,0 +1,97 @@
+//! `cargo xtask run`: the app, from nothing to its window.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, ensure};
+
+use crate::{
+    display::{self, VirtualDisplay},
+    setup, shell,
+};
+
+/// How long the window may take to show something. The first start of WebKit on a loaded machine takes seconds.
+const LONGEST_START: Duration = Duration::from_secs(60);
+/// A picture of an empty display is one color and compresses to less than this many bytes.
+const SMALLEST_PICTURE_BYTES: u64 = 12_000;
+
+/// Sets up, builds, and starts the app.
+///
+/// # Errors
+/// The first step that fails.
+pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
+    let has_display = !cfg!(target_os = "linux")
+        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()));
+    setup::for_running(root, !has_display)?;
+    build(root, is_release)?;
+    let profile = if is_release { "release" } else { "debug" };
+    let program =
+        |name: &str| target_folder(root).join(profile).join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let (app, cli) = (program("motovault"), program("garage"));
+    println!("The command line: {} --help", cli.display());
+    if has_display {
+        return shell::run(Command::new(app));
+    }
+    show_without_display(root, &app)
+}
+
+/// Builds the app with its page inside, and the CLI.
+///
+/// # Errors
+/// The build fails.
+pub fn build(root: &Path, is_release: bool) -> anyhow::Result<()> {
+    // Only the Tauri CLI puts the page into the program; a plain build would ask a development server for it.
+    let mut tauri = Command::new(root.join("ui/node_modules/.bin/tauri"));
+    tauri.current_dir(root).args(["build", "--no-bundle"]);
+    let mut cli = shell::cargo(&["build", "--package", "garage-cli"]);
+    if is_release {
+        cli.arg("--release");
+    } else {
+        tauri.arg("--debug");
+    }
+    shell::run(tauri)?;
+    shell::run(cli)
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
+}
+
+fn show_without_display(root: &Path, app: &Path) -> anyhow::Result<()> {
+    println!("There is no display here: the app starts in a virtual one, for a picture of it");
+    let display = VirtualDisplay::start(1280, 800)?;
+    let mut child = Command::new(app).env("DISPLAY", &display.name).stdin(Stdio::null()).spawn()?;
+    let picture = target_folder(root).join("motovault.png");
+    let taken = take_picture(&display, &picture, || Ok(child.try_wait()?.is_none()));
+    display::stop(&mut child);
+    taken?;
+    println!("The app's picture: {}", picture.display());
+    Ok(())
+}
+
+/// Takes pictures until one shows something and the next shows the same: the window has been painted.
+fn take_picture(
+    display: &VirtualDisplay,
+    picture: &Path,
+    mut is_running: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let mut previous = Vec::new();
+    while started.elapsed() < LONGEST_START {
+        ensure!(is_running()?, "the app has ended by itself");
+        thread::sleep(Duration::from_millis(700));
+        display.screenshot(picture)?;
+        let current = fs::read(picture)?;
+        if current.len() as u64 > SMALLEST_PICTURE_BYTES && current == previous {
+            return Ok(());
+        }
+        previous = current;
+    }
+    bail!("the window has shown nothing for {} seconds", LONGEST_START.as_secs())
+}

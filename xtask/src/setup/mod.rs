@@ -1,0 +1,26 @@
+//! What a machine needs before it can build, run or test; each part does nothing where it is there already.
+
+mod node;
+mod packages;
+mod snapshot;
+
+use std::path::Path;
+
+/// Everything that starting the app needs.
+pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> {
+    let mut wanted = vec![packages::BUILD, packages::FETCH];
+    if is_without_display {
+        wanted.push(packages::VIRTUAL_DISPLAY);
+    }
+    packages::install(&wanted)?;
+    node::install(root, "ui")?;
+    snapshot::fetch()
+}
+
+/// Everything that the tests need.
+pub fn for_tests(root: &Path) -> anyhow::Result<()> {
+    packages::install(&[packages::BUILD, packages::FETCH, packages::VIRTUAL_DISPLAY, packages::BROWSERS])?;
+    node::install(root, "ui")?;
+    node::install(root, "e2e")?;
+    snapshot::fetch()
+}

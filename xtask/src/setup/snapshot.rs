@@ -1,0 +1,139 @@
+//! The vPIC snapshot: fetched once, checked by its digest, kept where the app and the CLI look for it.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::shell;
+
+#[path = "../../../crates/decode/src/pinned.rs"]
+mod pinned;
+
+/// The data as a file of the decoding library's release.
+const RELEASE_ASSET: &str = "https://github.com/blackthorn-interstellar/ultravin/releases/download/v3.0.2/vpic.rkyv";
+/// The same data inside the library's Python package.
+const PYTHON_PACKAGE: &str = "ultravin==3.0.2";
+const MAGIC: &[u8] = b"ULTRAVIN";
+/// Bytes before the digest's range.
+const HEADER_BYTES: usize = 64;
+
+/// A way to get the data, by name. It gives the file's bytes, not yet checked, or why it has none.
+type Route = (&'static str, fn(&Path) -> anyhow::Result<Vec<u8>>);
+
+/// Puts the snapshot into the user's cache folder, unless it is there.
+///
+/// # Errors
+/// No route gives the data; the error says why for each.
+pub fn fetch() -> anyhow::Result<()> {
+    let cached = cached_path()?;
+    if fs::read(&cached).is_ok_and(|bytes| check(&bytes).is_ok()) {
+        return Ok(());
+    }
+    let folder = cached.parent().context("the file lies in a folder")?;
+    println!(
+        "About to fetch the vPIC data of {} ({} MB) into {}",
+        pinned::MONTH,
+        pinned::SIZE_BYTES / 1_000_000,
+        folder.display()
+    );
+    fs::create_dir_all(folder)?;
+    let scratch = tempfile::tempdir_in(folder)?;
+    let routes: [Route; 3] =
+        [("GARAGE_VPIC_FILE", named_file), ("the release", release_asset), ("pip", python_package)];
+    let mut reasons = Vec::new();
+    for (name, route) in routes {
+        match route(scratch.path()).and_then(|bytes| check(&bytes).map(|()| bytes)) {
+            Ok(bytes) => {
+                // Written beside and renamed: a run that is cut short leaves no half file.
+                let mut file = tempfile::NamedTempFile::new_in(folder)?;
+                file.write_all(&bytes)?;
+                file.as_file().sync_all()?;
+                file.persist(&cached)?;
+                println!("The vPIC data came from {name}; its digest is right");
+                return Ok(());
+            }
+            Err(reason) => {
+                println!("  not from {name}: {reason:#}");
+                reasons.push(format!("{name}: {reason:#}"));
+            }
+        }
+    }
+    bail!("the vPIC data cannot be had. Name a copy in GARAGE_VPIC_FILE.\n  {}", reasons.join("\n  "))
+}
+
+fn cached_path() -> anyhow::Result<PathBuf> {
+    let folder = dirs::cache_dir().context("the system names no cache folder; set HOME")?;
+    Ok(folder.join(pinned::APP_IDENTIFIER).join(pinned::FILE_NAME))
+}
+
+fn named_file(_scratch: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = std::env::var_os("GARAGE_VPIC_FILE").filter(|path| !path.is_empty()).context("it is not set")?;
+    fs::read(&path).with_context(|| PathBuf::from(path).display().to_string())
+}
+
+fn release_asset(scratch: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = scratch.join("release.rkyv");
+    let mut curl = Command::new("curl");
+    curl.args(["--fail", "--silent", "--show-error", "--location", "--connect-timeout", "5", "--max-time", "900"]);
+    curl.arg("--output").arg(&path).arg(RELEASE_ASSET);
+    shell::output(curl)?;
+    Ok(fs::read(path)?)
+}
+
+fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]);
+    pip.args(["--only-binary=:all:", "--dest"]).arg(scratch).arg(PYTHON_PACKAGE);
+    shell::output(pip).context("if pip is missing: apt-get install python3-pip")?;
+    let wheel = fs::read_dir(scratch)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
+        .context("pip left no wheel")?;
+    let mut unpack = Command::new("python3");
+    unpack.args(["-m", "zipfile", "--extract"]).arg(&wheel).arg(scratch);
+    shell::output(unpack)?;
+    let library = fs::read_dir(scratch.join("ultravin"))?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("_ultravin")))
+        .context("the wheel holds no library")?;
+    find_in(&fs::read(library)?).context("the library does not hold the data")
+}
+
+/// The snapshot inside a library: it begins with its magic, which may stand elsewhere as well.
+fn find_in(library: &[u8]) -> Option<Vec<u8>> {
+    let size = usize::try_from(pinned::SIZE_BYTES).ok()?;
+    let starts = library.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+    starts
+        .filter_map(|(start, _)| library.get(start..start + size))
+        .find(|bytes| check(bytes).is_ok())
+        .map(<[u8]>::to_vec)
+}
+
+fn check(bytes: &[u8]) -> anyhow::Result<()> {
+    ensure!(bytes.len() as u64 == pinned::SIZE_BYTES, "it has {} bytes instead of {}", bytes.len(), pinned::SIZE_BYTES);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[HEADER_BYTES..]).update(&bytes[10..14]);
+    ensure!(hasher.finalize().to_hex().as_str() == pinned::BLAKE3, "its digest is wrong");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_bytes_are_refused() {
+        assert!(check(b"ULTRAVIN").is_err());
+        let mut bytes = vec![0; usize::try_from(pinned::SIZE_BYTES).expect("fits")];
+        bytes[..8].copy_from_slice(MAGIC);
+        assert!(check(&bytes).expect_err("refused").to_string().contains("digest"));
+        assert!(find_in(&bytes).is_none());
+    }
+}

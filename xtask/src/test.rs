@@ -1,0 +1,96 @@
+//! `cargo xtask test`: every check and test, the quick ones first.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use clap::ValueEnum;
+
+use crate::{display::VirtualDisplay, run, setup, shell, tidy};
+
+/// One part of the tests.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Step {
+    /// Formatting of the Rust code
+    Format,
+    /// The rules of the code's layout
+    Tidy,
+    /// The page: types, lint, unit tests
+    Ui,
+    /// The app as it ships, without optimizations, and the CLI
+    Build,
+    /// Clippy over everything, warnings refused
+    Clippy,
+    /// The Rust tests: unit, property, store, commands
+    Rust,
+    /// Journeys in Chromium against the app's command layer
+    Journeys,
+    /// The app itself in its own webview
+    Desktop,
+}
+
+/// Sets up and runs the steps.
+///
+/// # Errors
+/// The first step that fails.
+pub fn test(root: &Path, only: &[Step]) -> anyhow::Result<()> {
+    setup::for_tests(root)?;
+    let mut durations = Vec::new();
+    for step in Step::value_variants().iter().filter(|step| only.is_empty() || only.contains(step)) {
+        let name = step.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        println!("\n== {name}");
+        let started = Instant::now();
+        run_step(root, *step)?;
+        durations.push((name, started.elapsed()));
+    }
+    println!();
+    for (name, duration) in &durations {
+        println!("{name:>10} {:>6.1} s", duration.as_secs_f64());
+    }
+    let total: Duration = durations.iter().map(|(_, duration)| *duration).sum();
+    println!("{:>10} {:>6.1} s", "all", total.as_secs_f64());
+    Ok(())
+}
+
+fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
+    match step {
+        Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
+        Step::Tidy => tidy::tidy(root),
+        Step::Ui => {
+            ["check", "lint", "test"].iter().try_for_each(|script| shell::run(shell::npm("ui", &["run", script])))
+        }
+        Step::Build => run::build(root, false),
+        Step::Clippy => {
+            shell::run(shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        }
+        Step::Rust => rust_tests(),
+        Step::Journeys => {
+            shell::run(shell::cargo(&["build", "--package", "e2e-host"]))?;
+            shell::run(on_built_programs(root, shell::npm("e2e", &["run", "journeys"])))
+        }
+        Step::Desktop => {
+            let display = VirtualDisplay::start(1280, 800)?;
+            let mut desktop = on_built_programs(root, shell::npm("e2e", &["run", "desktop"]));
+            desktop.env("DISPLAY", &display.name);
+            shell::run(desktop)
+        }
+    }
+}
+
+/// nextest runs the tests of all crates side by side; cargo's own runner is the fallback, a crate after the other.
+fn rust_tests() -> anyhow::Result<()> {
+    if shell::output(shell::cargo(&["nextest", "--version"])).is_ok() {
+        shell::run(shell::cargo(&["nextest", "run", "--workspace"]))
+    } else {
+        println!("cargo-nextest is not installed; cargo's own runner does, a little slower");
+        shell::run(shell::cargo(&["test", "--workspace", "--no-fail-fast"]))
+    }
+}
+
+fn on_built_programs(root: &Path, mut command: Command) -> Command {
+    let folder = run::target_folder(root).join("debug");
+    command.env("E2E_HOST", folder.join("e2e-host")).env("MOTOVAULT_APP", folder.join("motovault"));
+    command
+}
