@@ -130,8 +130,12 @@ async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
 fn name(vehicle: &Vehicle) -> String {
     let fields = &vehicle.fields;
     let year = fields.make.as_ref().and(fields.year).map(|year| year.to_string());
-    let described =
-        [year, fields.make.clone(), fields.model.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    // Makers of trailers often name the model after themselves.
+    let model = fields
+        .model
+        .clone()
+        .filter(|model| Some(model.to_lowercase()) != fields.make.as_ref().map(|it| it.to_lowercase()));
+    let described = [year, fields.make.clone(), model].into_iter().flatten().collect::<Vec<_>>().join(" ");
     fields
         .nickname
         .clone()

@@ -20,7 +20,7 @@ impl MockApp {
     fn start() -> MockApp {
         let folder = tempfile::tempdir().expect("a folder");
         let garage_file = folder.path().join("garage.db");
-        let app = motovault::with_garage(mock_builder(), move |_| {
+        let mut app = motovault::with_garage(mock_builder(), move |_| {
             Ok(GarageConfig {
                 garage_file,
                 snapshot_file: garage_decode::default_snapshot_path()?,
@@ -29,6 +29,9 @@ impl MockApp {
         })
         .build(motovault::context())
         .expect("the app");
+        // Sets the app up; the mock runtime has no events to go through.
+        #[expect(deprecated, reason = "it warns of calling this in a loop")]
+        app.run_iteration(|_, _| ());
         let window = app.get_webview_window("main").expect("the window of the configuration");
         MockApp { window, _app: app, _folder: folder }
     }

@@ -62,7 +62,10 @@ async fn main() -> anyhow::Result<()> {
         snapshot_file: args.snapshot.map_or_else(decoding::default_snapshot_path, Ok)?,
         environment: Environment::system(),
     };
-    let app = motovault::with_garage(mock_builder(), move |_| Ok(config)).build(motovault::context())?;
+    let mut app = motovault::with_garage(mock_builder(), move |_| Ok(config)).build(motovault::context())?;
+    // Sets the app up; the mock runtime has no events to go through.
+    #[expect(deprecated, reason = "it warns of calling this in a loop")]
+    app.run_iteration(|_, _| ());
     let events = broadcast::Sender::new(64);
     let sender = events.clone();
     app.listen_any(motovault::GarageChanged::NAME, move |event| {

@@ -15,7 +15,7 @@ export const strings = {
     vinHint: "Type or paste it. Spaces, dashes and lower case are fine.",
     details: "No VIN? Or add more now",
     save: "Save vehicle",
-    groups: { wmi: "Maker", vds: "Model", check: "Check", year: "Year", plant: "Plant", serial: "Serial number" },
+    groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
     checkDigitWrong: (expected: string) =>
       `The check digit does not fit: if the rest is right, position 9 is ${expected}. You can save it anyway.`,

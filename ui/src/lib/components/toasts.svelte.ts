@@ -14,6 +14,9 @@ let nextId = 1;
 
 export function showToast(message: string, action?: Toast["action"]): void {
   const id = nextId++;
+  // News replaces older news; what can still be undone stays.
+  const kept = toasts.filter((toast) => toast.action).slice(-2);
+  toasts.splice(0, toasts.length, ...kept);
   toasts.push({ id, message, ...(action ? { action } : {}) });
   setTimeout(() => dismissToast(id), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
 }

@@ -3,7 +3,9 @@ import { strings } from "$lib/strings";
 
 /** Year, make and model, as far as they are known. */
 export function description(vehicle: Pick<Vehicle, "year" | "make" | "model">): string {
-  return [vehicle.year, vehicle.make, vehicle.model].filter((part) => part !== null).join(" ");
+  // Makers of trailers often name the model after themselves.
+  const model = vehicle.model?.toLowerCase() === vehicle.make?.toLowerCase() ? null : vehicle.model;
+  return [vehicle.year, vehicle.make, model].filter((part) => part !== null).join(" ");
 }
 
 /** What a person calls a vehicle: its nickname, else year, make and model, else plate or VIN. */

@@ -11,6 +11,7 @@ describe("a vehicle's name", () => {
     expect(displayName({ ...nothing, vin: "10QIO", licensePlate: "AB 12" })).toBe("AB 12");
     expect(displayName({ ...nothing, year: 2003, licensePlate: "AB 12" })).toBe("AB 12");
     expect(displayName({ ...nothing, year: 2003, make: "HONDA", model: "Accord" })).toBe("2003 HONDA Accord");
+    expect(displayName({ ...nothing, make: "UTILITY", model: "Utility" })).toBe("UTILITY");
     expect(displayName({ ...nothing, make: "HONDA", nickname: "Blue" })).toBe("Blue");
   });
 });

@@ -1,0 +1,108 @@
+/** The app for a journey: the real command layer on a garage of its own, and what journeys do in it. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { AxeBuilder } from "@axe-core/playwright";
+import { expect, test as base, type Page } from "@playwright/test";
+
+export { expect };
+export const ACCORD = "1HGCM82633A004352";
+
+const ROOT = join(import.meta.dirname, "../..");
+const HOST = process.env["E2E_HOST"] ?? join(ROOT, "target/debug/e2e-host");
+
+/** Starts the app's command layer on a garage file; it ends with this process at the latest. */
+async function startHost(garageFile: string): Promise<{ host: ChildProcess; address: string }> {
+  const host = spawn(HOST, ["--garage", garageFile, "--page", join(ROOT, "ui/dist")], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  if (!host.stdout) throw new Error("the host has no output");
+  for await (const address of createInterface({ input: host.stdout })) return { host, address };
+  throw new Error(`${HOST} has ended without an address; build it with: cargo build --package e2e-host`);
+}
+
+export class App {
+  private constructor(
+    readonly page: Page,
+    readonly garageFile: string,
+    private host: ChildProcess,
+    private address: string,
+  ) {}
+
+  static async start(page: Page, folder: string): Promise<App> {
+    const garageFile = join(folder, "garage.db");
+    const { host, address } = await startHost(garageFile);
+    const app = new App(page, garageFile, host, address);
+    await app.open();
+    return app;
+  }
+
+  async open(): Promise<void> {
+    await this.page.goto(this.address);
+    await expect(this.page.getByRole("heading", { name: "Garage", exact: true })).toBeVisible();
+  }
+
+  /** Ends the app without any goodbye and starts it again on the same garage. */
+  async killAndRestart(): Promise<void> {
+    this.kill();
+    ({ host: this.host, address: this.address } = await startHost(this.garageFile));
+    await this.open();
+  }
+
+  kill(): void {
+    this.host.kill("SIGKILL");
+  }
+
+  get vin() {
+    return this.page.getByRole("textbox", { name: "VIN", exact: true });
+  }
+
+  get saveVehicle() {
+    return this.page.getByRole("button", { name: "Save vehicle" });
+  }
+
+  /** The card of one vehicle in the garage. */
+  card(name: string) {
+    return this.page.getByRole("list", { name: "Vehicles" }).getByRole("article", { name, exact: true });
+  }
+
+  async addByVin(vin: string): Promise<void> {
+    await this.vin.fill(vin);
+    await this.saveVehicle.click();
+    await expect(this.vin).toHaveValue("");
+  }
+
+  /** axe finds nothing, in both themes. */
+  async expectAccessible(): Promise<void> {
+    for (const colorScheme of ["light", "dark"] as const) {
+      await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      const { violations } = await new AxeBuilder({ page: this.page }).analyze();
+      expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), colorScheme).toEqual([]);
+    }
+  }
+}
+
+interface Fixtures {
+  app: App;
+}
+
+export const test = base.extend<Fixtures>({
+  app: async ({ page }, use) => {
+    const problems: string[] = [];
+    page.on("pageerror", (error) => problems.push(error.message));
+    page.on("console", (message) => {
+      if (message.type() === "error") problems.push(message.text());
+    });
+    const folder = mkdtempSync(join(tmpdir(), "motovault-"));
+    const app = await App.start(page, folder);
+    await use(app);
+    app.kill();
+    rmSync(folder, { recursive: true });
+    // A refused command is an answer (422), and a killed host cuts its connections; Chromium logs both as failed
+    // requests. Anything else is a mistake.
+    const mistakes = problems.filter((problem) => !/status of 422|net::ERR_/.test(problem));
+    expect(mistakes).toEqual([]);
+  },
+});

@@ -1,0 +1,159 @@
+import { ACCORD, expect, test } from "./app.ts";
+
+test("an empty garage is a VIN field and a sentence", async ({ app }) => {
+  await expect(app.page.getByText("Your garage is empty.")).toBeVisible();
+  await expect(app.vin).toBeVisible();
+  await expect(app.saveVehicle).toBeDisabled();
+  await app.expectAccessible();
+});
+
+test("a VIN is decoded while it is typed, saved, and there after the app was killed", async ({ app, page }) => {
+  await app.vin.pressSequentially("1hg");
+  await expect(page.getByText("AMERICAN HONDA MOTOR CO., INC., United States")).toBeVisible();
+  await app.vin.pressSequentially("cm826");
+  await expect(page.getByRole("heading", { name: "HONDA Accord" })).toBeVisible();
+  await app.vin.pressSequentially("33a004352");
+  await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+  await expect(page.getByText("3.0L V6")).toBeVisible();
+  await expect(page.getByText("From NHTSA's vPIC data of 2026-10, on this device")).toBeVisible();
+  await app.expectAccessible();
+
+  await app.saveVehicle.click();
+  await expect(page.getByRole("status")).toContainText("2003 HONDA Accord is saved on this device");
+  await expect(app.vin).toHaveValue("");
+  await expect(app.vin).toBeFocused();
+  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+
+  await app.killAndRestart();
+  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+});
+
+test("a VIN pasted in a sentence counts, and the sentence does not", async ({ app }) => {
+  await app.vin.fill("For sale: 2003 Accord, VIN 1hgcm82633a004352, one owner");
+  await app.saveVehicle.click();
+  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+});
+
+test("a wrong character is explained, and the suggestion is one tap away", async ({ app, page }) => {
+  await app.vin.fill("1HGCM8Z633A004352");
+  await expect(page.getByText("Position 7: 2 would fit")).toBeVisible();
+  await app.expectAccessible();
+  await page.getByRole("button", { name: `Use ${ACCORD}` }).click();
+  await expect(app.vin).toHaveValue(ACCORD);
+  await expect(page.getByText("would fit")).toBeHidden();
+});
+
+test("a failed check digit warns with the expected one and does not block", async ({ app, page }) => {
+  await app.vin.fill("1HGCM82643A004352");
+  await expect(page.getByText("position 9 is 3")).toBeVisible();
+  await app.saveVehicle.click();
+  await expect(app.card("2003 HONDA Accord")).toContainText("1HGCM82643A004352");
+});
+
+test("an ambiguous model year asks", async ({ app, page }) => {
+  await app.vin.fill("1UYVS2535CU123456");
+  const year = page.getByRole("group", { name: "Which model year?" });
+  await expect(year.getByRole("button", { name: "2012" })).toHaveAttribute("aria-pressed", "true");
+  await year.getByRole("button", { name: "1982" }).click();
+  await expect(year.getByRole("button", { name: "1982" })).toHaveAttribute("aria-pressed", "true");
+  await app.saveVehicle.click();
+  await expect(page.getByRole("article", { name: /^1982 UTILITY TRAILER/ })).toBeVisible();
+});
+
+test("refusals stand at their fields and nothing typed is lost", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await app.vin.fill(ACCORD);
+  await app.saveVehicle.click();
+  await expect(page.getByText("Vehicle with this VIN already exists")).toBeVisible();
+  await expect(app.vin).toHaveValue(ACCORD);
+  await expect(app.vin).toHaveAccessibleDescription("Vehicle with this VIN already exists");
+
+  await app.vin.fill("<script>");
+  await expect(app.vin).toHaveAccessibleDescription("VIN can contain only letters and digits");
+
+  await app.vin.fill("");
+  await page.getByText("No VIN? Or add more now").click();
+  await page.getByRole("textbox", { name: "Year" }).fill("soon");
+  await page.getByRole("textbox", { name: "Make" }).fill("Land Rover");
+  await app.saveVehicle.click();
+  await expect(page.getByRole("textbox", { name: "Year" })).toHaveAccessibleDescription("year must be an integer");
+  await expect(page.getByRole("textbox", { name: "Make" })).toHaveValue("Land Rover");
+  await app.expectAccessible();
+
+  await page.getByRole("textbox", { name: "Year" }).fill("1964");
+  await app.saveVehicle.click();
+  await expect(app.card("1964 Land Rover")).toBeVisible();
+});
+
+test("a vehicle is edited in place, removed, and brought back", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await page.getByRole("button", { name: "Edit 2003 HONDA Accord" }).click();
+  const editor = page.getByRole("form", { name: "Edit 2003 HONDA Accord" });
+  await expect(editor.getByRole("textbox", { name: "Nickname" })).toBeFocused();
+  await editor.getByRole("textbox", { name: "Nickname" }).fill("Blue");
+  await editor.getByRole("textbox", { name: "License plate" }).fill("ABC 123");
+  await editor.getByRole("textbox", { name: "Odometer" }).fill("50,000");
+  await app.expectAccessible();
+  await editor.getByRole("textbox", { name: "Odometer" }).press("Enter");
+  await expect(app.card("Blue")).toContainText("ABC 123");
+  await expect(app.card("Blue")).toContainText("2003 HONDA Accord");
+  await expect(app.card("Blue")).toContainText("50,000 mi");
+  await expect(page.getByRole("button", { name: "Edit Blue" })).toBeFocused();
+
+  await page.getByRole("button", { name: "Remove Blue" }).click();
+  await expect(page.getByText("Your garage is empty.")).toBeVisible();
+  await app.expectAccessible();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(app.card("Blue")).toContainText("ABC 123");
+});
+
+test("everything is reached by keyboard", async ({ app, page, isMobile }) => {
+  test.skip(isMobile, "phones have no keyboard to tab with");
+  await page.keyboard.press("n");
+  await expect(app.vin).toBeFocused();
+  await page.keyboard.type(ACCORD);
+  await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+  await page.keyboard.press("Enter");
+  await expect(app.card("2003 HONDA Accord")).toBeVisible();
+  await expect(page.getByText("Your garage is empty.")).toBeHidden();
+  for (let steps = 0; steps < 8; steps++) {
+    await page.keyboard.press("Tab");
+    if (await page.getByRole("button", { name: "Edit 2003 HONDA Accord" }).evaluate((it) => it === document.activeElement)) break;
+  }
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("Blue");
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("button", { name: "Edit 2003 HONDA Accord" })).toBeFocused();
+});
+
+test("nothing is wider than the window, down to 320 pixels", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await app.vin.fill("1HGCM8Z633A004352");
+  await page.getByText("No VIN? Or add more now").click();
+  for (const width of [320, 390, 820, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    expect(overflow, `${width} pixels`).toBe(0);
+  }
+});
+
+test("every control is large enough to touch", async ({ app, page, isMobile }) => {
+  test.skip(!isMobile, "a phone's concern");
+  await app.addByVin(ACCORD);
+  await app.vin.fill("1HGCM8Z633A004352");
+  await page.getByText("No VIN? Or add more now").click();
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, select, summary")]
+      .map((control) => ({ name: control.outerHTML.slice(0, 80), box: control.getBoundingClientRect() }))
+      .filter(({ box }) => box.height < 44 || box.width < 44)
+      .map(({ name }) => name),
+  );
+  expect(small).toEqual([]);
+});
+
+test("what another window writes appears", async ({ app, page, context }) => {
+  const other = await context.newPage();
+  await other.goto(page.url());
+  await app.addByVin(ACCORD);
+  await expect(other.getByRole("article", { name: "2003 HONDA Accord" })).toBeVisible();
+});

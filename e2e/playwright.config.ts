@@ -1,0 +1,29 @@
+import { existsSync } from "node:fs";
+import { defineConfig, devices } from "@playwright/test";
+
+/** The system's browser: Playwright's own download is not needed. */
+const candidates = [process.env["CHROMIUM_BIN"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const executablePath = candidates.find((path) => path && existsSync(path));
+if (!executablePath) throw new Error("Chromium is missing: install it, or name it in CHROMIUM_BIN");
+
+const quiet = ["--disable-background-networking", "--no-first-run", "--disable-component-update", "--disable-sync"];
+
+export default defineConfig({
+  testDir: "journeys",
+  outputDir: "results",
+  fullyParallel: true,
+  workers: 2,
+  forbidOnly: Boolean(process.env["CI"]),
+  reporter: [["list"]],
+  use: {
+    // Nothing is loaded from the network, so a slow answer is a mistake and not bad luck; loaded machines get time.
+    actionTimeout: 10_000,
+    trace: "retain-on-failure",
+    // Root, as in containers, cannot use Chromium's own sandbox.
+    launchOptions: { executablePath, args: process.getuid?.() === 0 ? [...quiet, "--no-sandbox"] : quiet },
+  },
+  projects: [
+    { name: "desk", use: { viewport: { width: 1280, height: 800 } } },
+    { name: "phone", use: { ...devices["Pixel 7"], viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true } },
+  ],
+});
