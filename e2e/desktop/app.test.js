@@ -6,7 +6,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { Builder, By, Capabilities, until } from "selenium-webdriver";
+import { By, Capabilities, until, WebDriver } from "selenium-webdriver";
+import { Executor, HttpClient } from "selenium-webdriver/http/index.js";
 
 const ROOT = join(import.meta.dirname, "../..");
 const APP = process.env.MOTOVAULT_APP ?? join(ROOT, "target/debug/motovault");
@@ -50,7 +51,8 @@ after(() => {
 /** Starts the app and gives a session in its window. */
 async function startApp() {
   const capabilities = new Capabilities({ "webkitgtk:browserOptions": { binary: APP, args: [] } });
-  return new Builder().disableEnvironmentOverrides().usingServer(address).withCapabilities(capabilities).forBrowser("MiniBrowser").build();
+  // Not by selenium's Builder, which wants the name of a browser, and an app has none.
+  return WebDriver.createSession(new Executor(new HttpClient(address)), capabilities);
 }
 
 /** Ends the app as a crash would. Its folder for data is in its environment, which tells it from any other. */

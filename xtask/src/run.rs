@@ -1,14 +1,16 @@
 //! `cargo xtask run`: the app, from nothing to its window.
 
 use std::{
-    fs,
+    collections::HashSet,
+    fs::File,
+    io::BufReader,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::{
     display::{self, VirtualDisplay},
@@ -17,8 +19,8 @@ use crate::{
 
 /// How long the window may take to show something. The first start of WebKit on a loaded machine takes seconds.
 const LONGEST_START: Duration = Duration::from_secs(60);
-/// A picture of an empty display is one color and compresses to less than this many bytes.
-const SMALLEST_PICTURE_BYTES: u64 = 12_000;
+/// An empty window has one or two colors; text alone has more, since its edges are smoothed.
+const FEWEST_COLORS: usize = 16;
 
 /// Sets up, builds, and starts the app.
 ///
@@ -87,11 +89,18 @@ fn take_picture(
         ensure!(is_running()?, "the app has ended by itself");
         thread::sleep(Duration::from_millis(700));
         display.screenshot(picture)?;
-        let current = fs::read(picture)?;
-        if current.len() as u64 > SMALLEST_PICTURE_BYTES && current == previous {
+        let current = pixels(picture)?;
+        if current == previous && current.iter().collect::<HashSet<_>>().len() >= FEWEST_COLORS {
             return Ok(());
         }
         previous = current;
     }
     bail!("the window has shown nothing for {} seconds", LONGEST_START.as_secs())
+}
+
+fn pixels(picture: &Path) -> anyhow::Result<Vec<[u8; 3]>> {
+    let mut reader = png::Decoder::new(BufReader::new(File::open(picture)?)).read_info()?;
+    let mut bytes = vec![0; reader.output_buffer_size().context("the picture is too large")?];
+    let info = reader.next_frame(&mut bytes)?;
+    Ok(bytes.chunks_exact(info.color_type.samples()).map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect())
 }
