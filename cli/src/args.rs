@@ -28,6 +28,7 @@ Examples:
 Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the program runs")]
 pub enum Command {
     /// Say what VINs mean, from the vPIC data on this device
     Decode(DecodeArgs),

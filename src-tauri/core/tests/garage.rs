@@ -69,7 +69,7 @@ async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
     drop(garage);
 
     let reopened = open(&folder.garage_file()).await.expect("open");
-    assert_eq!(reopened.vehicles().await.expect("a list"), [added.clone()]);
+    assert_eq!(reopened.vehicles().await.expect("a list"), std::slice::from_ref(&added));
     assert_eq!(reopened.vehicle(added.id).await.expect("the vehicle"), added);
 }
 

@@ -1,0 +1,181 @@
+//! `garage` as a process: what it prints, and how it exits.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+const ACCORD: &str = "1HGCM82633A004352";
+
+/// The program with a garage of its own.
+struct Cli(tempfile::TempDir);
+
+impl Cli {
+    fn new() -> Cli {
+        Cli(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_garage"));
+        command.args(arguments).env("GARAGE_FILE", self.0.path().join("garage.db")).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        read(&self.command(arguments).output().expect("it runs"))
+    }
+
+    fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("an input");
+        let input = input.to_owned();
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().expect("it ends");
+        writer.join().expect("no panic").expect("all is read");
+        read(&output)
+    }
+
+    /// Runs something that must succeed and gives what it printed.
+    fn ok(&self, arguments: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(arguments);
+        assert_eq!((code, stderr.as_str()), (0, ""), "{arguments:?}");
+        stdout
+    }
+
+    fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.ok(arguments)).expect("JSON")
+    }
+}
+
+fn read(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_owned()).expect("UTF-8");
+    (output.status.code().expect("it was not killed"), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn decodes_offline_as_the_contract_shows() {
+    let cli = Cli::new();
+    let line = cli.ok(&["decode", ACCORD, "--offline", "--json"]);
+    assert_eq!(line.matches('\n').count(), 1, "one line");
+    insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(&line).expect("JSON"));
+    insta::assert_snapshot!(cli.ok(&["decode", ACCORD]));
+}
+
+#[test]
+fn explains_wrong_vins() {
+    let (code, stdout, stderr) = Cli::new().run(&["decode", "1HGCM8Z633A004352", "hello world", "$$$", "1HG"]);
+    assert_eq!((code, stderr.as_str()), (1, ""), "one was no VIN");
+    insta::assert_snapshot!(stdout);
+}
+
+#[test]
+fn a_known_year_decides_and_full_has_every_fact() {
+    let cli = Cli::new();
+    let decode = cli.json(&["decode", "1UYVS2535CU123456", "--year", "1982", "--full", "--json"]);
+    assert_eq!(decode["modelYear"], 1982);
+    assert!(decode["facts"].as_array().is_some_and(|facts| facts.len() > 5));
+    assert!(cli.json(&["decode", ACCORD, "--json"]).get("facts").is_none());
+}
+
+#[test]
+fn answers_each_line_in_order_whatever_it_is() {
+    let mut input = format!("{ACCORD}\r\n\n1hg\n\u{202e}\nthe VIN is {ACCORD}, really\n").into_bytes();
+    input.extend(b"\xff\xfe not text\n");
+    input.extend(std::iter::repeat_n(b'1', 1_000_000));
+    input.extend(b"\nWAUZZZ8K9BA012345");
+    let (code, stdout, stderr) = Cli::new().run_with_input(&["decode", "--stdin", "--offline", "--json"], &input);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    let answers: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let told: Vec<_> = answers.iter().map(|answer| (answer["vin"].as_str(), answer.get("error").is_some())).collect();
+    let accord = Some(ACCORD);
+    assert_eq!(
+        told,
+        [
+            (accord, false),
+            (None, true),
+            (None, false),
+            (None, true),
+            (accord, false),
+            (None, true),
+            (None, true),
+            (Some("WAUZZZ8K9BA012345"), false),
+        ]
+    );
+    assert!(stdout.len() < 200_000, "a line is repeated only as far as it is read");
+}
+
+#[test]
+fn a_vehicle_from_adding_to_restoring() {
+    let cli = Cli::new();
+    let added =
+        cli.json(&["vehicle", "add", "1hgcm-82633-a004352", "--nickname", "Blue", "--plate", "ABC 123", "--json"]);
+    let id = added["id"].as_str().expect("an id");
+    assert_eq!((&added["model"], &added["licensePlate"]), (&"Accord".into(), &"ABC 123".into()));
+    for name in [id, &id[..8], ACCORD, "abc 123", "BLUE"] {
+        assert_eq!(cli.json(&["vehicle", "show", name, "--json"])["id"], id, "{name}");
+    }
+    let edited =
+        cli.json(&["vehicle", "edit", "blue", "--odometer", "51000", "--color", "Blue", "--plate", "", "--json"]);
+    assert_eq!((&edited["odometerReading"], &edited["licensePlate"]), (&51000.into(), &serde_json::Value::Null));
+    let shown = cli.ok(&["vehicle", "show", "Blue"]);
+    assert!(shown.contains("51000 mi") && shown.contains("EX-V6"), "{shown}");
+    assert!(cli.ok(&["vehicle", "list"]).contains(ACCORD));
+    assert_eq!(cli.ok(&["vehicle", "remove", "Blue"]), format!("Removed Blue ({id})\n"));
+    assert_eq!(cli.ok(&["vehicle", "list", "--json"]), "[]\n");
+    assert_eq!(cli.ok(&["vehicle", "restore", id]), format!("Restored Blue ({id})\n"));
+    assert_eq!(cli.json(&["vehicle", "list", "--json"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn refusals_name_every_field_and_exit_with_1() {
+    let cli = Cli::new();
+    let (code, stdout, stderr) = cli.run(&["vehicle", "add", "--year", "1885", "--odometer", "NaN", "--make", "X"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert_eq!(stderr, "error: year must be between 1886 and 2028\nerror: odometerReading must be an integer\n");
+    let (code, _, stderr) = cli.run(&["vehicle", "add", "--odometer", "-1", "--make", "X", "--json"]);
+    let refusal: serde_json::Value = serde_json::from_str(&stderr).expect("JSON");
+    assert_eq!(
+        (code, &refusal["code"], &refusal["details"][0]["field"]),
+        (1, &"invalid".into(), &"odometerReading".into())
+    );
+    assert_eq!(cli.run(&["vehicle", "add"]).2, "error: A vehicle needs a VIN, a license plate, a nickname or a make\n");
+    assert_eq!(cli.run(&["vehicle", "show", "nobody"]).0, 1);
+    cli.ok(&["vehicle", "add", ACCORD]);
+    assert_eq!(
+        cli.run(&["vehicle", "add", ACCORD]),
+        (1, String::new(), "error: Vehicle with this VIN already exists\n".into())
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_damaged_files_with_3() {
+    let cli = Cli::new();
+    for arguments in [&["decode"][..], &["vehicle", "sell"], &["decode", ACCORD, "--year", "soon"], &["nonsense"]] {
+        assert_eq!(cli.run(arguments).0, 2, "{arguments:?}");
+    }
+    std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
+    let (code, _, stderr) = cli.run(&["vehicle", "list"]);
+    assert_eq!((code, stderr.as_str()), (3, "error: The garage's file is damaged or is not a garage\n"));
+    let mut without_data = cli.command(&["decode", ACCORD]);
+    let output = without_data.env("GARAGE_VPIC_FILE", cli.0.path().join("none")).output().expect("it runs");
+    let (code, _, stderr) = read(&output);
+    assert!(code == 3 && stderr.starts_with("error: The vPIC data is missing: there is no file "), "{code} {stderr}");
+}
+
+#[test]
+fn text_from_a_vehicle_cannot_command_the_terminal() {
+    let cli = Cli::new();
+    cli.ok(&["vehicle", "add", "--nickname", "X", "--notes", "one\ntwo \u{202e}three"]);
+    let shown = cli.ok(&["vehicle", "show", "X"]);
+    assert!(!shown.contains('\u{202e}') && shown.contains("one\n") && shown.contains("two"), "{shown}");
+}
+
+#[test]
+fn help_says_what_everything_does() {
+    let cli = Cli::new();
+    insta::assert_snapshot!(cli.ok(&["--help"]));
+    insta::assert_snapshot!(cli.ok(&["vehicle", "--help"]));
+}
