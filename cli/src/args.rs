@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 #[command(name = "garage", version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Args {
     /// The garage's file [default: the app's own]
-    #[arg(long, global = true, value_name = "FILE", env = "GARAGE_FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "GARAGE_FILE", hide_env_values = true)]
     pub garage: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,

@@ -34,7 +34,7 @@ async function freePort() {
 before(async () => {
   const port = await freePort();
   address = `http://127.0.0.1:${port}`;
-  driverServer = spawn("WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], { env: environment, stdio: "inherit" });
+  driverServer = spawn("WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], { env: environment, stdio: "ignore" });
   for (let attempt = 0; attempt < 100; attempt++) {
     const isReady = await fetch(`${address}/status`).then((response) => response.ok, () => false);
     if (isReady) return;
@@ -44,6 +44,7 @@ before(async () => {
 });
 
 after(() => {
+  killApp();
   driverServer?.kill();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -55,12 +56,15 @@ async function startApp() {
   return WebDriver.createSession(new Executor(new HttpClient(address)), capabilities);
 }
 
-/** Ends the app as a crash would. Its folder for data is in its environment, which tells it from any other. */
+/** The processes of the app that this test's driver started. */
+function appProcesses() {
+  const { stdout } = spawnSync("pgrep", ["--parent", String(driverServer.pid), "--full", APP], { encoding: "utf8" });
+  return stdout.trim().split("\n").filter(Boolean).map(Number);
+}
+
+/** Ends the app as a crash would. */
 function killApp() {
-  const { stdout } = spawnSync("pgrep", ["--full", "--exact", APP], { encoding: "utf8" });
-  const ids = stdout.trim().split("\n").filter(Boolean).map(Number);
-  assert.ok(ids.length > 0, "the app runs");
-  for (const id of ids) process.kill(id, "SIGKILL");
+  for (const id of appProcesses()) process.kill(id, "SIGKILL");
 }
 
 async function find(driver, css) {
@@ -83,6 +87,7 @@ test("add by VIN, kill -9, start again: it is there; and the CLI sees the same g
   await driver.executeAsyncScript("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))");
   mkdirSync(join(ROOT, "target"), { recursive: true });
   writeFileSync(join(ROOT, "target/desktop.png"), await driver.takeScreenshot(), "base64");
+  assert.equal(appProcesses().length, 1, "the app runs");
   killApp();
   await driver.quit().catch(() => {});
 

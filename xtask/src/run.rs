@@ -47,7 +47,7 @@ pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
 /// # Errors
 /// The build fails.
 pub fn build(root: &Path, is_release: bool) -> anyhow::Result<()> {
-    // Only the Tauri CLI puts the page into the program; a plain build would ask a development server for it.
+    // The Tauri CLI builds the page first, and the program around it.
     let mut tauri = Command::new(root.join("ui/node_modules/.bin/tauri"));
     tauri.current_dir(root).args(["build", "--no-bundle"]);
     let mut cli = shell::cargo(&["build", "--package", "garage-cli"]);
