@@ -11,6 +11,8 @@ const COMMANDS: &[&str] = &[
     "list_vehicles",
     "remove_vehicle",
     "restore_vehicle",
+    "undo_change",
+    "vehicle_history",
 ];
 
 fn main() {

@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 pub enum Command {
     /// Say what VINs mean, from the vPIC data on this device
     Decode(DecodeArgs),
-    /// Add, list, show, edit, remove and restore vehicles
+    /// Add, list, show, edit, remove and restore vehicles; see what happened to them, and undo it
     #[command(subcommand)]
     Vehicle(VehicleCommand),
 }
@@ -120,6 +120,21 @@ pub enum VehicleCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Show everything that happened to a vehicle, newest first
+    History {
+        /// Id, VIN, license plate or nickname; of a removed vehicle its id
+        vehicle: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take a change back; that is a change too, and can be taken back itself
+    Undo {
+        /// The change's id, as `history` shows it
+        #[arg(value_name = "CHANGE")]
+        change: String,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 impl VehicleCommand {
@@ -130,7 +145,9 @@ impl VehicleCommand {
             | VehicleCommand::Show { output, .. }
             | VehicleCommand::Edit { output, .. }
             | VehicleCommand::Remove { output, .. }
-            | VehicleCommand::Restore { output, .. } => output.json,
+            | VehicleCommand::Restore { output, .. }
+            | VehicleCommand::History { output, .. }
+            | VehicleCommand::Undo { output, .. } => output.json,
         }
     }
 }

@@ -6,12 +6,12 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeListener, Garage, GarageConfig, Vehicle};
+use garage_core::{ChangeId, ChangeKind, ChangeListener, FieldValue, Garage, GarageConfig, Origin, Program, Vehicle};
 
 use crate::{args::VehicleCommand, failure::Failure, table};
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
-    let mut config = GarageConfig::of_this_user()?;
+    let mut config = GarageConfig::of_this_user(Program::Cli)?;
     if let Some(garage_file) = garage_file {
         config.garage_file = garage_file;
     }
@@ -39,6 +39,11 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
         VehicleCommand::Restore { id, .. } => {
             let id = id.parse().map_err(|_| Failure::Unclear(format!("“{id}” is no id of a vehicle")))?;
             ("Restored", garage.restore_vehicle(id).await?)
+        }
+        VehicleCommand::History { vehicle, .. } => return history(&garage, &vehicle, json).await,
+        VehicleCommand::Undo { change, .. } => {
+            let id = change.parse().map_err(|_| Failure::Unclear(format!("“{change}” is no id of a change")))?;
+            ("Undone, saved", garage.undo(ChangeId(id)).await?)
         }
     };
     if json {
@@ -74,6 +79,50 @@ async fn list(garage: &Garage, json: bool) -> Result<ExitCode, Failure> {
         .collect();
     table::write_rows(&mut io::stdout().lock(), ["Name", "Plate", "VIN", "Odometer", "Id"], &rows)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, Failure> {
+    // A removed vehicle is found by its id only: names may have been given again.
+    let id = match wanted.parse() {
+        Ok(id) => id,
+        Err(_) => find(garage, wanted).await?.id,
+    };
+    let entries = garage.history(id).await?;
+    if json {
+        print_json(&entries)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = io::stdout().lock();
+    for entry in entries {
+        let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
+        writeln!(out, "{} {} by {}{undoes} ({})", entry.at, kind_name(entry.kind), entry.program, entry.id.0)?;
+        let value = |value: Option<FieldValue>| match value {
+            Some(FieldValue::Text(text)) => text,
+            Some(FieldValue::Integer(integer)) => integer.to_string(),
+            Some(FieldValue::Boolean(flag)) => flag.to_string(),
+            None => "empty".to_owned(),
+        };
+        let by = |origin: Origin| match origin {
+            Origin::Typed => "",
+            Origin::Decoded { .. } => " (decoded)",
+            Origin::Imported => " (imported)",
+        };
+        let changes = entry
+            .fields
+            .into_iter()
+            .map(|it| (it.field.name(), Some(format!("{} → {}{}", value(it.old), value(it.new), by(it.origin)))));
+        table::write_pairs(&mut out, &changes.collect::<Vec<_>>())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn kind_name(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Edited => "edited",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Restored => "restored",
+    }
 }
 
 fn show(vehicle: &Vehicle) -> io::Result<()> {

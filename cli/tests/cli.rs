@@ -130,6 +130,23 @@ fn a_vehicle_from_adding_to_restoring() {
 }
 
 #[test]
+fn history_shows_every_change_and_undo_takes_one_back() {
+    let cli = Cli::new();
+    cli.ok(&["vehicle", "add", ACCORD, "--nickname", "Blue"]);
+    cli.ok(&["vehicle", "edit", "Blue", "--color", "Red", "--odometer", "5"]);
+    let history = cli.json(&["vehicle", "history", "Blue", "--json"]);
+    assert_eq!((&history[0]["kind"], &history[0]["program"]), (&"edited".into(), &"cli".into()));
+    let shown = cli.ok(&["vehicle", "history", "Blue"]);
+    assert!(shown.contains("color            empty → Red\n"), "{shown}");
+    assert!(shown.contains(" empty → HONDA (decoded)\n"), "{shown}");
+    let change = history[0]["id"].as_str().expect("an id");
+    assert_eq!(cli.json(&["vehicle", "undo", change, "--json"])["color"], serde_json::Value::Null);
+    let (code, _, stderr) = cli.run(&["vehicle", "undo", change]);
+    assert_eq!((code, stderr.as_str()), (1, "error: color has been changed since; undo that change first\n"));
+    assert_eq!(cli.run(&["vehicle", "undo", "nonsense"]).0, 1);
+}
+
+#[test]
 fn refusals_name_every_field_and_exit_with_1() {
     let cli = Cli::new();
     let (code, stdout, stderr) = cli.run(&["vehicle", "add", "--year", "1885", "--odometer", "NaN", "--make", "X"]);

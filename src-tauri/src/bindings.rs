@@ -25,6 +25,8 @@ pub fn builder<R: Runtime>() -> Builder<R> {
             commands::vehicles::list_vehicles,
             commands::vehicles::remove_vehicle,
             commands::vehicles::restore_vehicle,
+            commands::vehicles::undo_change,
+            commands::vehicles::vehicle_history,
         ])
         .events(collect_events![GarageChanged])
 }

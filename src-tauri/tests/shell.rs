@@ -1,6 +1,6 @@
 //! The command layer under the mock runtime, with the app's real configuration and capabilities enforced.
 
-use garage_core::{Environment, GarageConfig};
+use garage_core::{Environment, GarageConfig, Program};
 use motovault::bindings;
 use serde_json::{Value, json};
 use tauri::{
@@ -25,6 +25,7 @@ impl MockApp {
                 garage_file,
                 snapshot_file: garage_decode::default_snapshot_path()?,
                 environment: Environment::system(),
+                program: Program::App,
             })
         })
         .build(motovault::context())
@@ -72,6 +73,10 @@ fn a_page_adds_lists_edits_removes_and_restores() {
     app.call("remove_vehicle", json!({"id": id})).expect("removed");
     assert_eq!(app.call("list_vehicles", json!({})).expect("a list"), json!([]));
     assert_eq!(app.call("restore_vehicle", json!({"id": id})).expect("restored")["nickname"], "Blue");
+    let history = app.call("vehicle_history", json!({"id": id})).expect("a history");
+    assert_eq!(history.as_array().map(Vec::len), Some(4));
+    let undone = app.call("undo_change", json!({"id": history[2]["id"]})).expect("undone");
+    assert_eq!((&undone["nickname"], &undone["engine"]), (&Value::Null, &json!("3.0L V6")));
     let about = app.call("about", json!({})).expect("about");
     assert_eq!(about["snapshotMonth"], garage_decode::pinned::MONTH);
 }

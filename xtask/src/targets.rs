@@ -46,8 +46,8 @@ fn check(folder: &Path, tools: &Path, target: &str) -> anyhow::Result<Command> {
         // Building the standard library is not offered on stable compilers; this is a check, nothing ships from it.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("PATH", path)
-        .env(variable("CC"), tools.join("cc"))
-        .env(variable("CXX"), tools.join("cc"))
+        .env(variable("CC"), tools.join("foreign-cc"))
+        .env(variable("CXX"), tools.join("foreign-cc"))
         .env(variable("AR"), "ar")
         .env("SDKROOT", folder)
         // wry writes Kotlin files for the app's Android project; there is none, and nobody reads them.
@@ -78,7 +78,8 @@ exit 0
     const XCRUN: &str = "#!/bin/sh\n# Names an SDK that is nowhere.\necho /\n";
     let tools = folder.join("tools");
     fs::create_dir_all(&tools)?;
-    for (name, text) in [("cc", COMPILER), ("xcrun", XCRUN)] {
+    // Not `cc`: the folder is on the path, and programs of this machine are linked by that name.
+    for (name, text) in [("foreign-cc", COMPILER), ("xcrun", XCRUN)] {
         let path = tools.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;

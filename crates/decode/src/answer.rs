@@ -23,6 +23,17 @@ pub enum Source {
     Iso3780,
 }
 
+impl Source {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Snapshot => "snapshot",
+            Source::Iso3780 => "iso3780",
+        }
+    }
+}
+
 /// One decoded value of a vehicle's field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]

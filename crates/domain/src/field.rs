@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// An editable field, in the order in which the contract lists (and errors report) them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
 pub enum Field {
     Vin,
@@ -128,12 +130,27 @@ impl Field {
 
 /// A validated value of any field; an empty field is `None` of this.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(untagged)]
 pub enum FieldValue {
     /// Flags, such as `isActive`.
     Boolean(bool),
     /// Years and odometer readings.
-    Integer(i64),
+    Integer(#[cfg_attr(feature = "specta", specta(type = i32))] i64),
     /// Everything else, the VIN and the unit included.
     Text(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_name_is_the_serialized_one() {
+        for field in Field::ALL {
+            assert_eq!(serde_json::to_value(field).expect("JSON"), field.name());
+            assert_eq!(Field::by_name(field.name()), Some(field));
+        }
+        assert_eq!(Field::by_name("userId"), None);
+    }
 }

@@ -5,11 +5,13 @@
 //! broken rule is made here, word for word as `docs/contract.md` states it.
 
 pub mod field;
+mod origin;
 pub mod patch;
 pub mod vehicle;
 pub mod vin;
 
 pub use field::{Field, FieldValue};
+pub use origin::Origin;
 pub use patch::{FieldError, Invalid, VehicleDraft, VehiclePatch};
 pub use vehicle::{OdometerUnit, Vehicle, VehicleFields, VehicleId};
 pub use vin::{Vin, VinError};

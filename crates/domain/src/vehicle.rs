@@ -1,12 +1,12 @@
 //! A saved vehicle.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Field, FieldValue, Vin};
+use crate::{Field, FieldValue, Origin, Vin};
 
 /// A vehicle's identity: a UUID made on the device that added it (version 7, so ids sort by time).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,9 +140,9 @@ impl VehicleFields {
         }
     }
 
-    /// Sets `field` to a validated value; `None` empties it, or sets the default of a field that is never empty.
-    /// Only [`crate::VehiclePatch`] hands values in, so their kinds match.
-    pub(crate) fn set(&mut self, field: Field, value: Option<FieldValue>) {
+    /// Sets `field` to a value that was validated before, such as one from history; `None` empties it, or sets the
+    /// default of a field that is never empty. A value of another kind empties it, too.
+    pub fn set(&mut self, field: Field, value: Option<FieldValue>) {
         fn text(value: Option<FieldValue>) -> Option<String> {
             match value {
                 Some(FieldValue::Text(text)) => Some(text),
@@ -179,6 +179,11 @@ impl VehicleFields {
         }
     }
 
+    /// The fields in which `self` and `after` differ, in the contract's order.
+    pub fn differences<'a>(&'a self, after: &'a VehicleFields) -> impl Iterator<Item = Field> + 'a {
+        Field::ALL.into_iter().filter(|field| self.get(*field) != after.get(*field))
+    }
+
     /// Whether there is enough to tell this vehicle from another: a VIN, a plate, a nickname or a make.
     #[must_use]
     pub fn is_identifiable(&self) -> bool {
@@ -195,6 +200,8 @@ pub struct Vehicle {
     pub id: VehicleId,
     #[serde(flatten)]
     pub fields: VehicleFields,
+    /// Who set each value; a field that is not in it was typed, or is empty.
+    pub origins: BTreeMap<Field, Origin>,
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub created_at: Timestamp,
     #[cfg_attr(feature = "specta", specta(type = String))]

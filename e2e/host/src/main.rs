@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
-use garage_core::{Environment, GarageConfig, decoding};
+use garage_core::{Environment, GarageConfig, Program, decoding};
 use serde_json::{Value, json};
 use tauri::{
     Listener, Manager, WebviewWindow,
@@ -61,6 +61,7 @@ async fn main() -> anyhow::Result<()> {
         garage_file: args.garage,
         snapshot_file: args.snapshot.map_or_else(decoding::default_snapshot_path, Ok)?,
         environment: Environment::system(),
+        program: Program::App,
     };
     let mut app = motovault::with_garage(mock_builder(), move |_| Ok(config)).build(motovault::context())?;
     // Sets the app up; the mock runtime has no events to go through.

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use garage_decode::{Decode, DecodedFields, Detail, Snapshot, SnapshotError, VinQuery};
-use garage_domain::VehicleFields;
+use garage_decode::{Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, Source, VinQuery};
+use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
 use tokio::sync::OnceCell;
 
 use crate::{Garage, GarageError};
@@ -74,24 +74,46 @@ impl Garage {
     }
 }
 
-/// Fills what is empty; never replaces a value.
-pub(crate) fn fill_empty(fields: &mut VehicleFields, decoded: Option<DecodedFields>) {
+/// Fills what is empty and notes where from; never replaces a value.
+pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>) {
     let Some(decoded) = decoded else { return };
-    fields.year = fields.year.or(decoded.year.map(|year| year.value));
-    let texts = [
-        (&mut fields.make, decoded.make),
-        (&mut fields.model, decoded.model),
-        (&mut fields.trim_level, decoded.trim_level),
-        (&mut fields.engine, decoded.engine),
-        (&mut fields.transmission, decoded.transmission),
-        (&mut fields.drive_type, decoded.drive_type),
-        (&mut fields.fuel_type, decoded.fuel_type),
-        (&mut fields.body_class, decoded.body_class),
-        (&mut fields.vehicle_type, decoded.vehicle_type),
-    ];
-    for (field, decoded) in texts {
-        if field.is_none() {
-            *field = decoded.map(|decoded| decoded.value);
+    for (field, value) in decoded_values(decoded) {
+        if vehicle.fields.get(field).is_none() {
+            vehicle.fields.set(field, Some(value.value));
+            vehicle.origins.insert(field, origin_of(value.source, value.month));
         }
     }
+}
+
+fn origin_of(source: Source, month: &str) -> Origin {
+    Origin::Decoded { from: source.name().to_owned(), month: Some(month.to_owned()) }
+}
+
+/// The decoded values by the field they fill.
+fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Field, DecodedValue<FieldValue>)> {
+    let year = decoded.year.map(|year| DecodedValue {
+        value: FieldValue::Integer(year.value.into()),
+        source: year.source,
+        month: year.month,
+    });
+    let text = |value: Option<DecodedValue<String>>| {
+        value.map(|value| DecodedValue {
+            value: FieldValue::Text(value.value),
+            source: value.source,
+            month: value.month,
+        })
+    };
+    let values = [
+        (Field::Year, year),
+        (Field::Make, text(decoded.make)),
+        (Field::Model, text(decoded.model)),
+        (Field::TrimLevel, text(decoded.trim_level)),
+        (Field::Engine, text(decoded.engine)),
+        (Field::Transmission, text(decoded.transmission)),
+        (Field::DriveType, text(decoded.drive_type)),
+        (Field::FuelType, text(decoded.fuel_type)),
+        (Field::BodyClass, text(decoded.body_class)),
+        (Field::VehicleType, text(decoded.vehicle_type)),
+    ];
+    values.into_iter().filter_map(|(field, value)| value.map(|value| (field, value)))
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use garage_domain::VehicleId;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -35,7 +34,27 @@ impl Environment {
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
-    pub(crate) fn new_vehicle_id(&self) -> VehicleId {
-        VehicleId((self.new_uuid)())
+    pub(crate) fn new_uuid(&self) -> Uuid {
+        (self.new_uuid)()
+    }
+}
+
+/// The program that writes, for history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The app.
+    App,
+    /// The command line.
+    Cli,
+}
+
+impl Program {
+    /// The name in history.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::App => "app",
+            Program::Cli => "cli",
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that can go wrong in the garage, and the closed set of codes that callers may match on.
 
 use garage_decode::SnapshotError;
-use garage_domain::{FieldError, Invalid, VinError};
+use garage_domain::{Field, FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
 
@@ -20,6 +20,12 @@ pub enum GarageError {
     /// No vehicle has this id, or it has been removed.
     #[error("Vehicle not found")]
     NotFound,
+    /// What was to be undone has been changed again: this field, or, with none, the vehicle's presence.
+    #[error("{}", match .0 {
+        Some(field) => format!("{} has been changed since; undo that change first", field.name()),
+        None => "The vehicle has been removed or restored since".to_owned(),
+    })]
+    ChangedSince(Option<Field>),
     /// There is no usable vPIC data.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -46,8 +52,10 @@ pub enum ErrorCode {
     Invalid,
     /// Another vehicle has this VIN.
     DuplicateVin,
-    /// No such vehicle.
+    /// No such vehicle or change.
     NotFound,
+    /// What was to be undone has been changed since.
+    ChangedSince,
     /// The vPIC data is missing or damaged.
     SnapshotMissing,
     /// The garage's file is not a garage, or is damaged.
@@ -72,6 +80,7 @@ impl GarageError {
             GarageError::Invalid(_) | GarageError::NotAVin(_) => ErrorCode::Invalid,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound => ErrorCode::NotFound,
+            GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::NoDataFolder => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
@@ -85,6 +94,9 @@ impl GarageError {
         match self {
             GarageError::Invalid(Invalid::Fields(errors)) => errors.clone(),
             GarageError::NotAVin(_) | GarageError::DuplicateVin => vin(self.to_string()),
+            GarageError::ChangedSince(Some(field)) => {
+                vec![FieldError { field: field.name().to_owned(), message: self.to_string() }]
+            }
             _ => Vec::new(),
         }
     }

@@ -20,10 +20,14 @@ mod vehicles;
 use std::path::{Path, PathBuf};
 
 pub use change::{Change, ChangeListener};
-pub use environment::Environment;
+pub use environment::{Environment, Program};
 pub use error::{ErrorCode, GarageError};
 pub use garage_decode::{self as decoding, Decode, Detail, VinQuery};
-pub use garage_domain::{self as domain, FieldError, Vehicle, VehicleDraft, VehicleFields, VehicleId};
+pub use garage_domain::{
+    self as domain, Field, FieldError, FieldValue, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId,
+};
+pub use vehicles::history::{ChangeId, ChangeKind, FieldChange, HistoryEntry};
+
 use garage_sqlite::Database;
 
 use crate::decode::SnapshotHolder;
@@ -37,6 +41,8 @@ pub struct GarageConfig {
     pub snapshot_file: PathBuf,
     /// Time and ids.
     pub environment: Environment,
+    /// Who writes, for history.
+    pub program: Program,
 }
 
 impl GarageConfig {
@@ -44,11 +50,12 @@ impl GarageConfig {
     ///
     /// # Errors
     /// The system names no folder for the user's data.
-    pub fn of_this_user() -> Result<GarageConfig, GarageError> {
+    pub fn of_this_user(program: Program) -> Result<GarageConfig, GarageError> {
         Ok(GarageConfig {
             garage_file: locations::garage_file()?,
             snapshot_file: garage_decode::default_snapshot_path()?,
             environment: Environment::system(),
+            program,
         })
     }
 }
@@ -59,6 +66,7 @@ pub struct Garage {
     database: Database,
     snapshot: SnapshotHolder,
     environment: Environment,
+    program: Program,
     garage_file: PathBuf,
     on_change: ChangeListener,
 }
@@ -75,6 +83,7 @@ impl Garage {
             database,
             snapshot: SnapshotHolder::new(config.snapshot_file),
             environment: config.environment,
+            program: config.program,
             garage_file: config.garage_file,
             on_change,
         })

@@ -1,6 +1,6 @@
-//! Vehicles: add, list, get, edit, remove, restore.
+//! Vehicles: add, list, get, edit, remove, restore; their history, and undo.
 
-use garage_core::{Vehicle, VehicleDraft, VehicleId};
+use garage_core::{ChangeId, HistoryEntry, Vehicle, VehicleDraft, VehicleId};
 
 use super::{Answer, Garage};
 
@@ -44,4 +44,18 @@ pub async fn remove_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle
 #[specta::specta]
 pub async fn restore_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle> {
     Ok(garage.get().await?.restore_vehicle(id).await?)
+}
+
+/// Everything that happened to a vehicle, newest first.
+#[tauri::command]
+#[specta::specta]
+pub async fn vehicle_history(garage: Garage<'_>, id: VehicleId) -> Answer<Vec<HistoryEntry>> {
+    Ok(garage.get().await?.history(id).await?)
+}
+
+/// Takes a change back.
+#[tauri::command]
+#[specta::specta]
+pub async fn undo_change(garage: Garage<'_>, id: ChangeId) -> Answer<Vehicle> {
+    Ok(garage.get().await?.undo(id).await?)
 }

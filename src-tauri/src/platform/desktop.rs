@@ -1,8 +1,8 @@
 //! Desktop: the app and the CLI share the user's folders.
 
-use garage_core::GarageConfig;
+use garage_core::{GarageConfig, Program};
 use tauri::{App, Runtime};
 
 pub(crate) fn garage_config<R: Runtime>(_app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
-    Ok(GarageConfig::of_this_user()?)
+    Ok(GarageConfig::of_this_user(Program::App)?)
 }

@@ -1,6 +1,6 @@
 //! Phones: every app has folders of its own, which only the system's API names.
 
-use garage_core::{Environment, GarageConfig, decoding::pinned, locations};
+use garage_core::{Environment, GarageConfig, Program, decoding::pinned, locations};
 use tauri::{App, Manager, Runtime};
 
 pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
@@ -8,5 +8,6 @@ pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Bo
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
         snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
         environment: Environment::system(),
+        program: Program::App,
     })
 }

@@ -7,7 +7,7 @@ export const strings = {
   dismiss: "Dismiss",
   cancel: "Cancel",
   save: "Save",
-  failed: "That did not work",
+  failed: "That did not work. Please try again.",
 
   add: {
     title: "Add a vehicle",
@@ -17,6 +17,7 @@ export const strings = {
     save: "Save vehicle",
     groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
+    checkDigitFits: "17 of 17, and the check digit fits",
     checkDigitWrong: (expected: string) =>
       `The check digit does not fit: if the rest is right, position 9 is ${expected}. You can save it anyway.`,
     wouldFit: (position: number, characters: string) => `Position ${position}: ${characters.split("").join(" ")} would fit`,

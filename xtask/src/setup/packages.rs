@@ -22,7 +22,8 @@ pub const FETCH: Packages = Packages { purpose: "fetch the vPIC data", names: &[
 pub const VIRTUAL_DISPLAY: Packages =
     Packages { purpose: "show the app without a display", names: &["xvfb", "xauth", "dbus", "scrot"] };
 /// To test the page in Chromium and the app in its own webview.
-pub const BROWSERS: Packages = Packages { purpose: "test the app", names: &["chromium", "procps", "webkit2gtk-driver"] };
+pub const BROWSERS: Packages =
+    Packages { purpose: "test the app", names: &["chromium", "procps", "webkit2gtk-driver"] };
 
 /// Installs what is missing, after saying so.
 ///

@@ -2,7 +2,9 @@
 
 use garage_domain::{OdometerUnit, Vehicle, VehicleFields, VehicleId, Vin};
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params, types::Type};
+use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params};
+
+use super::{from_json, parsed, to_json};
 
 /// Adds a row.
 pub(crate) fn insert(transaction: &Transaction<'_>, vehicle: &Vehicle) -> Result<()> {
@@ -62,6 +64,7 @@ fn execute(transaction: &Transaction<'_>, sql: &str, vehicle: &Vehicle) -> Resul
         ":odometer_unit": fields.odometer_unit.as_str(),
         ":notes": fields.notes,
         ":is_active": fields.is_active,
+        ":origins": to_json(&vehicle.origins)?,
         ":created_at_us": vehicle.created_at.as_microsecond(),
         ":updated_at_us": vehicle.updated_at.as_microsecond(),
         ":deleted_at_us": vehicle.deleted_at.map(|time| time.as_microsecond()),
@@ -96,23 +99,12 @@ fn vehicle_of(row: &Row<'_>) -> Result<Vehicle> {
             notes: row.get("notes")?,
             is_active: row.get("is_active")?,
         },
+        origins: from_json(row, "origins")?,
         created_at: time("created_at_us")?,
         updated_at: time("updated_at_us")?,
         deleted_at: match row.get("deleted_at_us")? {
             Some::<i64>(_) => Some(time("deleted_at_us")?),
             None => None,
         },
-    })
-}
-
-/// A column's value as the domain's type; one that does not fit says which column it is.
-fn parsed<S: rusqlite::types::FromSql, T>(
-    row: &Row<'_>,
-    column: &str,
-    parse: impl FnOnce(S) -> Option<T>,
-) -> Result<T> {
-    parse(row.get(column)?).ok_or_else(|| {
-        let reason = format!("{column} holds a value that this version cannot read");
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
     })
 }

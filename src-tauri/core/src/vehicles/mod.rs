@@ -1,9 +1,16 @@
 //! The operations on vehicles. Each write is one transaction, and its result is what was stored.
 
-use garage_domain::{Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch, Vin};
+pub(crate) mod history;
+mod write;
 
-use rusqlite::Transaction;
+use std::collections::BTreeMap;
 
+use garage_domain::{Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
+
+use self::{
+    history::ChangeKind,
+    write::{Recorded, Write, live_vehicle, refuse_duplicate_vin},
+};
 use crate::{Garage, GarageError, decode::fill_empty, store::vehicles as table};
 
 impl Garage {
@@ -13,20 +20,20 @@ impl Garage {
     /// The draft breaks rules, or a vehicle of the garage has its VIN.
     pub async fn add_vehicle(&self, draft: &VehicleDraft) -> Result<Vehicle, GarageError> {
         let now = self.environment.now();
-        let mut fields = VehiclePatch::parse(draft, now)?.apply(VehicleFields::default())?;
+        let fields = VehiclePatch::parse(draft, now)?.apply(VehicleFields::default())?;
         let decoded = self.decode_new_vin(&fields).await;
-        fill_empty(&mut fields, decoded);
-        let vehicle = Vehicle {
-            id: self.environment.new_vehicle_id(),
+        let mut vehicle = Vehicle {
+            id: VehicleId(self.environment.new_uuid()),
             fields,
+            origins: BTreeMap::new(),
             created_at: now,
             updated_at: now,
             deleted_at: None,
         };
+        fill_empty(&mut vehicle, decoded);
         self.write_vehicle(move |transaction| {
             refuse_duplicate_vin(transaction, vehicle.fields.vin.as_ref(), vehicle.id)?;
-            table::insert(transaction, &vehicle)?;
-            Ok(Write::Changed(vehicle))
+            Ok(changed(None, vehicle, ChangeKind::Added))
         })
         .await
     }
@@ -57,19 +64,20 @@ impl Garage {
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
         let decoded = self.decode_new_vin(&patch.apply(self.vehicle(id).await?.fields)?).await;
         self.write_vehicle(move |transaction| {
-            let mut vehicle = live_vehicle(transaction, id)?;
-            let mut fields = patch.apply(vehicle.fields.clone())?;
-            if fields.vin != vehicle.fields.vin {
-                fill_empty(&mut fields, decoded);
+            let before = live_vehicle(transaction, id)?;
+            let mut after = before.clone();
+            after.fields = patch.apply(before.fields.clone())?;
+            for field in before.fields.differences(&after.fields) {
+                after.origins.remove(&field);
             }
-            if fields == vehicle.fields {
-                return Ok(Write::Unchanged(vehicle));
+            if after.fields.vin != before.fields.vin {
+                fill_empty(&mut after, decoded);
             }
-            refuse_duplicate_vin(transaction, fields.vin.as_ref(), id)?;
-            vehicle.fields = fields;
-            vehicle.updated_at = now;
-            table::update(transaction, &vehicle)?;
-            Ok(Write::Changed(vehicle))
+            if after.fields == before.fields {
+                return Ok(Write::Unchanged(Box::new(before)));
+            }
+            refuse_duplicate_vin(transaction, after.fields.vin.as_ref(), id)?;
+            Ok(changed(Some(before), after, ChangeKind::Edited))
         })
         .await
     }
@@ -79,13 +87,9 @@ impl Garage {
     /// # Errors
     /// There is none of this id, or it has been removed already.
     pub async fn remove_vehicle(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
-        let now = self.environment.now();
         self.write_vehicle(move |transaction| {
-            let mut vehicle = live_vehicle(transaction, id)?;
-            vehicle.deleted_at = Some(now);
-            vehicle.updated_at = now;
-            table::update(transaction, &vehicle)?;
-            Ok(Write::Changed(vehicle))
+            let vehicle = live_vehicle(transaction, id)?;
+            Ok(changed(Some(vehicle.clone()), vehicle, ChangeKind::Removed))
         })
         .await
     }
@@ -95,51 +99,18 @@ impl Garage {
     /// # Errors
     /// There is none of this id, or its VIN has been added again meanwhile.
     pub async fn restore_vehicle(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
-        let now = self.environment.now();
         self.write_vehicle(move |transaction| {
-            let mut vehicle = table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
+            let vehicle = table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
             if vehicle.deleted_at.is_none() {
-                return Ok(Write::Unchanged(vehicle));
+                return Ok(Write::Unchanged(Box::new(vehicle)));
             }
             refuse_duplicate_vin(transaction, vehicle.fields.vin.as_ref(), id)?;
-            vehicle.deleted_at = None;
-            vehicle.updated_at = now;
-            table::update(transaction, &vehicle)?;
-            Ok(Write::Changed(vehicle))
+            Ok(changed(Some(vehicle.clone()), vehicle, ChangeKind::Restored))
         })
         .await
     }
-
-    /// Runs `work` in a write transaction and, once that is on disk, tells the listener.
-    async fn write_vehicle(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<Write, GarageError> + Send + 'static,
-    ) -> Result<Vehicle, GarageError> {
-        match self.database.write(work).await? {
-            Write::Changed(vehicle) => {
-                self.on_change.vehicle_changed(vehicle.id);
-                Ok(vehicle)
-            }
-            Write::Unchanged(vehicle) => Ok(vehicle),
-        }
-    }
 }
 
-/// The vehicle as a write left it.
-enum Write {
-    Changed(Vehicle),
-    Unchanged(Vehicle),
-}
-
-fn live_vehicle(transaction: &Transaction<'_>, id: VehicleId) -> Result<Vehicle, GarageError> {
-    table::by_id(transaction, id)?.filter(|vehicle| vehicle.deleted_at.is_none()).ok_or(GarageError::NotFound)
-}
-
-/// One VIN is one vehicle. The table cannot say so itself, since vehicles that a server sends are never refused.
-fn refuse_duplicate_vin(transaction: &Transaction<'_>, vin: Option<&Vin>, id: VehicleId) -> Result<(), GarageError> {
-    let Some(vin) = vin else { return Ok(()) };
-    match table::live_id_by_vin(transaction, vin)? {
-        Some(other) if other != id => Err(GarageError::DuplicateVin),
-        _ => Ok(()),
-    }
+fn changed(before: Option<Vehicle>, after: Vehicle, kind: ChangeKind) -> Write {
+    Write::Changed(Box::new(Recorded { before, after, kind, undoes: None }))
 }

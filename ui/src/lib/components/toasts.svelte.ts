@@ -11,17 +11,34 @@ const SHOWN_WITH_ACTION_MS = 12_000;
 
 export const toasts = $state<Toast[]>([]);
 let nextId = 1;
+let timers: ReturnType<typeof setTimeout>[] = [];
 
 export function showToast(message: string, action?: Toast["action"]): void {
   const id = nextId++;
   // News replaces older news; what can still be undone stays.
   const kept = toasts.filter((toast) => toast.action).slice(-2);
   toasts.splice(0, toasts.length, ...kept);
-  toasts.push({ id, message, ...(action ? { action } : {}) });
-  setTimeout(() => dismissToast(id), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
+  const toast = { id, message, ...(action ? { action } : {}) };
+  toasts.push(toast);
+  startTimer(toast);
+}
+
+/** While somebody has moved the focus to a toast, none goes away. A pointer may only rest there, so it holds nothing. */
+export function holdToasts(): void {
+  timers.forEach(clearTimeout);
+  timers = [];
+}
+
+export function releaseToasts(): void {
+  holdToasts();
+  toasts.forEach(startTimer);
 }
 
 export function dismissToast(id: number): void {
   const index = toasts.findIndex((toast) => toast.id === id);
   if (index >= 0) toasts.splice(index, 1);
+}
+
+function startTimer({ id, action }: Toast): void {
+  timers.push(setTimeout(() => dismissToast(id), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS));
 }

@@ -21,6 +21,10 @@ export const commands = {
 	removeVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("remove_vehicle", { id })),
 	/**  Brings a removed vehicle back. */
 	restoreVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("restore_vehicle", { id })),
+	/**  Takes a change back. */
+	undoChange: (id: ChangeId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("undo_change", { id })),
+	/**  Everything that happened to a vehicle, newest first. */
+	vehicleHistory: (id: VehicleId) => typedError<HistoryEntry[], CommandError>(__TAURI_INVOKE("vehicle_history", { id })),
 };
 
 /** Events */
@@ -38,6 +42,20 @@ export type About = {
 	/**  The release of the vPIC data, such as `2026-10`; null where there is none to decode with. */
 	snapshotMonth: string | null,
 };
+
+/**  The identity of one change. */
+export type ChangeId = string;
+
+/**  What a change did to the vehicle as a whole. */
+export type ChangeKind = 
+/**  The vehicle came into the garage. */
+"added" | 
+/**  Fields changed. */
+"edited" | 
+/**  It was taken out. */
+"removed" | 
+/**  It was brought back. */
+"restored";
 
 /**  Whether the ninth character fits the other sixteen. */
 export type CheckDigit = {
@@ -121,8 +139,10 @@ export type ErrorCode =
 "invalid" | 
 /**  Another vehicle has this VIN. */
 "duplicateVin" | 
-/**  No such vehicle. */
+/**  No such vehicle or change. */
 "notFound" | 
+/**  What was to be undone has been changed since. */
+"changedSince" | 
 /**  The vPIC data is missing or damaged. */
 "snapshotMissing" | 
 /**  The garage's file is not a garage, or is damaged. */
@@ -152,6 +172,23 @@ export type Fact = {
 	source: Source,
 };
 
+/**  An editable field, in the order in which the contract lists (and errors report) them. */
+export type Field = "vin" | "licensePlate" | "color" | "nickname" | "make" | "model" | "trimLevel" | "engine" | "transmission" | "driveType" | "fuelType" | "bodyClass" | "vehicleType" | "notes" | "year" | "odometerReading" | "odometerUnit" | "isActive";
+
+/**  One field of a change. */
+export type FieldChange = {
+	/**  The field. */
+	field: Field,
+	/**  Its value before, null where it was empty. */
+	old: FieldValue | null,
+	/**  Its value after. */
+	new: FieldValue | null,
+	/**  Who set the new value. */
+	origin: Origin,
+	/**  Who had set the old one, for undo to give it back to them. */
+	old_origin: Origin,
+};
+
 /**  One broken rule of one field. */
 export type FieldError = {
 	/**  The field's wire name. */
@@ -160,10 +197,39 @@ export type FieldError = {
 	message: string,
 };
 
+/**  A validated value of any field; an empty field is `None` of this. */
+export type FieldValue = 
+/**  Flags, such as `isActive`. */
+boolean | 
+/**  Years and odometer readings. */
+number | 
+/**  Everything else, the VIN and the unit included. */
+string;
+
 /**  Tells the page which of its queries are out of date. */
 export type GarageChanged = {
 	/**  `vehicles` for any list of vehicles, `vehicle:<id>` for one. */
 	tags: string[],
+};
+
+/**  One change of a vehicle, as its history shows it. */
+export type HistoryEntry = {
+	/**  The change. */
+	id: ChangeId,
+	/**  The vehicle. */
+	vehicleId: VehicleId,
+	/**  What it did. */
+	kind: ChangeKind,
+	/**  The fields it changed, in the contract's order. */
+	fields: FieldChange[],
+	/**  The change that it took back. */
+	undoes: ChangeId | null,
+	/**  When. */
+	at: string,
+	/**  On which device. */
+	deviceId: string,
+	/**  By which program there: `app` or `cli`. */
+	program: string,
 };
 
 /**  What an odometer counts. */
@@ -174,6 +240,19 @@ export type OdometerUnit =
 "km" | 
 /**  Hours of operation, as on tractors and boats. */
 "h";
+
+/**  Who set a field's value. A person's own typing outranks the others: decoding never replaces it. */
+export type Origin = 
+/**  A person. */
+{ by: "typed" } | 
+/**  A decode of the VIN. */
+{ by: "decoded"; 
+/**  What decoded it, as in a decode's `source`, such as `snapshot`. */
+from: string; 
+/**  The release of the data, such as `2026-10`, where it has one. */
+month: string | null } | 
+/**  A file that was imported. */
+{ by: "imported" };
 
 /**  A character that does not fit, and those that would. */
 export type PossibleCharacters = {
@@ -193,6 +272,8 @@ export type Source =
 /**  A vehicle of the garage, on the wire flat: id, fields, times. */
 export type Vehicle = {
 	id: VehicleId,
+	/**  Who set each value; a field that is not in it was typed, or is empty. */
+	origins: Partial<{ [key in Field]: Origin }>,
 	createdAt: string,
 	updatedAt: string,
 	/**  Set once the vehicle is in the trash, from where it can be restored. */

@@ -1,5 +1,6 @@
 /** The garage behind the page. The only folder that knows Tauri; everything else calls these functions. */
 import { commands, events, type CommandError, type ErrorCode, type FieldError, type VehicleDraft } from "./bindings";
+import { strings } from "$lib/strings";
 
 export type {
   Decode,
@@ -21,19 +22,21 @@ export class GarageError extends Error {
     this.code = code;
     this.details = details;
   }
-
-  /** The message for one field, if it is concerned. */
-  at(field: string): string | undefined {
-    return this.details.find((detail) => detail.field === field)?.message;
-  }
 }
 
 type Answer<T> = { status: "ok"; data: T } | { status: "error"; error: CommandError };
 
 async function unwrap<T>(answer: Promise<Answer<T>>): Promise<T> {
-  const settled = await answer;
+  const settled = await answer.catch((error: unknown) => ({ status: "error" as const, error }));
   if (settled.status === "ok") return settled.data;
-  throw new GarageError(settled.error);
+  if (isCommandError(settled.error)) throw new GarageError(settled.error);
+  // No refusal of the garage but a broken way to it: the cause is for the console, not for a person.
+  console.error(settled.error);
+  throw new GarageError({ code: "internal", message: strings.failed, details: [] });
+}
+
+function isCommandError(error: unknown): error is CommandError {
+  return typeof error === "object" && error !== null && "code" in error && "details" in error;
 }
 
 export const garage = {

@@ -39,6 +39,11 @@ export function draftOf(form: VehicleForm): VehicleDraft {
   };
 }
 
+/** Whether nothing is filled in; a unit alone says nothing about a vehicle. */
+export function isBlank(form: VehicleForm): boolean {
+  return Object.entries(form).every(([field, text]) => field === "odometerUnit" || text.trim() === "");
+}
+
 /** Only what differs, so that an edit does not touch what another device may be changing. */
 export function changes(before: VehicleForm, after: VehicleForm): VehicleDraft {
   const draft = draftOf(after);
@@ -46,11 +51,14 @@ export function changes(before: VehicleForm, after: VehicleForm): VehicleDraft {
   return Object.fromEntries(keys.filter((key) => before[key] !== after[key]).map((key) => [key, draft[key]]));
 }
 
-/** A number as people write it, thousands grouped by comma, point, apostrophe or space; null for nothing; else the text. */
+/**
+ * A number as people write it, thousands grouped by comma, point, apostrophe or space; null for nothing; else the text.
+ * Two kinds of separator mean that one of them is the decimal one, so that is no whole number.
+ */
 export function wholeNumber(text: string): number | string | null {
   const trimmed = text.trim();
   if (trimmed === "") return null;
   if (/^-?\d+$/.test(trimmed)) return Number(trimmed);
-  if (/^-?\d{1,3}([.,'\u2019\s\u00a0\u202f]\d{3})+$/.test(trimmed)) return Number(trimmed.replace(/[^\d-]/g, ""));
+  if (/^-?\d{1,3}([.,'\u2019\s])\d{3}(\1\d{3})*$/.test(trimmed)) return Number(trimmed.replace(/[^\d-]/g, ""));
   return trimmed;
 }

@@ -19,8 +19,7 @@ export function cleaned(text: string): string {
   return text.replace(/[\s\-\u2010-\u2015\u2212]/g, "").replace(/[a-z]/g, (letter) => letter.toUpperCase());
 }
 
-/** Whether there is enough, and not too much, to show as the characters of a VIN. */
+/** Whether what was typed can stand in the cells of a VIN. */
 export function fitsCells(text: string): boolean {
-  const length = cleaned(text).length;
-  return length > 0 && length <= FULL_LENGTH;
+  return cleaned(text).length <= FULL_LENGTH;
 }

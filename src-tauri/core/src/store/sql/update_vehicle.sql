@@ -17,6 +17,7 @@ UPDATE vehicles SET
     odometer_unit = :odometer_unit,
     notes = :notes,
     is_active = :is_active,
+    origins = :origins,
     created_at_us = :created_at_us,
     updated_at_us = :updated_at_us,
     deleted_at_us = :deleted_at_us

@@ -1,64 +1,10 @@
-//! The garage on a real file with the complete vPIC data.
+//! Adding, listing, editing, removing, restoring; and files that cannot be opened.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
-
-use garage_core::{
-    Change, ChangeListener, Detail, Environment, ErrorCode, Garage, GarageConfig, GarageError, Vehicle, VehicleDraft,
-};
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use garage_core::{Change, ChangeListener, Detail, ErrorCode, Garage, GarageConfig};
+use serde_json::json;
 use uuid::Uuid;
 
-const ACCORD: &str = "1HGCM82633A004352";
-
-/// A clock that moves a second whenever it is read, and ids that count.
-fn environment() -> Environment {
-    let (seconds, ids) = (AtomicI64::new(0), Arc::new(AtomicI64::new(1)));
-    let start: Timestamp = garage_testkit::now();
-    Environment::new(
-        move || start + SignedDuration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)),
-        move || Uuid::from_u128(u128::try_from(ids.fetch_add(1, Ordering::SeqCst)).expect("positive")),
-    )
-}
-
-async fn open(garage_file: &Path) -> Result<Garage, GarageError> {
-    let config = GarageConfig {
-        garage_file: garage_file.to_owned(),
-        snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
-        environment: environment(),
-    };
-    Garage::open(config, ChangeListener::none()).await
-}
-
-fn draft(value: Value) -> VehicleDraft {
-    serde_json::from_value(value).expect("an object")
-}
-
-async fn add(garage: &Garage, value: Value) -> Vehicle {
-    garage.add_vehicle(&draft(value)).await.expect("added")
-}
-
-fn code<T: std::fmt::Debug>(result: Result<T, GarageError>) -> ErrorCode {
-    result.expect_err("an error").code()
-}
-
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        Folder(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn garage_file(&self) -> std::path::PathBuf {
-        self.0.path().join("garage.db")
-    }
-}
+use crate::support::{ACCORD, Folder, add, code, config, draft, open};
 
 #[tokio::test]
 async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
@@ -115,11 +61,7 @@ async fn a_vin_given_later_fills_what_is_empty() {
 #[tokio::test]
 async fn a_missing_snapshot_never_stops_a_save() {
     let folder = Folder::new();
-    let config = GarageConfig {
-        garage_file: folder.garage_file(),
-        snapshot_file: folder.0.path().join("no-such-file"),
-        environment: environment(),
-    };
+    let config = GarageConfig { snapshot_file: folder.0.path().join("no-such-file"), ..config(&folder.garage_file()) };
     let garage = Garage::open(config, ChangeListener::none()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD})).await;
     assert_eq!(added.fields.make, None);
@@ -239,11 +181,7 @@ async fn files_that_cannot_be_opened_say_why_and_stay_as_they_are() {
 async fn listeners_hear_of_every_write_and_of_no_refusal() {
     let folder = Folder::new();
     let (sender, heard) = std::sync::mpsc::channel::<Change>();
-    let config = GarageConfig {
-        garage_file: folder.garage_file(),
-        snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
-        environment: environment(),
-    };
+    let config = config(&folder.garage_file());
     let listener = ChangeListener::new(move |change| sender.send(change.clone()).expect("someone listens"));
     let garage = Garage::open(config, listener).await.expect("open");
     let id = add(&garage, json!({"vin": ACCORD})).await.id;

@@ -1,0 +1,74 @@
+//! The tables `history` and `device`.
+
+use garage_domain::VehicleId;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params};
+
+use super::{from_json, parsed, to_json};
+use crate::vehicles::history::{ChangeId, ChangeKind, HistoryEntry};
+
+/// Adds a change.
+pub(crate) fn insert(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Result<()> {
+    transaction.prepare_cached(include_str!("sql/insert_history.sql"))?.execute(named_params! {
+        ":id": entry.id.0.to_string(),
+        ":vehicle_id": entry.vehicle_id.to_string(),
+        ":kind": kind_name(entry.kind),
+        ":fields": to_json(&entry.fields)?,
+        ":undoes": entry.undoes.map(|id| id.0.to_string()),
+        ":at_us": entry.at.as_microsecond(),
+        ":device_id": entry.device_id,
+        ":program": entry.program,
+    })?;
+    Ok(())
+}
+
+/// The changes of a vehicle, newest first.
+pub(crate) fn of_vehicle(transaction: &Transaction<'_>, id: VehicleId) -> Result<Vec<HistoryEntry>> {
+    transaction
+        .prepare_cached("SELECT * FROM history WHERE vehicle_id = ?1 ORDER BY position DESC")?
+        .query_map([id.to_string()], entry_of)?
+        .collect()
+}
+
+/// One change.
+pub(crate) fn by_id(transaction: &Transaction<'_>, id: ChangeId) -> Result<Option<HistoryEntry>> {
+    transaction
+        .prepare_cached("SELECT * FROM history WHERE id = ?1")?
+        .query_row([id.0.to_string()], entry_of)
+        .optional()
+}
+
+/// What this device calls itself.
+pub(crate) fn device_id(transaction: &Transaction<'_>) -> Result<String> {
+    transaction.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))
+}
+
+fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
+    Ok(HistoryEntry {
+        id: ChangeId(parsed(row, "id", |text: String| text.parse().ok())?),
+        vehicle_id: parsed(row, "vehicle_id", |text: String| text.parse().ok())?,
+        kind: parsed(row, "kind", |text: String| kind_by_name(&text))?,
+        fields: from_json(row, "fields")?,
+        undoes: parsed(row, "undoes", |text: Option<String>| match text {
+            Some(text) => text.parse().ok().map(|id| Some(ChangeId(id))),
+            None => Some(None),
+        })?,
+        at: parsed(row, "at_us", |us: i64| Timestamp::from_microsecond(us).ok())?,
+        device_id: row.get("device_id")?,
+        program: row.get("program")?,
+    })
+}
+
+fn kind_name(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Added => "added",
+        ChangeKind::Edited => "edited",
+        ChangeKind::Removed => "removed",
+        ChangeKind::Restored => "restored",
+    }
+}
+
+fn kind_by_name(name: &str) -> Option<ChangeKind> {
+    let kinds = [ChangeKind::Added, ChangeKind::Edited, ChangeKind::Removed, ChangeKind::Restored];
+    kinds.into_iter().find(|kind| kind_name(*kind) == name)
+}

@@ -1,0 +1,133 @@
+//! What happened to a vehicle, and taking any of it back.
+
+use garage_domain::{Field, FieldValue, Invalid, Origin, Vehicle, VehicleId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::write::{Recorded, Write, refuse_duplicate_vin};
+use crate::{
+    Garage, GarageError,
+    store::{history as history_table, vehicles as vehicles_table},
+};
+
+/// The identity of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+pub struct ChangeId(#[cfg_attr(feature = "specta", specta(type = String))] pub Uuid);
+
+/// What a change did to the vehicle as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    /// The vehicle came into the garage.
+    Added,
+    /// Fields changed.
+    Edited,
+    /// It was taken out.
+    Removed,
+    /// It was brought back.
+    Restored,
+}
+
+/// One field of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+pub struct FieldChange {
+    /// The field.
+    pub field: Field,
+    /// Its value before, null where it was empty.
+    pub old: Option<FieldValue>,
+    /// Its value after.
+    pub new: Option<FieldValue>,
+    /// Who set the new value.
+    pub origin: Origin,
+    /// Who had set the old one, for undo to give it back to them.
+    pub old_origin: Origin,
+}
+
+/// One change of a vehicle, as its history shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The change.
+    pub id: ChangeId,
+    /// The vehicle.
+    pub vehicle_id: VehicleId,
+    /// What it did.
+    pub kind: ChangeKind,
+    /// The fields it changed, in the contract's order.
+    pub fields: Vec<FieldChange>,
+    /// The change that it took back.
+    pub undoes: Option<ChangeId>,
+    /// When.
+    #[cfg_attr(feature = "specta", specta(type = String))]
+    pub at: Timestamp,
+    /// On which device.
+    pub device_id: String,
+    /// By which program there: `app` or `cli`.
+    pub program: String,
+}
+
+impl Garage {
+    /// Everything that happened to a vehicle, newest first; of a removed one as well.
+    ///
+    /// # Errors
+    /// There is no vehicle of this id.
+    pub async fn history(&self, id: VehicleId) -> Result<Vec<HistoryEntry>, GarageError> {
+        self.database
+            .read(move |transaction| {
+                vehicles_table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
+                Ok(history_table::of_vehicle(transaction, id)?)
+            })
+            .await
+    }
+
+    /// Takes a change back, as a change of its own. What it added is removed, what it removed is restored, and fields
+    /// get their old values with their old origins.
+    ///
+    /// # Errors
+    /// There is no such change; a field it changed has another value by now, or the vehicle is gone or back already
+    /// (the message names it); or the vehicle would have nothing left to be told by, or a VIN that another has.
+    pub async fn undo(&self, id: ChangeId) -> Result<Vehicle, GarageError> {
+        self.write_vehicle(move |transaction| {
+            let change = history_table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
+            let before = vehicles_table::by_id(transaction, change.vehicle_id)?.ok_or(GarageError::NotFound)?;
+            let mut after = before.clone();
+            let is_removed = before.deleted_at.is_some();
+            let kind = match change.kind {
+                ChangeKind::Restored | ChangeKind::Added if is_removed => return Err(GarageError::ChangedSince(None)),
+                ChangeKind::Removed if !is_removed => return Err(GarageError::ChangedSince(None)),
+                ChangeKind::Edited if is_removed => return Err(GarageError::NotFound),
+                ChangeKind::Added | ChangeKind::Restored => ChangeKind::Removed,
+                ChangeKind::Removed => ChangeKind::Restored,
+                ChangeKind::Edited => ChangeKind::Edited,
+            };
+            if kind == ChangeKind::Edited {
+                take_back(&mut after, &change.fields)?;
+            }
+            if kind == ChangeKind::Restored || after.fields.vin != before.fields.vin {
+                refuse_duplicate_vin(transaction, after.fields.vin.as_ref(), after.id)?;
+            }
+            Ok(Write::Changed(Box::new(Recorded { before: Some(before), after, kind, undoes: Some(id) })))
+        })
+        .await
+    }
+}
+
+fn take_back(vehicle: &mut Vehicle, fields: &[FieldChange]) -> Result<(), GarageError> {
+    for FieldChange { field, old, new, old_origin, .. } in fields {
+        if vehicle.fields.get(*field) != *new {
+            return Err(GarageError::ChangedSince(Some(*field)));
+        }
+        vehicle.fields.set(*field, old.clone());
+        vehicle.origins.remove(field);
+        if old.is_some() && *old_origin != Origin::Typed {
+            vehicle.origins.insert(*field, old_origin.clone());
+        }
+    }
+    if vehicle.fields.is_identifiable() { Ok(()) } else { Err(Invalid::NotIdentifiable.into()) }
+}

@@ -1,0 +1,119 @@
+//! History, undo, and who set a value.
+
+use garage_core::{ChangeKind, ErrorCode, Field, FieldValue, Garage, HistoryEntry, Origin, VehicleId};
+use serde_json::json;
+
+use crate::support::{ACCORD, Folder, add, code, draft, open};
+
+fn text(value: &str) -> Option<FieldValue> {
+    Some(FieldValue::Text(value.to_owned()))
+}
+
+async fn history(garage: &Garage, id: VehicleId) -> Vec<HistoryEntry> {
+    garage.history(id).await.expect("a history")
+}
+
+fn from_snapshot() -> Origin {
+    Origin::Decoded { from: "snapshot".to_owned(), month: Some("2026-10".to_owned()) }
+}
+
+#[tokio::test]
+async fn every_write_is_remembered_with_old_new_when_and_where() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"vin": ACCORD, "nickname": "Blue"})).await.id;
+    garage.edit_vehicle(id, &draft(json!({"nickname": "Bluey", "odometerReading": 5}))).await.expect("edited");
+    garage.edit_vehicle(id, &draft(json!({"nickname": "Bluey"}))).await.expect("nothing to change");
+    garage.remove_vehicle(id).await.expect("removed");
+    garage.restore_vehicle(id).await.expect("restored");
+
+    let entries = history(&garage, id).await;
+    let kinds: Vec<ChangeKind> = entries.iter().map(|entry| entry.kind).collect();
+    assert_eq!(kinds, [ChangeKind::Restored, ChangeKind::Removed, ChangeKind::Edited, ChangeKind::Added]);
+    let edited = &entries[2];
+    let values: Vec<_> = edited.fields.iter().map(|it| (it.field, it.old.clone(), it.new.clone())).collect();
+    assert_eq!(
+        values,
+        [(Field::Nickname, text("Blue"), text("Bluey")), (Field::OdometerReading, None, Some(FieldValue::Integer(5))),]
+    );
+    let added = &entries[3];
+    let origin = |field| added.fields.iter().find(|it| it.field == field).map(|it| it.origin.clone());
+    assert_eq!(origin(Field::Nickname), Some(Origin::Typed));
+    assert_eq!(origin(Field::Make), Some(from_snapshot()));
+    assert_eq!(origin(Field::Color), None, "an empty field is no change");
+    assert!(entries.windows(2).all(|pair| pair[0].at > pair[1].at));
+    assert!(entries.iter().all(|entry| entry.program == "app" && entry.device_id == entries[0].device_id));
+    assert_eq!(entries[0].device_id.len(), 36);
+    let other = Folder::new();
+    let other_garage = open(&other.garage_file()).await.expect("open");
+    let other_id = add(&other_garage, json!({"nickname": "x"})).await.id;
+    assert_ne!(history(&other_garage, other_id).await[0].device_id, entries[0].device_id);
+}
+
+#[tokio::test]
+async fn a_typed_value_takes_over_from_a_decoded_one() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let added = add(&garage, json!({"vin": ACCORD, "engine": "J30A4"})).await;
+    assert_eq!(added.origins.get(&Field::Make), Some(&from_snapshot()));
+    assert_eq!(added.origins.get(&Field::Engine), None, "typed");
+    let edited = garage.edit_vehicle(added.id, &draft(json!({"make": "Honda"}))).await.expect("edited");
+    assert_eq!(edited.origins.get(&Field::Make), None);
+    assert_eq!(edited.origins.get(&Field::Model), Some(&from_snapshot()));
+    assert_eq!(garage.vehicle(added.id).await.expect("the vehicle"), edited);
+}
+
+#[tokio::test]
+async fn any_change_can_be_taken_back_and_that_too() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let added = add(&garage, json!({"vin": ACCORD, "nickname": "Blue"})).await;
+    let id = added.id;
+    garage.edit_vehicle(id, &draft(json!({"make": "Honda", "nickname": null}))).await.expect("edited");
+    let edit = history(&garage, id).await[0].id;
+    let undone = garage.undo(edit).await.expect("undone");
+    assert_eq!((&undone.fields, &undone.origins), (&added.fields, &added.origins), "origins come back as well");
+    let undo = history(&garage, id).await[0].clone();
+    assert_eq!((undo.kind, undo.undoes), (ChangeKind::Edited, Some(edit)));
+    let redone = garage.undo(undo.id).await.expect("redone");
+    assert_eq!((redone.fields.make.as_deref(), redone.fields.nickname), (Some("Honda"), None));
+
+    garage.remove_vehicle(id).await.expect("removed");
+    let removal = history(&garage, id).await[0].id;
+    assert_eq!(garage.undo(removal).await.expect("undone").deleted_at, None);
+    assert_eq!(code(garage.undo(removal).await), ErrorCode::ChangedSince);
+    let addition = history(&garage, id).await.last().expect("the first").id;
+    assert!(garage.undo(addition).await.expect("undone").deleted_at.is_some());
+    assert_eq!(garage.vehicles().await.expect("a list"), []);
+    assert_eq!(history(&garage, id).await.len(), 7, "nothing is forgotten");
+}
+
+#[tokio::test]
+async fn what_has_changed_since_is_not_undone_and_says_which_field() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "a", "color": "red"})).await.id;
+    garage.edit_vehicle(id, &draft(json!({"nickname": "b", "color": "blue"}))).await.expect("edited");
+    let change = history(&garage, id).await[0].id;
+    garage.edit_vehicle(id, &draft(json!({"color": "green"}))).await.expect("edited");
+    let refused = garage.undo(change).await.expect_err("refused");
+    assert_eq!(refused.to_string(), "color has been changed since; undo that change first");
+    assert_eq!(garage.vehicle(id).await.expect("the vehicle").fields.nickname.as_deref(), Some("b"), "all or nothing");
+}
+
+#[tokio::test]
+async fn undo_obeys_the_rules_of_any_edit() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let first = add(&garage, json!({"vin": ACCORD})).await.id;
+    garage.edit_vehicle(first, &draft(json!({"vin": null}))).await.expect("edited");
+    add(&garage, json!({"vin": ACCORD})).await;
+    let cleared = history(&garage, first).await[0].id;
+    assert_eq!(code(garage.undo(cleared).await), ErrorCode::DuplicateVin);
+
+    let bare = add(&garage, json!({"licensePlate": "X"})).await.id;
+    garage.edit_vehicle(bare, &draft(json!({"nickname": "Y"}))).await.expect("edited");
+    let named = history(&garage, bare).await[0].id;
+    garage.edit_vehicle(bare, &draft(json!({"licensePlate": null}))).await.expect("edited");
+    assert_eq!(code(garage.undo(named).await), ErrorCode::Invalid, "nothing would be left to tell it by");
+}

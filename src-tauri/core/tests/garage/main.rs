@@ -1,0 +1,5 @@
+//! The garage on real files with the complete vPIC data, a module for each part of it.
+
+mod history;
+mod support;
+mod vehicles;

@@ -1,0 +1,65 @@
+//! What the garage's tests share: a garage on a real file with the complete vPIC data, a clock and ids in order.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use garage_core::{
+    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, Vehicle, VehicleDraft,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub const ACCORD: &str = "1HGCM82633A004352";
+
+/// A clock that moves a second whenever it is read, and ids that count.
+pub fn environment() -> Environment {
+    let (seconds, ids) = (AtomicI64::new(0), Arc::new(AtomicI64::new(1)));
+    let start: Timestamp = garage_testkit::now();
+    Environment::new(
+        move || start + SignedDuration::from_secs(seconds.fetch_add(1, Ordering::SeqCst)),
+        move || Uuid::from_u128(u128::try_from(ids.fetch_add(1, Ordering::SeqCst)).expect("positive")),
+    )
+}
+
+pub fn config(garage_file: &Path) -> GarageConfig {
+    GarageConfig {
+        garage_file: garage_file.to_owned(),
+        snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
+        environment: environment(),
+        program: Program::App,
+    }
+}
+
+pub async fn open(garage_file: &Path) -> Result<Garage, GarageError> {
+    Garage::open(config(garage_file), ChangeListener::none()).await
+}
+
+pub fn draft(value: Value) -> VehicleDraft {
+    serde_json::from_value(value).expect("an object")
+}
+
+pub async fn add(garage: &Garage, value: Value) -> Vehicle {
+    garage.add_vehicle(&draft(value)).await.expect("added")
+}
+
+pub fn code<T: std::fmt::Debug>(result: Result<T, GarageError>) -> ErrorCode {
+    result.expect_err("an error").code()
+}
+
+pub struct Folder(pub tempfile::TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub fn garage_file(&self) -> std::path::PathBuf {
+        self.0.path().join("garage.db")
+    }
+}
