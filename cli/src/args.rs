@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
-use garage_core::VehicleDraft;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use garage_core::{Sort, VehicleDraft, VehicleQuery};
 use serde_json::{Map, Value};
 
 /// Your MotoVault garage from a terminal: the same vehicles as in the app, and VINs decoded with no network.
@@ -21,7 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   garage decode 1HGCM82633A004352
   garage vehicle add 1HGCM82633A004352 --nickname Blue --odometer-reading 50000
-  garage vehicle list
+  garage vehicle list --sort odometer
+  garage search honda 4352
   garage vehicle edit Blue --odometer-reading 51000
   cut -d, -f1 vins.csv | garage decode --stdin --json
 
@@ -32,6 +33,16 @@ Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 pub enum Command {
     /// Say what VINs mean, from the vPIC data on this device
     Decode(DecodeArgs),
+    /// Find vehicles by beginnings of words, or by any fragment of a VIN or plate
+    Search {
+        /// All of them must match; case and accents do not matter
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        wanted: Wanted,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Add, list, show, edit, remove and restore vehicles; see what happened to them, and undo it
     #[command(subcommand)]
     Vehicle(VehicleCommand),
@@ -42,6 +53,7 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Command::Decode(args) => args.json,
+            Command::Search { output, .. } => output.json,
             Command::Vehicle(command) => command.json(),
         }
     }
@@ -82,8 +94,10 @@ pub enum VehicleCommand {
         #[command(flatten)]
         output: Output,
     },
-    /// List the vehicles, newest first
+    /// List the vehicles
     List {
+        #[command(flatten)]
+        wanted: Wanted,
         #[command(flatten)]
         output: Output,
     },
@@ -141,13 +155,76 @@ impl VehicleCommand {
     pub fn json(&self) -> bool {
         match self {
             VehicleCommand::Add { output, .. }
-            | VehicleCommand::List { output }
+            | VehicleCommand::List { output, .. }
             | VehicleCommand::Show { output, .. }
             | VehicleCommand::Edit { output, .. }
             | VehicleCommand::Remove { output, .. }
             | VehicleCommand::Restore { output, .. }
             | VehicleCommand::History { output, .. }
             | VehicleCommand::Undo { output, .. } => output.json,
+        }
+    }
+}
+
+/// Which vehicles, and in which order.
+#[derive(ClapArgs)]
+pub struct Wanted {
+    /// What to sort by
+    #[arg(long, value_enum, default_value_t)]
+    sort: SortBy,
+    /// Only of this make
+    #[arg(long, value_name = "TEXT")]
+    make: Option<String>,
+    /// Only of this model year
+    #[arg(long, value_name = "YEAR")]
+    year: Option<i32>,
+    /// Only of this vehicle type, such as "passenger car"
+    #[arg(long = "type", value_name = "TEXT")]
+    vehicle_type: Option<String>,
+    /// Only those in use (true) or not in use (false)
+    #[arg(long, value_name = "BOOLEAN")]
+    active: Option<bool>,
+    /// The removed ones instead
+    #[arg(long)]
+    removed: bool,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum SortBy {
+    /// The last added first
+    #[default]
+    Newest,
+    /// From A to Z
+    Name,
+    /// From A to Z
+    Make,
+    /// The latest first
+    Year,
+    /// The highest first
+    Odometer,
+    /// The last changed first
+    Updated,
+}
+
+impl Wanted {
+    /// The garage's query, with these words searched for.
+    pub fn query(self, words: &[String]) -> VehicleQuery {
+        VehicleQuery {
+            search: words.join(" "),
+            sort: match self.sort {
+                SortBy::Newest => Sort::Newest,
+                SortBy::Name => Sort::Name,
+                SortBy::Make => Sort::Make,
+                SortBy::Year => Sort::Year,
+                SortBy::Odometer => Sort::Odometer,
+                SortBy::Updated => Sort::Updated,
+            },
+            make: self.make,
+            year: self.year,
+            vehicle_type: self.vehicle_type,
+            is_active: self.active,
+            is_removed: self.removed,
+            ..VehicleQuery::default()
         }
     }
 }

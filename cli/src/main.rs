@@ -21,6 +21,9 @@ async fn main() -> ExitCode {
     let json = args.command.json();
     let outcome = match args.command {
         Command::Decode(args) => decode::run(&args),
+        Command::Search { words, wanted, output } => {
+            vehicle::search(args.garage, wanted.query(&words), output.json).await
+        }
         Command::Vehicle(command) => vehicle::run(args.garage, command).await,
     };
     outcome.unwrap_or_else(|failure: Failure| failure.report(json))

@@ -6,19 +6,25 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, ChangeKind, ChangeListener, FieldValue, Garage, GarageConfig, Origin, Program, Vehicle};
+use garage_core::{
+    ChangeId, ChangeKind, ChangeListener, FieldValue, Garage, GarageConfig, Origin, Program, Vehicle, VehicleQuery,
+};
 
 use crate::{args::VehicleCommand, failure::Failure, table};
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
-    let mut config = GarageConfig::of_this_user(Program::Cli)?;
-    if let Some(garage_file) = garage_file {
-        config.garage_file = garage_file;
-    }
-    let garage = Garage::open(config, ChangeListener::none()).await?;
+    let garage = open(garage_file).await?;
     let json = command.json();
     let (verb, vehicle) = match command {
-        VehicleCommand::List { .. } => return list(&garage, json).await,
+        VehicleCommand::List { wanted, .. } => {
+            return list(
+                &garage,
+                wanted.query(&[]),
+                "The garage has none. Add a vehicle with: garage vehicle add VIN",
+                json,
+            )
+            .await;
+        }
         VehicleCommand::Show { vehicle, .. } => {
             let vehicle = find(&garage, &vehicle).await?;
             if !json {
@@ -54,14 +60,31 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(garage: &Garage, json: bool) -> Result<ExitCode, Failure> {
-    let vehicles = garage.vehicles().await?;
+/// `garage search`. Exits with 1 where nothing is found, as grep does.
+pub async fn search(garage_file: Option<PathBuf>, query: VehicleQuery, json: bool) -> Result<ExitCode, Failure> {
+    let garage = open(garage_file).await?;
+    let is_found = !garage.list_vehicles(VehicleQuery { limit: 1, ..query.clone() }).await?.vehicles.is_empty();
+    list(&garage, query, "Nothing found", json).await?;
+    Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The garage that is named, or the app's own.
+pub async fn open(garage_file: Option<PathBuf>) -> Result<Garage, Failure> {
+    let mut config = GarageConfig::of_this_user(Program::Cli)?;
+    if let Some(garage_file) = garage_file {
+        config.garage_file = garage_file;
+    }
+    Ok(Garage::open(config, ChangeListener::none()).await?)
+}
+
+async fn list(garage: &Garage, query: VehicleQuery, if_none: &str, json: bool) -> Result<ExitCode, Failure> {
+    let vehicles = garage.all_vehicles(query).await?;
     if json {
         print_json(&vehicles)?;
         return Ok(ExitCode::SUCCESS);
     }
     if vehicles.is_empty() {
-        eprintln!("The garage is empty. Add a vehicle with: garage vehicle add VIN");
+        eprintln!("{if_none}");
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<[String; 5]> = vehicles
@@ -167,7 +190,8 @@ async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
             || equals(&fields.license_plate)
             || equals(&fields.nickname)
     };
-    let mut meant: Vec<Vehicle> = garage.vehicles().await?.into_iter().filter(is_meant).collect();
+    let mut meant: Vec<Vehicle> =
+        garage.all_vehicles(VehicleQuery::default()).await?.into_iter().filter(is_meant).collect();
     match meant.len() {
         0 => Err(Failure::Unclear(format!("There is no vehicle “{wanted}”; see: garage vehicle list"))),
         1 => Ok(meant.remove(0)),

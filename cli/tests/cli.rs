@@ -147,6 +147,27 @@ fn history_shows_every_change_and_undo_takes_one_back() {
 }
 
 #[test]
+fn search_finds_fragments_and_lists_are_sorted_and_filtered() {
+    let cli = Cli::new();
+    cli.ok(&["vehicle", "add", ACCORD, "--plate", "ABC 123"]);
+    cli.ok(&["vehicle", "add", "--make", "Citroën", "--model", "DS", "--year", "1972", "--active", "false"]);
+    let found = |arguments: &[&str]| {
+        let vehicles = cli.json(arguments);
+        vehicles
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|it| it["make"].as_str().unwrap_or("").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(&["search", "004352", "--json"]), ["HONDA"]);
+    assert_eq!(found(&["search", "citroen", "ds", "--json"]), ["Citroën"]);
+    assert_eq!(found(&["vehicle", "list", "--sort", "year", "--json"]), ["HONDA", "Citroën"]);
+    assert_eq!(found(&["vehicle", "list", "--active", "false", "--json"]), ["Citroën"]);
+    assert_eq!(cli.run(&["search", "tractor"]), (1, String::new(), "Nothing found\n".into()));
+}
+
+#[test]
 fn refusals_name_every_field_and_exit_with_1() {
     let cli = Cli::new();
     let (code, stdout, stderr) = cli.run(&["vehicle", "add", "--year", "1885", "--odometer", "NaN", "--make", "X"]);

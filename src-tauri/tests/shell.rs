@@ -65,13 +65,19 @@ fn a_page_adds_lists_edits_removes_and_restores() {
     let added = app.call("add_vehicle", json!({"draft": {"vin": "1HGCM82633A004352"}})).expect("added");
     let id = &added["id"];
     assert_eq!(added["make"], "HONDA");
-    assert_eq!(app.call("list_vehicles", json!({})).expect("a list"), json!([added]));
+    assert_eq!(
+        app.call("list_vehicles", json!({"query": {}})).expect("a list"),
+        json!({"vehicles": [added], "next": null})
+    );
     let edited = app.call("edit_vehicle", json!({"id": id, "draft": {"nickname": "Blue", "engine": null}}));
     let edited = edited.expect("edited");
     assert_eq!((&edited["nickname"], &edited["engine"]), (&json!("Blue"), &Value::Null));
     assert_eq!(app.call("get_vehicle", json!({"id": id})).expect("the vehicle"), edited);
     app.call("remove_vehicle", json!({"id": id})).expect("removed");
-    assert_eq!(app.call("list_vehicles", json!({})).expect("a list"), json!([]));
+    assert_eq!(
+        app.call("list_vehicles", json!({"query": {"search": "accord"}})).expect("a list")["vehicles"],
+        json!([])
+    );
     assert_eq!(app.call("restore_vehicle", json!({"id": id})).expect("restored")["nickname"], "Blue");
     let history = app.call("vehicle_history", json!({"id": id})).expect("a history");
     assert_eq!(history.as_array().map(Vec::len), Some(4));
@@ -108,7 +114,8 @@ fn refusals_carry_a_code_a_sentence_and_the_fields() {
 fn capabilities_are_enforced() {
     let app = MockApp::start();
     app.call("plugin:window|set_title", json!({"value": "x"})).expect_err("not granted to the page");
-    app.call_from("https://example.com/", "list_vehicles", json!({})).expect_err("not granted to other origins");
+    app.call_from("https://example.com/", "list_vehicles", json!({"query": {}}))
+        .expect_err("not granted to other origins");
     app.call("no_such_command", json!({})).expect_err("there is none");
 }
 

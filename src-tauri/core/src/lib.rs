@@ -26,7 +26,10 @@ pub use garage_decode::{self as decoding, Decode, Detail, VinQuery};
 pub use garage_domain::{
     self as domain, Field, FieldError, FieldValue, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId,
 };
-pub use vehicles::history::{ChangeId, ChangeKind, FieldChange, HistoryEntry};
+pub use vehicles::{
+    history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
+    list::{PageEnd, Sort, VehiclePage, VehicleQuery},
+};
 
 use garage_sqlite::Database;
 

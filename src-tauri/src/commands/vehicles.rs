@@ -1,6 +1,6 @@
 //! Vehicles: add, list, get, edit, remove, restore; their history, and undo.
 
-use garage_core::{ChangeId, HistoryEntry, Vehicle, VehicleDraft, VehicleId};
+use garage_core::{ChangeId, HistoryEntry, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery};
 
 use super::{Answer, Garage};
 
@@ -11,11 +11,11 @@ pub async fn add_vehicle(garage: Garage<'_>, draft: VehicleDraft) -> Answer<Vehi
     Ok(garage.get().await?.add_vehicle(&draft).await?)
 }
 
-/// The vehicles that are not removed, newest first.
+/// A page of the vehicles that are wanted.
 #[tauri::command]
 #[specta::specta]
-pub async fn list_vehicles(garage: Garage<'_>) -> Answer<Vec<Vehicle>> {
-    Ok(garage.get().await?.vehicles().await?)
+pub async fn list_vehicles(garage: Garage<'_>, query: VehicleQuery) -> Answer<VehiclePage> {
+    Ok(garage.get().await?.list_vehicles(query).await?)
 }
 
 /// One vehicle that is not removed.

@@ -10,6 +10,7 @@ use rusqlite::{
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) mod history;
+pub(crate) mod list;
 pub(crate) mod vehicles;
 
 mod migrations {

@@ -24,16 +24,6 @@ pub(crate) fn by_id(transaction: &Transaction<'_>, id: VehicleId) -> Result<Opti
         .optional()
 }
 
-/// The live vehicles, newest first.
-pub(crate) fn live(transaction: &Transaction<'_>) -> Result<Vec<Vehicle>> {
-    transaction
-        .prepare_cached(
-            "SELECT * FROM vehicles WHERE deleted_at_us IS NULL ORDER BY created_at_us DESC, position DESC",
-        )?
-        .query_map([], vehicle_of)?
-        .collect()
-}
-
 /// Which live vehicle has this VIN.
 pub(crate) fn live_id_by_vin(transaction: &Transaction<'_>, vin: &Vin) -> Result<Option<VehicleId>> {
     transaction
@@ -72,7 +62,8 @@ fn execute(transaction: &Transaction<'_>, sql: &str, vehicle: &Vehicle) -> Resul
     Ok(())
 }
 
-fn vehicle_of(row: &Row<'_>) -> Result<Vehicle> {
+/// A vehicle from a row with all columns of the table.
+pub(crate) fn vehicle_of(row: &Row<'_>) -> Result<Vehicle> {
     let time = |column: &str| parsed(row, column, |us: i64| Timestamp::from_microsecond(us).ok());
     Ok(Vehicle {
         id: parsed(row, "id", |text: String| text.parse().ok())?,

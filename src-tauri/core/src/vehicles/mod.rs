@@ -1,6 +1,7 @@
 //! The operations on vehicles. Each write is one transaction, and its result is what was stored.
 
 pub(crate) mod history;
+pub(crate) mod list;
 mod write;
 
 use std::collections::BTreeMap;
@@ -36,14 +37,6 @@ impl Garage {
             Ok(changed(None, vehicle, ChangeKind::Added))
         })
         .await
-    }
-
-    /// The vehicles of the garage, newest first, without those removed.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn vehicles(&self) -> Result<Vec<Vehicle>, GarageError> {
-        self.database.read(|transaction| Ok(table::live(transaction)?)).await
     }
 
     /// One vehicle.

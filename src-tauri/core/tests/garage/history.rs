@@ -1,6 +1,6 @@
 //! History, undo, and who set a value.
 
-use garage_core::{ChangeKind, ErrorCode, Field, FieldValue, Garage, HistoryEntry, Origin, VehicleId};
+use garage_core::{ChangeKind, ErrorCode, Field, FieldValue, Garage, HistoryEntry, Origin, VehicleId, VehicleQuery};
 use serde_json::json;
 
 use crate::support::{ACCORD, Folder, add, code, draft, open};
@@ -84,7 +84,7 @@ async fn any_change_can_be_taken_back_and_that_too() {
     assert_eq!(code(garage.undo(removal).await), ErrorCode::ChangedSince);
     let addition = history(&garage, id).await.last().expect("the first").id;
     assert!(garage.undo(addition).await.expect("undone").deleted_at.is_some());
-    assert_eq!(garage.vehicles().await.expect("a list"), []);
+    assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
     assert_eq!(history(&garage, id).await.len(), 7, "nothing is forgotten");
 }
 

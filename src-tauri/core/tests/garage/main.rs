@@ -1,5 +1,6 @@
 //! The garage on real files with the complete vPIC data, a module for each part of it.
 
 mod history;
+mod list;
 mod support;
 mod vehicles;

@@ -1,6 +1,6 @@
 //! Adding, listing, editing, removing, restoring; and files that cannot be opened.
 
-use garage_core::{Change, ChangeListener, Detail, ErrorCode, Garage, GarageConfig};
+use garage_core::{Change, ChangeListener, Detail, ErrorCode, Garage, GarageConfig, VehicleQuery};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
     drop(garage);
 
     let reopened = open(&folder.garage_file()).await.expect("open");
-    assert_eq!(reopened.vehicles().await.expect("a list"), std::slice::from_ref(&added));
+    assert_eq!(reopened.all_vehicles(VehicleQuery::default()).await.expect("a list"), std::slice::from_ref(&added));
     assert_eq!(reopened.vehicle(added.id).await.expect("the vehicle"), added);
 }
 
@@ -113,7 +113,7 @@ async fn what_is_gone_says_so() {
     let id = add(&garage, json!({"nickname": "Blue"})).await.id;
     let removed = garage.remove_vehicle(id).await.expect("removed");
     assert!(removed.deleted_at.is_some());
-    assert_eq!(garage.vehicles().await.expect("a list"), []);
+    assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
     assert_eq!(code(garage.vehicle(id).await), ErrorCode::NotFound);
     assert_eq!(code(garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await), ErrorCode::NotFound);
     assert_eq!(code(garage.remove_vehicle(id).await), ErrorCode::NotFound);
@@ -128,7 +128,13 @@ async fn the_newest_comes_first() {
     for nickname in ["a", "b", "c"] {
         add(&garage, json!({"nickname": nickname})).await;
     }
-    let names: Vec<_> = garage.vehicles().await.expect("a list").into_iter().map(|it| it.fields.nickname).collect();
+    let names: Vec<_> = garage
+        .all_vehicles(VehicleQuery::default())
+        .await
+        .expect("a list")
+        .into_iter()
+        .map(|it| it.fields.nickname)
+        .collect();
     assert_eq!(names, ["c", "b", "a"].map(|name| Some(name.to_owned())));
 }
 
@@ -141,7 +147,7 @@ async fn refused_drafts_name_every_field_and_save_nothing() {
     assert_eq!(fields, ["vin", "year"]);
     assert_eq!(refused.to_string(), "VIN can contain only letters and digits");
     assert_eq!(code(garage.add_vehicle(&draft(json!({}))).await), ErrorCode::Invalid);
-    assert_eq!(garage.vehicles().await.expect("a list"), []);
+    assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
 }
 
 #[tokio::test]
@@ -154,7 +160,7 @@ async fn two_processes_share_one_file() {
         tokio::join!(app.add_vehicle(&a), cli.edit_vehicle(garage_core::VehicleId(Uuid::nil()), &b));
     from_app.expect("added");
     assert_eq!(code(from_cli), ErrorCode::NotFound);
-    assert_eq!(cli.vehicles().await.expect("a list").len(), 1);
+    assert_eq!(cli.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
 }
 
 #[tokio::test]

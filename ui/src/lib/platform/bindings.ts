@@ -15,8 +15,8 @@ export const commands = {
 	editVehicle: (id: VehicleId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
 	/**  One vehicle that is not removed. */
 	getVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
-	/**  The vehicles that are not removed, newest first. */
-	listVehicles: () => typedError<Vehicle[], CommandError>(__TAURI_INVOKE("list_vehicles")),
+	/**  A page of the vehicles that are wanted. */
+	listVehicles: (query: VehicleQuery) => typedError<VehiclePage, CommandError>(__TAURI_INVOKE("list_vehicles", { query })),
 	/**  Removes a vehicle; it can be restored. */
 	removeVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("remove_vehicle", { id })),
 	/**  Brings a removed vehicle back. */
@@ -254,6 +254,14 @@ month: string | null } |
 /**  A file that was imported. */
 { by: "imported" };
 
+/**  Where a page ends: the last vehicle's sort key and its place among equals. Stays right while others are written. */
+export type PageEnd = {
+	/**  The sort key as text. */
+	key: string,
+	/**  The place among equals. */
+	position: string,
+};
+
 /**  A character that does not fit, and those that would. */
 export type PossibleCharacters = {
 	/**  Its place in the VIN, from 1. */
@@ -261,6 +269,21 @@ export type PossibleCharacters = {
 	/**  The characters that would fit, one after another. */
 	characters: string,
 };
+
+/**  What a list is sorted by; empty values come last. What is equal in it follows by age. */
+export type Sort = 
+/**  The last added first. */
+"newest" | 
+/**  Nickname, else make and model, else plate or VIN, from A to Z. */
+"name" | 
+/**  Make, from A to Z. */
+"make" | 
+/**  The latest model year first. */
+"year" | 
+/**  The highest reading first. */
+"odometer" | 
+/**  The last changed first. */
+"updated";
 
 /**  Where a value comes from. */
 export type Source = 
@@ -333,6 +356,36 @@ export type VehicleFields = {
 
 /**  A vehicle's identity: a UUID made on the device that added it (version 7, so ids sort by time). */
 export type VehicleId = string;
+
+/**  A page of a list. */
+export type VehiclePage = {
+	/**  The vehicles. */
+	vehicles: Vehicle[],
+	/**  Ask for this next; null at the end. */
+	next: PageEnd | null,
+};
+
+/**  Which vehicles are wanted. The default is all that are not removed, newest first. */
+export type VehicleQuery = {
+	/**  Beginnings of words of any field, or fragments of a VIN or plate; all must match, case and accents aside. */
+	search?: string,
+	/**  What to sort by. */
+	sort?: Sort,
+	/**  Only of this make, case aside. */
+	make?: string | null,
+	/**  Only of this model year. */
+	year?: number | null,
+	/**  Only of this vehicle type, case aside. */
+	vehicleType?: string | null,
+	/**  Only those in use, or only those not in use. */
+	isActive?: boolean | null,
+	/**  The removed ones instead of the others. */
+	isRemoved?: boolean,
+	/**  Where the page before ended, as its `next` says. */
+	after?: PageEnd | null,
+	/**  Vehicles of a page, at most 500; 0 means 50. */
+	limit?: number,
+};
 
 /**  A validated vehicle identification number: 17 characters, or 5 to 16 of a vehicle before 1981, upper case. */
 export type Vin = string;

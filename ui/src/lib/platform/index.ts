@@ -1,5 +1,15 @@
 /** The garage behind the page. The only folder that knows Tauri; everything else calls these functions. */
-import { commands, events, type CommandError, type ErrorCode, type FieldError, type VehicleDraft } from "./bindings";
+import {
+  commands,
+  events,
+  type CommandError,
+  type ErrorCode,
+  type FieldError,
+  type PageEnd,
+  type Vehicle,
+  type VehicleDraft,
+  type VehiclePage,
+} from "./bindings";
 import { strings } from "$lib/strings";
 
 export type {
@@ -11,6 +21,9 @@ export type {
   Vehicle,
   VehicleDraft,
 } from "./bindings";
+
+/** The most vehicles that the core gives at once. */
+const LONGEST_PAGE = 500;
 
 /** A refusal, with a sentence for the person and the fields concerned. */
 export class GarageError extends Error {
@@ -41,7 +54,17 @@ function isCommandError(error: unknown): error is CommandError {
 
 export const garage = {
   decodeVin: (text: string, year: number | null) => unwrap(commands.decodeVin(text, year)),
-  listVehicles: () => unwrap(commands.listVehicles()),
+  /** All vehicles, newest first. */
+  async listVehicles(): Promise<Vehicle[]> {
+    const vehicles: Vehicle[] = [];
+    let after: PageEnd | null = null;
+    do {
+      const page: VehiclePage = await unwrap(commands.listVehicles({ after, limit: LONGEST_PAGE }));
+      vehicles.push(...page.vehicles);
+      after = page.next;
+    } while (after !== null);
+    return vehicles;
+  },
   addVehicle: (draft: VehicleDraft) => unwrap(commands.addVehicle(draft)),
   editVehicle: (id: string, draft: VehicleDraft) => unwrap(commands.editVehicle(id, draft)),
   removeVehicle: (id: string) => unwrap(commands.removeVehicle(id)),

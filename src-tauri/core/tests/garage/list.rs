@@ -1,0 +1,163 @@
+//! Search, sorting, filters, pages.
+
+use garage_core::{Garage, Sort, VehicleQuery};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::support::{ACCORD, Folder, add, draft, open};
+
+fn searching(search: &str) -> VehicleQuery {
+    VehicleQuery { search: search.to_owned(), ..VehicleQuery::default() }
+}
+
+async fn names(garage: &Garage, query: VehicleQuery) -> Vec<String> {
+    let vehicles = garage.all_vehicles(query).await.expect("a list");
+    vehicles.into_iter().map(|it| it.fields.nickname.unwrap_or_default()).collect()
+}
+
+async fn garage_of_three(folder: &Folder) -> Garage {
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"vin": ACCORD, "nickname": "accord", "licensePlate": "ÄB-C 123", "odometerReading": 50_000}))
+        .await;
+    add(
+        &garage,
+        json!({"nickname": "Landy", "make": "Land Rover", "year": 1964, "notes": "Señor's\nfirst", "isActive": false}),
+    )
+    .await;
+    add(&garage, json!({"nickname": "citroën", "make": "CITROËN", "year": 1972, "color": "Bleu"})).await;
+    garage
+}
+
+#[tokio::test]
+async fn words_are_found_by_their_beginnings_without_case_or_accents() {
+    let folder = Folder::new();
+    let garage = garage_of_three(&folder).await;
+    for (search, found) in [
+        ("", vec!["citroën", "Landy", "accord"]),
+        ("  ", vec!["citroën", "Landy", "accord"]),
+        ("l", vec!["Landy"]),
+        ("CITROE", vec!["citroën"]),
+        ("senor", vec!["Landy"]),
+        ("rover land", vec!["Landy"]),
+        ("gasol coup", vec!["accord"]),
+        ("1964", vec!["Landy"]),
+        ("over", vec![]),
+        ("land citroen", vec![]),
+        ("\" OR *", vec![]),
+        ("NOT (AND) NEAR/2 -x:y", vec![]),
+    ] {
+        assert_eq!(names(&garage, searching(search)).await, found, "{search:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_fragment_of_a_vin_or_a_plate_finds_the_vehicle() {
+    let folder = Folder::new();
+    let garage = garage_of_three(&folder).await;
+    for start in 0..ACCORD.len() - 1 {
+        for end in start + 2..=ACCORD.len() {
+            let fragment = &ACCORD[start..end];
+            assert_eq!(names(&garage, searching(fragment)).await, ["accord"], "{fragment}");
+        }
+    }
+    for fragment in ["004352", "1hgcm-82633", "äb-c", "abc123", "BC1", "C 123", "bc 23", "23"] {
+        assert_eq!(names(&garage, searching(fragment)).await, ["accord"], "{fragment}");
+    }
+}
+
+#[tokio::test]
+async fn the_index_follows_every_write() {
+    let folder = Folder::new();
+    let garage = garage_of_three(&folder).await;
+    let id = garage.all_vehicles(searching("landy")).await.expect("a list")[0].id;
+    garage.edit_vehicle(id, &draft(json!({"nickname": "Defender"}))).await.expect("edited");
+    assert_eq!(names(&garage, searching("landy")).await, [""; 0]);
+    assert_eq!(names(&garage, searching("defen")).await, ["Defender"]);
+    garage.remove_vehicle(id).await.expect("removed");
+    assert_eq!(names(&garage, searching("defen")).await, [""; 0]);
+    let removed = VehicleQuery { is_removed: true, ..searching("defen") };
+    assert_eq!(names(&garage, removed).await, ["Defender"]);
+}
+
+#[tokio::test]
+async fn filters_narrow_down() {
+    let folder = Folder::new();
+    let garage = garage_of_three(&folder).await;
+    let all = VehicleQuery::default;
+    for (query, found) in [
+        (VehicleQuery { make: Some(" land rover".to_owned()), ..all() }, vec!["Landy"]),
+        (VehicleQuery { year: Some(1972), ..all() }, vec!["citroën"]),
+        (VehicleQuery { vehicle_type: Some("passenger car".to_owned()), ..all() }, vec!["accord"]),
+        (VehicleQuery { is_active: Some(false), ..all() }, vec!["Landy"]),
+        (VehicleQuery { is_active: Some(true), ..searching("land") }, vec![]),
+        (VehicleQuery { is_removed: true, ..all() }, vec![]),
+        (VehicleQuery { sort: Sort::Name, ..searching("a") }, vec!["accord"]),
+    ] {
+        assert_eq!(names(&garage, query.clone()).await, found, "{query:?}");
+    }
+}
+
+#[tokio::test]
+async fn sorts_as_people_read_with_empty_values_last() {
+    let folder = Folder::new();
+    let garage = garage_of_three(&folder).await;
+    add(&garage, json!({"licensePlate": "ZZZ", "notes": "nothing else"})).await;
+    for (sort, order) in [
+        (Sort::Newest, ["", "citroën", "Landy", "accord"]),
+        (Sort::Name, ["accord", "citroën", "Landy", ""]),
+        (Sort::Make, ["citroën", "accord", "Landy", ""]),
+        (Sort::Year, ["accord", "citroën", "Landy", ""]),
+        (Sort::Odometer, ["accord", "", "citroën", "Landy"]),
+        (Sort::Updated, ["", "citroën", "Landy", "accord"]),
+    ] {
+        assert_eq!(names(&garage, VehicleQuery { sort, ..VehicleQuery::default() }).await, order, "{sort:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_hold_everything_once_while_others_write() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for index in 0..25 {
+        add(
+            &garage,
+            json!({"nickname": format!("car {index}"), "make": if index % 2 == 0 { "A" } else { "B" }, "year": 2000 + index % 3}),
+        )
+        .await;
+    }
+    for sort in [Sort::Newest, Sort::Name, Sort::Make, Sort::Year, Sort::Odometer, Sort::Updated] {
+        for search in ["", "car"] {
+            let mut query = VehicleQuery { sort, limit: 4, ..searching(search) };
+            let whole = names(&garage, query.clone()).await;
+            let mut seen = Vec::new();
+            loop {
+                let page = garage.list_vehicles(query.clone()).await.expect("a page");
+                assert!(page.vehicles.len() <= 4);
+                seen.extend(page.vehicles.iter().map(|it| it.fields.nickname.clone().expect("a name")));
+                match page.next {
+                    Some(next) => query.after = Some(next),
+                    None => break,
+                }
+                // Newer ones come before the page, wherever the list is sorted by age.
+                if sort == Sort::Newest && search.is_empty() && seen.len() == 4 {
+                    add(&garage, json!({"nickname": "car in between"})).await;
+                }
+            }
+            assert_eq!(seen, whole, "{sort:?} {search}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_text_breaks_the_search(search in "\\PC{0,60}") {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let folder = Folder::new();
+            let garage = open(&folder.garage_file()).await.expect("open");
+            garage.list_vehicles(searching(&search)).await.expect("a page");
+        });
+    }
+}
