@@ -17,6 +17,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Where refinery notes which migrations have been applied.
+const HISTORY_TABLE: &str = "refinery_schema_history";
 /// Connections that read side by side.
 const READERS: usize = 2;
 
@@ -122,6 +124,71 @@ impl Database {
         .await
     }
 
+    /// As [`Database::write`], but nothing is kept: for finding out what a write would do.
+    ///
+    /// # Errors
+    /// What `work` returns, or SQLite's refusal to begin.
+    pub async fn try_write<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<rusqlite::Error> + Send + 'static,
+    {
+        call(&self.writer, move |connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.rollback()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Copies the database, as it is at one moment, into a file that must not exist yet.
+    ///
+    /// # Errors
+    /// The file exists or cannot be written; no half file is left.
+    pub async fn back_up(&self, path: &Path) -> Result<(), Error> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::File { path, source }
+        };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(at(folder))?;
+        // Written beside and given its name when complete; the name is taken only if it is free.
+        let scratch = tempfile::Builder::new().prefix(".backup-").tempdir_in(folder).map_err(at(folder))?;
+        let copy = scratch.path().join("copy.db");
+        let target = copy.clone();
+        call(&self.readers[0], move |connection| {
+            Ok::<_, Error>(connection.execute("VACUUM INTO ?1", [target.to_string_lossy()])?)
+        })
+        .await?;
+        std::fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(at(&copy))?;
+        std::fs::hard_link(&copy, path)
+            .or_else(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Err(error),
+                // Some file systems have no links.
+                _ if path.exists() => Err(std::io::ErrorKind::AlreadyExists.into()),
+                _ => std::fs::rename(&copy, path),
+            })
+            .map_err(at(path))
+    }
+
+    /// Replaces the whole content by another database's and brings its schema up to date. Others who have this
+    /// database open see the new content with their next statement.
+    ///
+    /// # Errors
+    /// SQLite's refusal to copy; the content is as it was then.
+    pub async fn replace(&self, source: Connection, migrations: refinery::Runner) -> Result<(), Error> {
+        let path = PathBuf::new();
+        call(&self.writer, move |connection| {
+            rusqlite::backup::Backup::new(&source, connection)?.run_to_completion(1_000, Duration::ZERO, None)?;
+            migrate(connection, &path, migrations)
+        })
+        .await
+    }
+
     /// Runs `work` in a read transaction: all it reads is of one moment.
     ///
     /// # Errors
@@ -136,6 +203,22 @@ impl Database {
     }
 }
 
+/// Opens a file read-only and checks that it is an intact database with a schema this program knows.
+///
+/// # Errors
+/// There is no such file, it is no database, it is damaged, or its schema is newer.
+pub fn check(path: &Path, migrations: &refinery::Runner) -> Result<Connection, Error> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let is_known = connection.table_exists(None, HISTORY_TABLE)?;
+    if verdict != "ok" || !is_known {
+        let code = if is_known { rusqlite::ffi::SQLITE_CORRUPT } else { rusqlite::ffi::SQLITE_NOTADB };
+        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into());
+    }
+    refuse_newer(&connection, path, migrations)?;
+    Ok(connection)
+}
+
 /// What every connection has in common.
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -146,15 +229,20 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
 
 /// Refuses a newer schema, then applies what is missing in one transaction.
 fn migrate(connection: &mut Connection, path: &Path, migrations: refinery::Runner) -> Result<(), Error> {
-    let known = migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default();
-    if connection.table_exists(None, "refinery_schema_history")? {
-        let newest = "SELECT max(version) FROM refinery_schema_history";
-        let found = connection.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or_default();
-        if found > i64::from(known) {
-            return Err(Error::Newer { path: path.to_owned(), found, known: known.into() });
-        }
+    if connection.table_exists(None, HISTORY_TABLE)? {
+        refuse_newer(connection, path, &migrations)?;
     }
     migrations.set_grouped(true).run(connection)?;
+    Ok(())
+}
+
+fn refuse_newer(connection: &Connection, path: &Path, migrations: &refinery::Runner) -> Result<(), Error> {
+    let known = migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default();
+    let newest = "SELECT max(version) FROM refinery_schema_history";
+    let found = connection.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or_default();
+    if found > i64::from(known) {
+        return Err(Error::Newer { path: path.to_owned(), found, known: known.into() });
+    }
     Ok(())
 }
 

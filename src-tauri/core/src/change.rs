@@ -7,7 +7,7 @@ use garage_domain::VehicleId;
 /// What a committed write changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The vehicles whose content, or presence in lists, is another now.
+    /// The vehicles whose content, or presence in lists, is another now; empty where it may be any.
     pub vehicles: Vec<VehicleId>,
 }
 
@@ -29,5 +29,9 @@ impl ChangeListener {
 
     pub(crate) fn vehicle_changed(&self, id: VehicleId) {
         (self.0)(&Change { vehicles: vec![id] });
+    }
+
+    pub(crate) fn many_changed(&self) {
+        (self.0)(&Change { vehicles: Vec::new() });
     }
 }

@@ -26,6 +26,12 @@ pub enum GarageError {
         None => "The vehicle has been removed or restored since".to_owned(),
     })]
     ChangedSince(Option<Field>),
+    /// A file to be imported is none of ours.
+    #[error("This file cannot be imported: {0}")]
+    ImportUnreadable(String),
+    /// A CSV file cannot be written.
+    #[error("The CSV file cannot be written: {0}")]
+    Csv(#[from] csv::Error),
     /// There is no usable vPIC data.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -77,7 +83,8 @@ impl GarageError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            GarageError::Invalid(_) | GarageError::NotAVin(_) => ErrorCode::Invalid,
+            GarageError::Invalid(_) | GarageError::NotAVin(_) | GarageError::ImportUnreadable(_) => ErrorCode::Invalid,
+            GarageError::Csv(_) => ErrorCode::Internal,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound => ErrorCode::NotFound,
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,

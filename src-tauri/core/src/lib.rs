@@ -9,6 +9,7 @@
 //! Invariants: a write is on disk before its operation returns; no operation waits for the network; a decoder
 //! that is missing or broken never stops a save; time and ids come from [`Environment`], nowhere else.
 
+mod backup;
 mod change;
 mod decode;
 mod environment;
@@ -29,6 +30,7 @@ pub use garage_domain::{
 pub use vehicles::{
     history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
     list::{PageEnd, Sort, VehiclePage, VehicleQuery},
+    transfer::{Export, ImportMode, ImportProblem, ImportReport},
 };
 
 use garage_sqlite::Database;

@@ -22,6 +22,19 @@ pub(crate) fn insert(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Res
     Ok(())
 }
 
+/// Adds a change from a file, unless it is here.
+pub(crate) fn insert_if_new(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Result<()> {
+    match by_id(transaction, entry.id)? {
+        Some(_) => Ok(()),
+        None => insert(transaction, entry),
+    }
+}
+
+/// All changes, oldest first.
+pub(crate) fn all(transaction: &Transaction<'_>) -> Result<Vec<HistoryEntry>> {
+    transaction.prepare_cached("SELECT * FROM history ORDER BY position")?.query_map([], entry_of)?.collect()
+}
+
 /// The changes of a vehicle, newest first.
 pub(crate) fn of_vehicle(transaction: &Transaction<'_>, id: VehicleId) -> Result<Vec<HistoryEntry>> {
     transaction

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use garage_sqlite::{Database, Error};
 use rusqlite::{
-    Row,
+    Connection, Row,
     types::{FromSql, Type},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 pub(crate) mod history;
 pub(crate) mod list;
@@ -20,6 +21,25 @@ mod migrations {
 /// Opens the garage's file and brings its schema up to date.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
     Database::open(path, migrations::migrations::runner()).await
+}
+
+/// Opens a backup and checks that it is an intact garage.
+pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &migrations::migrations::runner()))
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Replaces the garage's content by a backup's, as another device.
+pub(crate) async fn replace(database: &Database, backup: Connection, device_id: Uuid) -> Result<(), Error> {
+    database.replace(backup, migrations::migrations::runner()).await?;
+    database
+        .write(move |transaction| {
+            transaction.execute("UPDATE device SET device_id = ?1", [device_id.to_string()])?;
+            Ok(())
+        })
+        .await
 }
 
 /// A column's value as the domain's type; one that does not fit says which column it is.

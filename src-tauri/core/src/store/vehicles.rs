@@ -24,6 +24,11 @@ pub(crate) fn by_id(transaction: &Transaction<'_>, id: VehicleId) -> Result<Opti
         .optional()
 }
 
+/// All vehicles, the removed ones too, oldest first.
+pub(crate) fn all(transaction: &Transaction<'_>) -> Result<Vec<Vehicle>> {
+    transaction.prepare_cached("SELECT * FROM vehicles ORDER BY position")?.query_map([], vehicle_of)?.collect()
+}
+
 /// Which live vehicle has this VIN.
 pub(crate) fn live_id_by_vin(transaction: &Transaction<'_>, vin: &Vin) -> Result<Option<VehicleId>> {
     transaction

@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod transfer;
 mod write;
 
 use std::collections::BTreeMap;

@@ -68,7 +68,7 @@ impl Garage {
     }
 }
 
-fn field_changes(before: Option<&Vehicle>, after: &Vehicle) -> Vec<FieldChange> {
+pub(super) fn field_changes(before: Option<&Vehicle>, after: &Vehicle) -> Vec<FieldChange> {
     let nothing = garage_domain::VehicleFields::default();
     let fields_before = before.map_or(&nothing, |vehicle| &vehicle.fields);
     let origin = |vehicle: Option<&Vehicle>, field: Field| {

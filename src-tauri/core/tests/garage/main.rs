@@ -1,6 +1,8 @@
 //! The garage on real files with the complete vPIC data, a module for each part of it.
 
+mod backup;
 mod history;
 mod list;
 mod support;
+mod transfer;
 mod vehicles;

@@ -1,0 +1,252 @@
+//! Everything a garage holds as a file, and back: JSON loses nothing, CSV is for spreadsheets.
+
+use std::io::Write;
+
+use garage_domain::{
+    Field, FieldError, FieldValue, Invalid, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    history::{ChangeId, ChangeKind, HistoryEntry},
+    write::{field_changes, refuse_duplicate_vin},
+};
+use crate::{
+    Garage, GarageError,
+    store::{history as history_table, vehicles as vehicles_table},
+};
+
+/// What marks a file as ours.
+const FORMAT: &str = "motovault-garage";
+/// Raised when a file of the new form cannot be read by an older version.
+const VERSION: u32 = 1;
+
+/// A garage as a file: every vehicle, the removed ones too, and all history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Export {
+    format: &'static str,
+    version: u32,
+    exported_at: Timestamp,
+    vehicles: Vec<Vehicle>,
+    history: Vec<HistoryEntry>,
+}
+
+/// What an import did, or, as a preview, would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct ImportReport {
+    /// Vehicles that came in.
+    pub added: u32,
+    /// Vehicles that were here already, exactly so.
+    pub unchanged: u32,
+    /// Vehicles that are here with other content; ours was kept.
+    pub kept: Vec<ImportProblem>,
+    /// Vehicles that break rules, with the reason.
+    pub refused: Vec<ImportProblem>,
+}
+
+/// A vehicle of a file that did not come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+pub struct ImportProblem {
+    /// Its place in the file, from 1.
+    pub number: u32,
+    /// Why.
+    pub message: String,
+}
+
+/// Whether an import is done or only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportMode {
+    /// Write what comes in.
+    Write,
+    /// Only say what would happen.
+    Preview,
+}
+
+/// A vehicle of a file, read but not yet in the garage.
+struct Incoming {
+    number: u32,
+    vehicle: Vehicle,
+    /// Empty where the file has none for it.
+    history: Vec<HistoryEntry>,
+}
+
+impl Garage {
+    /// Everything the garage holds, of one moment.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn export(&self) -> Result<Export, GarageError> {
+        let exported_at = self.environment.now();
+        self.database
+            .read(move |transaction| {
+                let vehicles = vehicles_table::all(transaction)?;
+                let history = history_table::all(transaction)?;
+                Ok(Export { format: FORMAT, version: VERSION, exported_at, vehicles, history })
+            })
+            .await
+    }
+
+    /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,
+    /// nothing; vehicles that are here already stay as they are.
+    ///
+    /// # Errors
+    /// The text is no JSON, or neither an export nor a list.
+    pub async fn import_json(&self, text: &str, mode: ImportMode) -> Result<ImportReport, GarageError> {
+        let now = self.environment.now();
+        let mut report = ImportReport::default();
+        let (vehicles, history) = read_file(text)?;
+        let mut incoming = Vec::with_capacity(vehicles.len());
+        for (number, value) in (1..).zip(vehicles) {
+            match self.incoming_vehicle(value, now) {
+                Ok(vehicle) => incoming.push(Incoming { number, history: Vec::new(), vehicle }),
+                Err(message) => report.refused.push(ImportProblem { number, message }),
+            }
+        }
+        let mut history_of = std::collections::HashMap::<VehicleId, Vec<HistoryEntry>>::new();
+        for entry in history {
+            history_of.entry(entry.vehicle_id).or_default().push(entry);
+        }
+        for it in &mut incoming {
+            it.history = history_of.remove(&it.vehicle.id).unwrap_or_default();
+        }
+        let new_ids: Vec<ChangeId> = incoming.iter().map(|_| ChangeId(self.environment.new_uuid())).collect();
+        let program = self.program.name();
+        let import = move |transaction: &rusqlite::Transaction<'_>| {
+            let device_id = history_table::device_id(transaction)?;
+            for (it, id) in incoming.into_iter().zip(new_ids) {
+                let Incoming { number, mut vehicle, history } = it;
+                match vehicles_table::by_id(transaction, vehicle.id)? {
+                    Some(ours) if ours == vehicle => report.unchanged += 1,
+                    Some(_) => {
+                        let message = "The garage has this vehicle with other content, which was kept".to_owned();
+                        report.kept.push(ImportProblem { number, message });
+                    }
+                    None => {
+                        if vehicle.deleted_at.is_none() {
+                            match refuse_duplicate_vin(transaction, vehicle.fields.vin.as_ref(), vehicle.id) {
+                                Err(GarageError::DuplicateVin) => {
+                                    let message = GarageError::DuplicateVin.to_string();
+                                    report.kept.push(ImportProblem { number, message });
+                                    continue;
+                                }
+                                other => other?,
+                            }
+                        }
+                        if history.is_empty() {
+                            for field in Field::ALL {
+                                if vehicle.fields.get(field).is_some() {
+                                    vehicle.origins.entry(field).or_insert(Origin::Imported);
+                                }
+                            }
+                        }
+                        vehicles_table::insert(transaction, &vehicle)?;
+                        if history.is_empty() {
+                            let fields = field_changes(None, &vehicle);
+                            let kind = ChangeKind::Added;
+                            let (vehicle_id, undoes, at) = (vehicle.id, None, now);
+                            let (device_id, program) = (device_id.clone(), program.to_owned());
+                            let entry = HistoryEntry { id, vehicle_id, kind, fields, undoes, at, device_id, program };
+                            history_table::insert(transaction, &entry)?;
+                        }
+                        for entry in &history {
+                            history_table::insert_if_new(transaction, entry)?;
+                        }
+                        report.added += 1;
+                    }
+                }
+            }
+            Ok::<_, GarageError>(report)
+        };
+        let report = match mode {
+            ImportMode::Write => self.database.write(import).await?,
+            ImportMode::Preview => self.database.try_write(import).await?,
+        };
+        if mode == ImportMode::Write && report.added > 0 {
+            self.on_change.many_changed();
+        }
+        Ok(report)
+    }
+
+    /// A vehicle from a file, judged by the rules that everything typed obeys.
+    fn incoming_vehicle(&self, value: Value, now: Timestamp) -> Result<Vehicle, String> {
+        let Value::Object(object) = value else { return Err("A vehicle must be an object".to_owned()) };
+        let time = |name: &str| match object.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => Timestamp::deserialize(value).map(Some).map_err(|_| format!("{name} must be a time")),
+        };
+        let id = match object.get("id") {
+            None | Some(Value::Null) => VehicleId(self.environment.new_uuid()),
+            Some(value) => VehicleId::deserialize(value).map_err(|_| "id must be a UUID".to_owned())?,
+        };
+        let origins = match object.get("origins") {
+            None | Some(Value::Null) => Default::default(),
+            Some(value) => Deserialize::deserialize(value).map_err(|_| "origins cannot be read".to_owned())?,
+        };
+        let created_at = time("createdAt")?.unwrap_or(now);
+        let updated_at = time("updatedAt")?.unwrap_or(created_at);
+        let deleted_at = time("deletedAt")?;
+        let fields = VehiclePatch::parse(&VehicleDraft(object), now)
+            .and_then(|patch| patch.apply(VehicleFields::default()))
+            .map_err(|invalid| match invalid {
+                Invalid::Fields(errors) => {
+                    errors.into_iter().map(|FieldError { message, .. }| message).collect::<Vec<_>>().join("; ")
+                }
+                Invalid::NotIdentifiable => invalid.to_string(),
+            })?;
+        Ok(Vehicle { id, fields, origins, created_at, updated_at, deleted_at })
+    }
+
+    /// Writes the vehicles that are not removed as CSV (RFC 4180), newest first, a column a field.
+    ///
+    /// Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    ///
+    /// # Errors
+    /// The store cannot be read or `out` cannot be written.
+    pub async fn export_csv(&self, out: impl Write) -> Result<(), GarageError> {
+        let vehicles = self.all_vehicles(crate::VehicleQuery::default()).await?;
+        let mut csv = csv::Writer::from_writer(out);
+        let names = Field::ALL.into_iter().map(Field::name);
+        csv.write_record(["id"].into_iter().chain(names).chain(["createdAt", "updatedAt"]))?;
+        for vehicle in vehicles {
+            let fields = Field::ALL.into_iter().map(|field| match vehicle.fields.get(field) {
+                None => String::new(),
+                Some(FieldValue::Text(text)) if text.starts_with(['=', '+', '-', '@']) => format!("'{text}"),
+                Some(FieldValue::Text(text)) => text,
+                Some(FieldValue::Integer(integer)) => integer.to_string(),
+                Some(FieldValue::Boolean(flag)) => flag.to_string(),
+            });
+            let times = [vehicle.created_at.to_string(), vehicle.updated_at.to_string()];
+            csv.write_record([vehicle.id.to_string()].into_iter().chain(fields).chain(times))?;
+        }
+        Ok(csv.flush().map_err(csv::Error::from)?)
+    }
+}
+
+/// The vehicles and the history of a file, in its own order.
+fn read_file(text: &str) -> Result<(Vec<Value>, Vec<HistoryEntry>), GarageError> {
+    let unreadable = |reason: &str| GarageError::ImportUnreadable(reason.to_owned());
+    let file: Value = serde_json::from_str(text).map_err(|error| unreadable(&format!("it is not JSON: {error}")))?;
+    let mut file: Map<String, Value> = match file {
+        Value::Array(vehicles) => return Ok((vehicles, Vec::new())),
+        Value::Object(file) => file,
+        _ => return Err(unreadable("it is neither an export nor a list of vehicles")),
+    };
+    if file.get("format").is_some_and(|format| format != FORMAT) {
+        return Err(unreadable("it is of another program"));
+    }
+    if file.get("version").is_some_and(|version| version.as_u64().is_none_or(|it| it > VERSION.into())) {
+        return Err(unreadable("it comes from a newer version of MotoVault"));
+    }
+    let Some(Value::Array(vehicles)) = file.remove("vehicles") else {
+        return Err(unreadable("it has no list of vehicles"));
+    };
+    let history = file.remove("history").unwrap_or(Value::Array(Vec::new()));
+    let history = serde_json::from_value(history).map_err(|error| unreadable(&format!("its history: {error}")))?;
+    Ok((vehicles, history))
+}

@@ -1,0 +1,104 @@
+//! JSON out and in, CSV out.
+
+use garage_core::{ErrorCode, ImportMode, Origin, VehicleQuery};
+use serde_json::{Value, json};
+
+use crate::support::{ACCORD, Folder, add, code, draft, open};
+
+fn without_time(mut export: Value) -> Value {
+    export["exportedAt"] = Value::Null;
+    export
+}
+
+#[tokio::test]
+async fn json_carries_everything_there_and_back() {
+    let (from, to) = (Folder::new(), Folder::new());
+    let garage = open(&from.garage_file()).await.expect("open");
+    let accord = add(&garage, json!({"vin": ACCORD, "notes": "line\nline \u{200f}😀", "licensePlate": "\"<b>'"})).await;
+    garage.edit_vehicle(accord.id, &draft(json!({"odometerReading": 5}))).await.expect("edited");
+    let gone = add(&garage, json!({"nickname": "gone"})).await;
+    garage.remove_vehicle(gone.id).await.expect("removed");
+    let export = serde_json::to_value(garage.export().await.expect("an export")).expect("JSON");
+
+    let other = open(&to.garage_file()).await.expect("open");
+    let preview = other.import_json(&export.to_string(), ImportMode::Preview).await.expect("a preview");
+    assert_eq!((preview.added, other.all_vehicles(VehicleQuery::default()).await.expect("a list").len()), (2, 0));
+    let report = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    assert_eq!(report, preview);
+    let again = serde_json::to_value(other.export().await.expect("an export")).expect("JSON");
+    assert_eq!(without_time(again), without_time(export.clone()));
+
+    let repeated = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    assert_eq!((repeated.added, repeated.unchanged), (0, 2));
+    other.edit_vehicle(accord.id, &draft(json!({"color": "Blue"}))).await.expect("edited");
+    let differing = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    assert_eq!((differing.added, differing.unchanged, differing.kept.len()), (0, 1, 1));
+    let kept = other.vehicle(accord.id).await.expect("the vehicle");
+    assert_eq!(kept.fields.color.as_deref(), Some("Blue"), "ours is not overwritten");
+}
+
+#[tokio::test]
+async fn a_list_from_anywhere_comes_in_and_what_is_wrong_is_named() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"vin": ACCORD})).await;
+    let list = json!([
+        {"nickname": "fine", "userId": "x"},
+        {"nickname": 5, "year": "x"},
+        {},
+        "text",
+        {"vin": ACCORD.to_lowercase()},
+        {"nickname": "bad id", "id": "7"},
+        {"nickname": "bad time", "createdAt": "yesterday"},
+    ]);
+    let report = garage.import_json(&list.to_string(), ImportMode::Write).await.expect("imported");
+    assert_eq!(report.added, 1);
+    let told = |problems: &[garage_core::ImportProblem]| {
+        problems.iter().map(|problem| format!("{}: {}", problem.number, problem.message)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&report.kept), ["5: Vehicle with this VIN already exists"]);
+    assert_eq!(
+        told(&report.refused),
+        [
+            "2: nickname must be a string; year must be an integer",
+            "3: A vehicle needs a VIN, a license plate, a nickname or a make",
+            "4: A vehicle must be an object",
+            "6: id must be a UUID",
+            "7: createdAt must be a time",
+        ]
+    );
+    let fine =
+        garage.all_vehicles(VehicleQuery { search: "fine".into(), ..VehicleQuery::default() }).await.expect("a list");
+    assert!(fine[0].origins.values().all(|origin| *origin == Origin::Imported));
+    assert_eq!(garage.history(fine[0].id).await.expect("a history").len(), 1);
+}
+
+#[tokio::test]
+async fn other_files_are_refused_whole() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for text in [
+        "",
+        "\0",
+        "7",
+        "{",
+        "{}",
+        r#"{"vehicles": 7}"#,
+        r#"{"format": "other", "vehicles": []}"#,
+        r#"{"version": 2, "vehicles": []}"#,
+        r#"{"vehicles": [], "history": [7]}"#,
+    ] {
+        assert_eq!(code(garage.import_json(text, ImportMode::Write).await), ErrorCode::Invalid, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn csv_is_for_spreadsheets() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"vin": ACCORD, "nickname": "=HYPERLINK(\"x\")", "notes": "a, \"b\"\nc", "odometerReading": 5}))
+        .await;
+    let mut bytes = Vec::new();
+    garage.export_csv(&mut bytes).await.expect("CSV");
+    insta::assert_snapshot!(String::from_utf8(bytes).expect("UTF-8"));
+}
