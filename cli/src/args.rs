@@ -46,6 +46,46 @@ pub enum Command {
     /// Add, list, show, edit, remove and restore vehicles; see what happened to them, and undo it
     #[command(subcommand)]
     Vehicle(VehicleCommand),
+    /// Write the garage to a file: as JSON everything, as CSV the vehicles for a spreadsheet
+    Export {
+        /// The file to write; - or nothing for standard output
+        file: Option<PathBuf>,
+        /// CSV instead of JSON
+        #[arg(long)]
+        csv: bool,
+    },
+    /// Take in vehicles from JSON: an export, or a list; what is here already stays as it is
+    Import {
+        /// The file to read; - for standard input
+        file: PathBuf,
+        /// Only say what would happen
+        #[arg(long)]
+        preview: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Copy the whole garage into one file
+    Backup {
+        /// The file to write; it must not exist yet
+        file: PathBuf,
+    },
+    /// Replace the whole garage by a backup; what was there is backed up first
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Check the garage's file and say what is in it and where everything lies
+    Doctor {
+        /// Move a damaged file aside and save what can be read of it
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write the completions for a shell to standard output
+    Completions { shell: clap_complete::Shell },
+    /// Write the manual page to standard output
+    Man,
 }
 
 impl Command {
@@ -53,7 +93,14 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Command::Decode(args) => args.json,
-            Command::Search { output, .. } => output.json,
+            Command::Search { output, .. } | Command::Import { output, .. } | Command::Doctor { output, .. } => {
+                output.json
+            }
+            Command::Export { .. }
+            | Command::Backup { .. }
+            | Command::Restore { .. }
+            | Command::Completions { .. }
+            | Command::Man => false,
             Command::Vehicle(command) => command.json(),
         }
     }

@@ -7,8 +7,6 @@ use serde_json::json;
 
 /// Asked for something that cannot be done, or that breaks a rule.
 const REFUSED: u8 = 1;
-/// A file the program depends on is damaged or from a newer version.
-const DAMAGED: u8 = 3;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -32,6 +30,14 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
+    /// The exit code for a file that is damaged, missing, or from a newer version.
+    pub const DAMAGED: u8 = 3;
+
+    /// Whether the garage's file is damaged.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Failure::Garage(error) if error.code() == ErrorCode::GarageDamaged)
+    }
+
     /// Writes to standard error what went wrong, a line a field, and gives the exit code.
     pub fn report(self, json: bool) -> ExitCode {
         let (code, message, details, exit_code) = match self {
@@ -58,7 +64,7 @@ impl Failure {
 
 fn exit_code(code: ErrorCode) -> u8 {
     match code {
-        ErrorCode::GarageDamaged | ErrorCode::GarageNewer | ErrorCode::SnapshotMissing => DAMAGED,
+        ErrorCode::GarageDamaged | ErrorCode::GarageNewer | ErrorCode::SnapshotMissing => Failure::DAMAGED,
         _ => REFUSED,
     }
 }

@@ -2,13 +2,16 @@
 
 mod args;
 mod decode;
+mod doctor;
 mod failure;
+mod files;
+mod garage;
 mod table;
 mod vehicle;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::{
     args::{Args, Command},
@@ -24,6 +27,19 @@ async fn main() -> ExitCode {
         Command::Search { words, wanted, output } => {
             vehicle::search(args.garage, wanted.query(&words), output.json).await
         }
+        Command::Export { file, csv } => files::export(args.garage, file, csv).await,
+        Command::Import { file, preview, output } => files::import(args.garage, &file, preview, output.json).await,
+        Command::Backup { file } => files::back_up(args.garage, &file).await,
+        Command::Restore { file } => files::restore(args.garage, &file).await,
+        Command::Doctor { repair, output } => doctor::run(args.garage, repair, output.json).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "garage", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => clap_mangen::Man::new(Args::command())
+            .render(&mut std::io::stdout())
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Failure::from),
         Command::Vehicle(command) => vehicle::run(args.garage, command).await,
     };
     outcome.unwrap_or_else(|failure: Failure| failure.report(json))

@@ -1,4 +1,4 @@
-//! Names and values, and rows, aligned for a terminal.
+//! What commands print: names and values, and rows, aligned for a terminal; or JSON.
 
 use std::io::{self, Write};
 
@@ -35,6 +35,12 @@ pub fn write_rows<const N: usize>(out: &mut impl Write, header: [&str; N], rows:
         write_row(std::array::from_fn(|column| row[column].as_str()))?;
     }
     Ok(())
+}
+
+/// Writes a value as indented JSON to standard output.
+pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    writeln!(io::stdout(), "{text}")
 }
 
 /// Text that cannot command the terminal: control and direction marks are shown, not sent.

@@ -6,11 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{
-    ChangeId, ChangeKind, ChangeListener, FieldValue, Garage, GarageConfig, Origin, Program, Vehicle, VehicleQuery,
-};
+use garage_core::{ChangeId, ChangeKind, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
 
-use crate::{args::VehicleCommand, failure::Failure, table};
+use crate::{
+    args::VehicleCommand,
+    failure::Failure,
+    garage::open,
+    table::{self, print_json},
+};
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
     let garage = open(garage_file).await?;
@@ -66,15 +69,6 @@ pub async fn search(garage_file: Option<PathBuf>, query: VehicleQuery, json: boo
     let is_found = !garage.list_vehicles(VehicleQuery { limit: 1, ..query.clone() }).await?.vehicles.is_empty();
     list(&garage, query, "Nothing found", json).await?;
     Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The garage that is named, or the app's own.
-pub async fn open(garage_file: Option<PathBuf>) -> Result<Garage, Failure> {
-    let mut config = GarageConfig::of_this_user(Program::Cli)?;
-    if let Some(garage_file) = garage_file {
-        config.garage_file = garage_file;
-    }
-    Ok(Garage::open(config, ChangeListener::none()).await?)
 }
 
 async fn list(garage: &Garage, query: VehicleQuery, if_none: &str, json: bool) -> Result<ExitCode, Failure> {
@@ -221,9 +215,4 @@ fn name(vehicle: &Vehicle) -> String {
 fn odometer(vehicle: &Vehicle) -> Option<String> {
     let fields = &vehicle.fields;
     fields.odometer_reading.map(|reading| format!("{reading} {}", fields.odometer_unit.as_str()))
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
-    Ok(writeln!(io::stdout(), "{text}")?)
 }

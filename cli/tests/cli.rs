@@ -168,6 +168,53 @@ fn search_finds_fragments_and_lists_are_sorted_and_filtered() {
 }
 
 #[test]
+fn a_garage_goes_out_and_comes_in_again() {
+    let (from, to) = (Cli::new(), Cli::new());
+    from.ok(&["vehicle", "add", ACCORD]);
+    let path = |name: &str| from.0.path().join(name).to_string_lossy().into_owned();
+    from.ok(&["export", &path("garage.json")]);
+    assert_eq!(from.run(&["export", &path("garage.json")]).0, 1, "a file is never written over");
+    assert_eq!(to.ok(&["import", &path("garage.json"), "--preview"]), "1 would be added, 0 here already\n");
+    assert_eq!(to.ok(&["import", &path("garage.json")]), "1 added, 0 here already\n");
+    assert_eq!(to.ok(&["import", &path("garage.json")]), "0 added, 1 here already\n");
+    assert!(to.ok(&["export", "--csv"]).contains(ACCORD));
+    let (code, stdout, _) = to.run_with_input(&["import", "-"], br#"[{"year": "x"}]"#);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (1, "0 added, 0 here already\nvehicle 1 of the file, refused: year must be an integer\n")
+    );
+    assert_eq!(to.run_with_input(&["import", "-"], b"\xff").0, 1);
+
+    from.ok(&["backup", &path("backup.db")]);
+    from.ok(&["vehicle", "remove", ACCORD]);
+    assert!(from.ok(&["restore", &path("backup.db")]).contains("what it held before is in"));
+    assert!(from.ok(&["vehicle", "list"]).contains(ACCORD));
+}
+
+#[test]
+fn doctor_examines_and_repairs() {
+    let cli = Cli::new();
+    cli.ok(&["vehicle", "add", ACCORD]);
+    let examination = cli.json(&["doctor", "--json"]);
+    assert_eq!((&examination["vehicles"], &examination["problems"]), (&1.into(), &serde_json::json!([])));
+    assert!(cli.ok(&["doctor"]).contains("vPIC data  2026-10"));
+    std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
+    assert_eq!(cli.run(&["doctor"]).0, 3);
+    let (code, _, stderr) = cli.run(&["doctor", "--repair"]);
+    assert!(code == 0 && stderr.contains("The damaged file is kept as"), "{code} {stderr}");
+    cli.ok(&["vehicle", "add", ACCORD]);
+}
+
+#[test]
+fn shells_and_man_are_served() {
+    let cli = Cli::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(cli.ok(&["completions", shell]).contains("vehicle"), "{shell}");
+    }
+    assert!(cli.ok(&["man"]).starts_with(".ie"));
+}
+
+#[test]
 fn refusals_name_every_field_and_exit_with_1() {
     let cli = Cli::new();
     let (code, stdout, stderr) = cli.run(&["vehicle", "add", "--year", "1885", "--odometer", "NaN", "--make", "X"]);

@@ -1,6 +1,9 @@
 //! When the snapshot is opened, and which decoded values enter a vehicle.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use garage_decode::{Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, Source, VinQuery};
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
@@ -18,6 +21,10 @@ pub(crate) struct SnapshotHolder {
 impl SnapshotHolder {
     pub fn new(path: PathBuf) -> SnapshotHolder {
         SnapshotHolder { path, snapshot: Arc::default() }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {

@@ -15,6 +15,7 @@ mod decode;
 mod environment;
 mod error;
 pub mod locations;
+mod repair;
 mod store;
 mod vehicles;
 
@@ -27,6 +28,7 @@ pub use garage_decode::{self as decoding, Decode, Detail, VinQuery};
 pub use garage_domain::{
     self as domain, Field, FieldError, FieldValue, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId,
 };
+pub use repair::{Examination, Repair};
 pub use vehicles::{
     history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
     list::{PageEnd, Sort, VehiclePage, VehicleQuery},

@@ -56,7 +56,8 @@ pub(crate) fn device_id(transaction: &Transaction<'_>) -> Result<String> {
     transaction.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))
 }
 
-fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
+/// A change from a row with all columns of the table.
+pub(crate) fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
     Ok(HistoryEntry {
         id: ChangeId(parsed(row, "id", |text: String| text.parse().ok())?),
         vehicle_id: parsed(row, "vehicle_id", |text: String| text.parse().ok())?,

@@ -1,0 +1,161 @@
+//! When a garage's file is damaged: finding out, moving it aside, and saving what can still be read.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use garage_domain::Vehicle;
+use rusqlite::{Connection, Row};
+use serde::Serialize;
+
+use crate::{
+    ChangeListener, Garage, GarageConfig, GarageError, HistoryEntry,
+    store::{self, history as history_table, vehicles as vehicles_table},
+};
+
+/// The state of a garage's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Examination {
+    /// What SQLite finds wrong with the file; empty where nothing is.
+    pub problems: Vec<String>,
+    /// Vehicles in the garage.
+    pub vehicles: u64,
+    /// Vehicles that were removed and can be restored.
+    pub removed: u64,
+    /// Changes in history.
+    pub changes: u64,
+    /// The version of the file's schema.
+    pub schema: i64,
+    /// The garage's file.
+    pub garage_file: PathBuf,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// Where its backups are.
+    pub backup_folder: PathBuf,
+    /// The release of the vPIC data, such as `2026-10`; none where there is no usable data.
+    pub snapshot_month: Option<String>,
+    /// The vPIC data's file.
+    pub snapshot_file: PathBuf,
+}
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Repair {
+    /// Where the damaged file is now; it is never deleted.
+    pub damaged_file: PathBuf,
+    /// Vehicles that were saved from it, the removed ones included.
+    pub vehicles: usize,
+    /// Changes of history that were saved from it.
+    pub changes: usize,
+}
+
+impl Garage {
+    /// Checks the whole file and counts what is in it.
+    ///
+    /// # Errors
+    /// The file is too damaged even for that.
+    pub async fn examine(&self) -> Result<Examination, GarageError> {
+        let snapshot_month = self.snapshot_month().await.ok().map(str::to_owned);
+        let counted = self.database.read(|transaction| {
+            let mut problems = Vec::new();
+            transaction.pragma_query(None, "integrity_check", |row| {
+                problems.push(row.get::<_, String>(0)?);
+                Ok(())
+            })?;
+            problems.retain(|problem| problem != "ok");
+            let count = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let vehicles = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NULL")?.unsigned_abs();
+            let removed = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NOT NULL")?.unsigned_abs();
+            let changes = count("SELECT count(*) FROM history")?.unsigned_abs();
+            let schema = count("SELECT max(version) FROM refinery_schema_history")?;
+            Ok::<_, GarageError>((problems, vehicles, removed, changes, schema))
+        });
+        let (problems, vehicles, removed, changes, schema) = counted.await?;
+        Ok(Examination {
+            problems,
+            vehicles,
+            removed,
+            changes,
+            schema,
+            garage_file: self.garage_file.clone(),
+            size_bytes: std::fs::metadata(&self.garage_file).map(|it| it.len()).unwrap_or_default(),
+            backup_folder: self.backup_folder(),
+            snapshot_month,
+            snapshot_file: self.snapshot.path().to_owned(),
+        })
+    }
+
+    /// Moves a damaged garage aside and makes a new one of what can be read in it.
+    ///
+    /// # Errors
+    /// The files cannot be moved, or the new garage cannot be written; the damaged file is there in any case.
+    pub async fn repair(config: GarageConfig) -> Result<(Garage, Repair), GarageError> {
+        let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ").to_string();
+        let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
+        // SQLite's companions go along: the log may hold the newest edits.
+        for suffix in ["-wal", "-shm", ""] {
+            let from = with_suffix(&config.garage_file, suffix);
+            if from.exists() {
+                let moved = std::fs::rename(&from, with_suffix(&damaged_file, suffix));
+                moved.map_err(|source| garage_sqlite::Error::File { path: from, source })?;
+            }
+        }
+        let (vehicles, history) = salvage(&damaged_file);
+        let repair = Repair { damaged_file, vehicles: vehicles.len(), changes: history.len() };
+        let garage = Garage::open(config, ChangeListener::none()).await?;
+        let fill = garage.database.write(move |transaction| {
+            for vehicle in &vehicles {
+                vehicles_table::insert(transaction, vehicle)?;
+            }
+            for entry in &history {
+                history_table::insert(transaction, entry)?;
+            }
+            Ok::<_, GarageError>(())
+        });
+        fill.await?;
+        Ok((garage, repair))
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// What can be read of a damaged file, in its order; nothing where it is no database at all.
+fn salvage(file: &Path) -> (Vec<Vehicle>, Vec<HistoryEntry>) {
+    let Ok(connection) = Connection::open(file) else { return Default::default() };
+    let vehicles = readable_rows(&connection, "vehicles", store::vehicles::vehicle_of, |vehicle| vehicle.id);
+    let history = readable_rows(&connection, "history", store::history::entry_of, |entry| entry.id);
+    (vehicles, history)
+}
+
+/// The rows before a damaged place and, read from the other end, those behind it.
+fn readable_rows<T, K: std::hash::Hash + Eq>(
+    connection: &Connection,
+    table: &str,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    key: fn(&T) -> K,
+) -> Vec<T> {
+    let mut seen = HashSet::new();
+    let mut until_damage = |direction: &str| {
+        let mut rows = Vec::new();
+        let sql = format!("SELECT * FROM {table} ORDER BY position {direction}");
+        let Ok(mut statement) = connection.prepare(&sql) else { return rows };
+        let Ok(mut found) = statement.query([]) else { return rows };
+        while let Ok(Some(row)) = found.next() {
+            // One value that cannot be read costs its row, not those behind it.
+            rows.extend(read(row).ok().filter(|row| seen.insert(key(row))));
+        }
+        rows
+    };
+    let mut rows = until_damage("ASC");
+    let mut behind = until_damage("DESC");
+    behind.reverse();
+    rows.append(&mut behind);
+    rows
+}

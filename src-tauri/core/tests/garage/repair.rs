@@ -1,0 +1,83 @@
+//! Damaged files.
+
+use garage_core::{ErrorCode, Garage, VehicleQuery};
+use serde_json::json;
+
+use crate::support::{Folder, add, code, config, open};
+
+#[tokio::test]
+async fn a_healthy_garage_has_no_problems() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "a"})).await.id;
+    add(&garage, json!({"nickname": "b"})).await;
+    garage.remove_vehicle(id).await.expect("removed");
+    let examination = garage.examine().await.expect("examined");
+    assert_eq!((examination.vehicles, examination.removed, examination.changes), (1, 1, 3));
+    assert!(examination.problems.is_empty() && examination.size_bytes > 0, "{examination:?}");
+    assert_eq!(examination.snapshot_month.as_deref(), Some("2026-10"));
+}
+
+#[tokio::test]
+async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
+    let folder = Folder::new();
+    let path = folder.garage_file();
+    let garage = open(&path).await.expect("open");
+    for index in 0..400 {
+        add(&garage, json!({"nickname": format!("car {index}"), "notes": "n".repeat(200)})).await;
+    }
+    let copy = folder.0.path().join("copy.db");
+    garage.back_up(&copy).await.expect("backed up");
+    drop(garage);
+    let mut bytes = std::fs::read(&copy).expect("read");
+    // The page of the middle vehicle's row, where unit and notes follow the name.
+    let at = bytes.windows(10).position(|window| window == b"car 200min").expect("a row") / 4096 * 4096;
+    bytes[at..at + 4096].fill(0xA5);
+    let damaged_folder = Folder::new();
+    std::fs::write(damaged_folder.garage_file(), &bytes).expect("write");
+
+    let (garage, repair) = Garage::repair(config(&damaged_folder.garage_file())).await.expect("repaired");
+    assert!((300..400).contains(&repair.vehicles), "{repair:?}");
+    let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
+    assert_eq!(vehicles.len(), repair.vehicles);
+    for name in ["car 0", "car 399"] {
+        assert!(
+            vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)),
+            "{name}, either side of the damage"
+        );
+    }
+    assert!(garage.examine().await.expect("examined").problems.is_empty());
+    assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes);
+}
+
+#[tokio::test]
+async fn files_that_are_no_database_are_moved_aside_whole() {
+    for content in [&b"no database, but somebody's "[..], &[0xA5; 20_000]] {
+        let folder = Folder::new();
+        std::fs::write(folder.garage_file(), content.repeat(100)).expect("write");
+        assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageDamaged);
+        let (garage, repair) = Garage::repair(config(&folder.garage_file())).await.expect("repaired");
+        assert_eq!((repair.vehicles, repair.changes), (0, 0));
+        assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), content.repeat(100));
+        add(&garage, json!({"nickname": "works"})).await;
+    }
+}
+
+#[tokio::test]
+async fn an_empty_file_is_a_new_garage() {
+    let folder = Folder::new();
+    std::fs::write(folder.garage_file(), "").expect("write");
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"nickname": "works"})).await;
+}
+
+#[tokio::test]
+async fn a_locked_or_read_only_garage_says_so() {
+    let folder = Folder::new();
+    drop(open(&folder.garage_file()).await.expect("open"));
+    let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE device SET device_id = 'x';")
+        .expect("a lock");
+    assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageLocked);
+}
