@@ -19,6 +19,10 @@ pub enum Detail {
 pub enum Source {
     /// The vPIC data on this device.
     Snapshot,
+    /// vPIC's own answer, kept from an earlier day.
+    Cache,
+    /// vPIC's own answer, just now.
+    Vpic,
     /// The table of ISO 3780 that assigns the first two characters to countries.
     Iso3780,
 }
@@ -29,6 +33,8 @@ impl Source {
     pub fn name(self) -> &'static str {
         match self {
             Source::Snapshot => "snapshot",
+            Source::Cache => "cache",
+            Source::Vpic => "vpic",
             Source::Iso3780 => "iso3780",
         }
     }
@@ -42,8 +48,9 @@ pub struct DecodedValue<T> {
     pub value: T,
     /// Where it comes from.
     pub source: Source,
-    /// The release of the data, such as `2026-10`.
-    pub month: &'static str,
+    /// The release of the snapshot, such as `2026-10`; absent for the other sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<&'static str>,
 }
 
 /// The fields of a vehicle that decoding can fill; those it cannot are absent.

@@ -138,7 +138,7 @@ fn check_digit(vin: &str) -> Option<CheckDigit> {
 
 fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
     fn decoded<T>(value: T) -> DecodedValue<T> {
-        DecodedValue { value, source: Source::Snapshot, month: pinned::MONTH }
+        DecodedValue { value, source: Source::Snapshot, month: Some(pinned::MONTH) }
     }
     let mut fields = DecodedFields { year: year.map(decoded), ..DecodedFields::default() };
     let mut engine = EngineFacts::default();

@@ -1,7 +1,8 @@
 //! From a VIN to facts about the vehicle, each fact with its source.
 //!
 //! The [`Snapshot`] is NHTSA's complete vPIC data and answers with no network. [`VinQuery`] is what may be asked:
-//! a VIN, or a part of one while it is typed. A [`Decode`] is the answer, in the shape of `docs/contract.md`.
+//! a VIN, or a part of one while it is typed. A [`Decode`] is the answer, in the shape of `docs/contract.md`. The client
+//! in [`vpic`] asks NHTSA's web API, whose answer refines the snapshot's.
 //!
 //! Invariants: nothing here writes to the garage; an answer never contains a guess that the data does not back
 //! (what the decoding library says too early or too freely is held back in `answer`).
@@ -13,6 +14,7 @@ mod engine;
 pub mod pinned;
 mod query;
 mod snapshot;
+pub mod vpic;
 
 pub use answer::{
     CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Source,

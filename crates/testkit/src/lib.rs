@@ -1,5 +1,7 @@
 //! What tests share. Never a dependency of anything that ships.
 
+pub mod fake_vpic;
+
 use std::sync::OnceLock;
 
 use garage_decode::{Snapshot, default_snapshot_path};

@@ -92,8 +92,8 @@ pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>) 
     }
 }
 
-fn origin_of(source: Source, month: &str) -> Origin {
-    Origin::Decoded { from: source.name().to_owned(), month: Some(month.to_owned()) }
+fn origin_of(source: Source, month: Option<&str>) -> Origin {
+    Origin::Decoded { from: source.name().to_owned(), month: month.map(str::to_owned) }
 }
 
 /// The decoded values by the field they fill.

@@ -1,0 +1,183 @@
+//! Asking vPIC over HTTP.
+
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use garage_domain::Vin;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use reqwest::{Response, StatusCode, header::RETRY_AFTER};
+use serde::Deserialize;
+
+use super::{VpicAnswer, breaker::Breaker};
+
+/// VINs that vPIC takes at once.
+pub const LARGEST_BATCH: usize = 50;
+/// vPIC takes 0.3 to 10 seconds; who has not answered by then is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// vPIC answers 429 above about five questions a second.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+/// Tries after the first.
+const RETRIES: usize = 2;
+/// Before the first retry; doubled before the next, with jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(300);
+/// A `Retry-After` beyond this is left to the next time.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// A batch of 50 has about 300 kB.
+const LARGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why vPIC gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VpicError {
+    /// It kept failing a moment ago and is given a rest.
+    #[error("vPIC kept failing and is not asked for a minute")]
+    Resting,
+    /// No connection, or it broke.
+    #[error("vPIC cannot be reached")]
+    Unreachable,
+    /// No answer in time.
+    #[error("vPIC did not answer in time")]
+    TimedOut,
+    /// Too many questions; after this time it may be asked again.
+    #[error("vPIC is asked too often")]
+    RateLimited(Option<Duration>),
+    /// An HTTP status that is no success.
+    #[error("vPIC answered with status {0}")]
+    Status(u16),
+    /// Not the JSON of an answer, or too much of it.
+    #[error("vPIC's answer cannot be read")]
+    Malformed,
+}
+
+impl VpicError {
+    fn is_worth_a_retry(&self) -> bool {
+        match self {
+            VpicError::Unreachable | VpicError::TimedOut | VpicError::Malformed => true,
+            VpicError::RateLimited(wait) => wait.is_none_or(|wait| wait <= LONGEST_WAIT),
+            VpicError::Status(status) => *status >= 500,
+            VpicError::Resting => false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "Results")]
+    results: Vec<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Asks vPIC. Cloning shares the rate limit and the breaker.
+#[derive(Clone)]
+pub struct VpicClient {
+    http: reqwest::Client,
+    base_url: Arc<str>,
+    limiter: Arc<DefaultDirectRateLimiter>,
+    breaker: Arc<Breaker>,
+}
+
+impl VpicClient {
+    /// NHTSA's own address.
+    pub const BASE_URL: &str = "https://vpic.nhtsa.dot.gov/api/vehicles";
+
+    /// A client of the API at this address.
+    ///
+    /// # Errors
+    /// The system offers no TLS.
+    pub fn new(base_url: &str) -> Result<VpicClient, VpicError> {
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .user_agent(concat!("MotoVault/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| VpicError::Unreachable)?;
+        let quota = Quota::with_period(BETWEEN_QUESTIONS).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+        Ok(VpicClient {
+            http,
+            base_url: base_url.trim_end_matches('/').into(),
+            limiter: Arc::new(RateLimiter::direct(quota.allow_burst(NonZeroU32::MIN))),
+            breaker: Arc::default(),
+        })
+    }
+
+    /// What vPIC knows about one VIN.
+    ///
+    /// # Errors
+    /// vPIC gives no answer, retries included.
+    pub async fn decode(&self, vin: &Vin, model_year: Option<i32>) -> Result<VpicAnswer, VpicError> {
+        let url = format!("{}/DecodeVinValues/{vin}", self.base_url);
+        let year = model_year.map(|year| ("modelyear", year.to_string()));
+        let request = || {
+            let query: Vec<(&str, String)> = [("format", "json".to_owned())].into_iter().chain(year.clone()).collect();
+            self.http.get(&url).query(&query)
+        };
+        let mut answers = self.ask(request, 1).await?;
+        answers.pop().ok_or(VpicError::Malformed)
+    }
+
+    /// What vPIC knows about up to 50 VINs, in their order.
+    ///
+    /// # Errors
+    /// vPIC gives no answer, retries included, or one of another length.
+    ///
+    /// # Panics
+    /// There are more than [`LARGEST_BATCH`] VINs.
+    pub async fn decode_batch(&self, vins: &[(Vin, Option<i32>)]) -> Result<Vec<VpicAnswer>, VpicError> {
+        assert!(vins.len() <= LARGEST_BATCH, "vPIC takes {LARGEST_BATCH} VINs at once");
+        let url = format!("{}/DecodeVINValuesBatch/", self.base_url);
+        let one = |(vin, year): &(Vin, Option<i32>)| match year {
+            Some(year) => format!("{vin},{year}"),
+            None => vin.to_string(),
+        };
+        let data = vins.iter().map(one).collect::<Vec<_>>().join(";");
+        self.ask(|| self.http.post(&url).form(&[("format", "json"), ("data", &data)]), vins.len()).await
+    }
+
+    async fn ask(
+        &self,
+        request: impl Fn() -> reqwest::RequestBuilder,
+        expected: usize,
+    ) -> Result<Vec<VpicAnswer>, VpicError> {
+        if !self.breaker.permits() {
+            return Err(VpicError::Resting);
+        }
+        let attempt = || async {
+            self.limiter.until_ready().await;
+            let answers = read(request().send().await.map_err(network_error)?).await?;
+            if answers.len() == expected { Ok(answers) } else { Err(VpicError::Malformed) }
+        };
+        let answered = attempt
+            .retry(ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_jitter().with_max_times(RETRIES))
+            .when(VpicError::is_worth_a_retry)
+            .adjust(|error, wait| match error {
+                VpicError::RateLimited(Some(asked_for)) => wait.map(|wait| wait.max(*asked_for)),
+                _ => wait,
+            })
+            .await;
+        match &answered {
+            Ok(_) => self.breaker.succeeded(),
+            Err(_) => self.breaker.failed(),
+        }
+        answered
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<VpicAnswer>, VpicError> {
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        return Err(VpicError::RateLimited(seconds.map(Duration::from_secs)));
+    }
+    if !response.status().is_success() {
+        return Err(VpicError::Status(response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(network_error)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > LARGEST_BODY_BYTES {
+            return Err(VpicError::Malformed);
+        }
+    }
+    let body: Body = serde_json::from_slice(&body).map_err(|_| VpicError::Malformed)?;
+    Ok(body.results.into_iter().map(VpicAnswer::from_results).collect())
+}
+
+fn network_error(error: reqwest::Error) -> VpicError {
+    if error.is_timeout() { VpicError::TimedOut } else { VpicError::Unreachable }
+}

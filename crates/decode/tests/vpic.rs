@@ -1,0 +1,131 @@
+//! The vPIC client against recorded answers and against a vPIC that fails in every way.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use garage_decode::{
+    Decode, Detail, Source, VinQuery,
+    vpic::{LARGEST_BATCH, VpicAnswer, VpicClient, VpicError},
+};
+use garage_domain::Vin;
+use garage_testkit::{
+    fake_vpic::{Behavior, FakeVpic, recorded},
+    now, snapshot,
+};
+
+const ACCORD: &str = "1HGCM82633A004352";
+
+fn vin(text: &str) -> Vin {
+    Vin::parse(text).expect("a VIN")
+}
+
+fn client(fake: &FakeVpic) -> VpicClient {
+    VpicClient::new(&fake.base_url).expect("a client")
+}
+
+fn from_snapshot(text: &str, detail: Detail) -> Decode {
+    let query = VinQuery::parse(text).expect("a query");
+    snapshot().decode(text, &query, None, detail, now())
+}
+
+#[tokio::test]
+async fn recorded_answers_are_read_as_they_are() {
+    let body = recorded("DecodeVinValues-1FTMW1T88MFA00001-modelyear-2021");
+    let fake = FakeVpic::start(Behavior::Replays(body)).await;
+    let answer = client(&fake).decode(&vin("1FTMW1T88MFA00001"), Some(2021)).await.expect("an answer");
+    assert!(answer.knows_the_vehicle());
+    insta::assert_json_snapshot!("recorded_answer", answer);
+    let refined = from_snapshot("1FTMW1T88MFA00001", Detail::Fields).refined(&answer, Source::Vpic);
+    insta::assert_json_snapshot!("recorded_fields", refined.fields);
+}
+
+#[tokio::test]
+async fn a_recorded_batch_keeps_its_order() {
+    let body = recorded("DecodeVINValuesBatch-5UXWX7C5xBA-2011-and-5YJSA3DSxEF");
+    let fake = FakeVpic::start(Behavior::Replays(body)).await;
+    let client = client(&fake);
+    let vins = [(vin("5UXWX7C50BA000000"), Some(2011)), (vin("5YJSA3DS0EF000000"), None)];
+    let answers = client.decode_batch(&vins).await.expect("answers");
+    let make = |answer: &VpicAnswer| serde_json::to_value(answer).expect("JSON")["Make"].clone();
+    assert_eq!(answers.iter().map(make).collect::<Vec<_>>(), ["BMW", "TESLA"]);
+    let one = client.decode_batch(&vins[..1]).await;
+    assert!(one.is_err(), "an answer for another number of VINs belongs to another question");
+}
+
+#[tokio::test]
+async fn the_fake_answers_as_the_snapshot_does() {
+    let fake = FakeVpic::start(Behavior::Answers).await;
+    let answer = client(&fake).decode(&vin(ACCORD), None).await.expect("an answer");
+    for detail in [Detail::Fields, Detail::Full] {
+        let ours = from_snapshot(ACCORD, detail);
+        assert_eq!(ours.clone().refined(&answer, Source::Vpic), ours, "where they agree the snapshot stays");
+    }
+    let vins: Vec<_> = std::iter::repeat_n((vin(ACCORD), None), LARGEST_BATCH).collect();
+    assert_eq!(client(&fake).decode_batch(&vins).await.map(|answers| answers.len()), Ok(LARGEST_BATCH));
+}
+
+#[tokio::test]
+async fn what_vpic_knows_better_counts_with_its_source() {
+    let corrections = BTreeMap::from([
+        ("Trim".to_owned(), "EX-V6 6MT".to_owned()),
+        ("DriveType".to_owned(), "FWD/Front-Wheel Drive".to_owned()),
+        ("NewThing".to_owned(), "42".to_owned()),
+    ]);
+    let fake = FakeVpic::start(Behavior::Corrects(corrections)).await;
+    let answer = client(&fake).decode(&vin(ACCORD), None).await.expect("an answer");
+    let refined = from_snapshot(ACCORD, Detail::Full).refined(&answer, Source::Cache);
+    let trim = refined.fields.trim_level.expect("a trim");
+    assert_eq!((trim.value.as_str(), trim.source, trim.month), ("EX-V6 6MT", Source::Cache, None));
+    assert_eq!(refined.fields.drive_type.map(|it| it.source), Some(Source::Cache));
+    assert_eq!(refined.fields.make.map(|it| it.source), Some(Source::Snapshot));
+    let facts = refined.facts.expect("facts");
+    let fact = |code: &str| facts.iter().find(|fact| fact.code == code).map(|fact| (fact.value.as_str(), fact.source));
+    assert_eq!(fact("NewThing"), Some(("42", Source::Cache)));
+    assert_eq!(fact("VIN"), None);
+}
+
+#[tokio::test]
+async fn an_answer_about_no_vehicle_changes_nothing() {
+    let fake = FakeVpic::start(Behavior::AnswersNothing).await;
+    let answer = client(&fake).decode(&vin(ACCORD), None).await.expect("an answer");
+    assert!(!answer.knows_the_vehicle());
+    let ours = from_snapshot(ACCORD, Detail::Full);
+    assert_eq!(ours.clone().refined(&answer, Source::Vpic), ours);
+}
+
+#[tokio::test]
+async fn every_failure_has_a_name_and_is_retried_where_that_helps() {
+    for (behavior, error, questions) in [
+        (Behavior::Fails, VpicError::Status(500), 3),
+        (Behavior::AnswersHtml, VpicError::Malformed, 3),
+        (Behavior::BreaksOff, VpicError::Unreachable, 3),
+        (Behavior::LimitsRate(1000), VpicError::RateLimited(Some(Duration::from_secs(1000))), 1),
+    ] {
+        let fake = FakeVpic::start(behavior.clone()).await;
+        assert_eq!(client(&fake).decode(&vin(ACCORD), None).await, Err(error), "{behavior:?}");
+        assert_eq!(fake.questions(), questions, "{behavior:?}");
+    }
+    let nobody = VpicClient::new("http://127.0.0.1:9").expect("a client");
+    assert_eq!(nobody.decode(&vin(ACCORD), None).await, Err(VpicError::Unreachable));
+}
+
+#[tokio::test]
+async fn an_outage_that_ends_is_survived_and_one_that_lasts_is_left_alone() {
+    let fake = FakeVpic::start(Behavior::Fails).await;
+    let client = client(&fake);
+    let asked = vin(ACCORD);
+    let asking = client.decode(&asked, None);
+    let mending = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        fake.set(Behavior::Answers);
+    };
+    let (answer, ()) = tokio::join!(asking, mending);
+    assert!(answer.is_ok_and(|answer| answer.knows_the_vehicle()));
+
+    fake.set(Behavior::LimitsRate(1000));
+    for _ in 0..5 {
+        assert!(client.decode(&asked, None).await.is_err());
+    }
+    let questions = fake.questions();
+    assert_eq!(client.decode(&asked, None).await, Err(VpicError::Resting));
+    assert_eq!(fake.questions(), questions, "it was not asked");
+}
