@@ -4,7 +4,9 @@
 /// A test compares this list with the commands that are registered.
 const COMMANDS: &[&str] = &[
     "about",
+    "accept_offers",
     "add_vehicle",
+    "decode_offers",
     "decode_vin",
     "edit_vehicle",
     "get_vehicle",

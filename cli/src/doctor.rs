@@ -24,7 +24,9 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         }
         opened => opened?,
     };
-    let examination = garage.examine().await?;
+    let examined = garage.examine().await;
+    garage.close().await;
+    let examination = examined?;
     let is_sound = examination.problems.is_empty();
     if json {
         print_json(&examination)?;

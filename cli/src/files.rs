@@ -9,17 +9,20 @@ use std::{
 
 use garage_core::{ImportMode, ImportProblem};
 
-use crate::{failure::Failure, garage::open, table::print_json};
+use crate::{failure::Failure, garage::with_garage, table::print_json};
 
 pub async fn export(garage_file: Option<PathBuf>, file: Option<PathBuf>, csv: bool) -> Result<ExitCode, Failure> {
-    let garage = open(garage_file).await?;
-    let mut text = Vec::new();
-    if csv {
-        garage.export_csv(&mut text).await?;
-    } else {
-        serde_json::to_writer_pretty(&mut text, &garage.export().await?).map_err(io::Error::from)?;
-        text.push(b'\n');
-    }
+    let text = with_garage(garage_file, async |garage| {
+        let mut text = Vec::new();
+        if csv {
+            garage.export_csv(&mut text).await?;
+        } else {
+            serde_json::to_writer_pretty(&mut text, &garage.export().await?).map_err(io::Error::from)?;
+            text.push(b'\n');
+        }
+        Ok(text)
+    })
+    .await?;
     match file.filter(|file| file != Path::new("-")) {
         // Somebody's file is never written over.
         Some(file) => OpenOptions::new().write(true).create_new(true).open(file)?.write_all(&text)?,
@@ -37,7 +40,7 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
     }
     let text = String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))?;
     let mode = if preview { ImportMode::Preview } else { ImportMode::Write };
-    let report = open(garage_file).await?.import_json(&text, mode).await?;
+    let report = with_garage(garage_file, async |garage| Ok(garage.import_json(&text, mode).await?)).await?;
     let is_complete = report.kept.is_empty() && report.refused.is_empty();
     if json {
         print_json(&report)?;
@@ -54,13 +57,13 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
 }
 
 pub async fn back_up(garage_file: Option<PathBuf>, file: &Path) -> Result<ExitCode, Failure> {
-    open(garage_file).await?.back_up(file).await?;
+    with_garage(garage_file, async |garage| Ok(garage.back_up(file).await?)).await?;
     println!("The garage is backed up in {}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn restore(garage_file: Option<PathBuf>, file: &Path) -> Result<ExitCode, Failure> {
-    let replaced = open(garage_file).await?.restore_backup(file).await?;
+    let replaced = with_garage(garage_file, async |garage| Ok(garage.restore_backup(file).await?)).await?;
     println!("The garage is as in {}; what it held before is in {}", file.display(), replaced.display());
     Ok(ExitCode::SUCCESS)
 }

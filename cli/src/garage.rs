@@ -15,7 +15,18 @@ pub fn config(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
     Ok(config)
 }
 
-/// Opens it.
+/// Opens the garage, does the work, and closes it, so that the file is whole when the program ends.
+pub async fn with_garage<T>(
+    garage_file: Option<PathBuf>,
+    work: impl AsyncFnOnce(&Garage) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let garage = open(garage_file).await?;
+    let done = work(&garage).await;
+    garage.close().await;
+    done
+}
+
+/// Opens it, for who closes it.
 pub async fn open(garage_file: Option<PathBuf>) -> Result<Garage, Failure> {
     Ok(Garage::open(config(garage_file)?, ChangeListener::none()).await?)
 }

@@ -11,17 +11,20 @@ use garage_core::{ChangeId, ChangeKind, FieldValue, Garage, Origin, Vehicle, Veh
 use crate::{
     args::VehicleCommand,
     failure::Failure,
-    garage::open,
+    garage::with_garage,
     table::{self, print_json},
 };
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
-    let garage = open(garage_file).await?;
+    with_garage(garage_file, async |garage| perform(garage, command).await).await
+}
+
+async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, Failure> {
     let json = command.json();
     let (verb, vehicle) = match command {
         VehicleCommand::List { wanted, .. } => {
             return list(
-                &garage,
+                garage,
                 wanted.query(&[]),
                 "The garage has none. Add a vehicle with: garage vehicle add VIN",
                 json,
@@ -29,7 +32,7 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
             .await;
         }
         VehicleCommand::Show { vehicle, .. } => {
-            let vehicle = find(&garage, &vehicle).await?;
+            let vehicle = find(garage, &vehicle).await?;
             if !json {
                 show(&vehicle)?;
                 return Ok(ExitCode::SUCCESS);
@@ -38,18 +41,18 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
         }
         VehicleCommand::Add { vin, fields, .. } => ("Added", garage.add_vehicle(&fields.draft(vin)).await?),
         VehicleCommand::Edit { vehicle, vin, fields, .. } => {
-            let id = find(&garage, &vehicle).await?.id;
+            let id = find(garage, &vehicle).await?.id;
             ("Saved", garage.edit_vehicle(id, &fields.draft(vin)).await?)
         }
         VehicleCommand::Remove { vehicle, .. } => {
-            let id = find(&garage, &vehicle).await?.id;
+            let id = find(garage, &vehicle).await?.id;
             ("Removed", garage.remove_vehicle(id).await?)
         }
         VehicleCommand::Restore { id, .. } => {
             let id = id.parse().map_err(|_| Failure::Unclear(format!("“{id}” is no id of a vehicle")))?;
             ("Restored", garage.restore_vehicle(id).await?)
         }
-        VehicleCommand::History { vehicle, .. } => return history(&garage, &vehicle, json).await,
+        VehicleCommand::History { vehicle, .. } => return history(garage, &vehicle, json).await,
         VehicleCommand::Undo { change, .. } => {
             let id = change.parse().map_err(|_| Failure::Unclear(format!("“{change}” is no id of a change")))?;
             ("Undone, saved", garage.undo(ChangeId(id)).await?)
@@ -65,10 +68,12 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
 
 /// `garage search`. Exits with 1 where nothing is found, as grep does.
 pub async fn search(garage_file: Option<PathBuf>, query: VehicleQuery, json: bool) -> Result<ExitCode, Failure> {
-    let garage = open(garage_file).await?;
-    let is_found = !garage.list_vehicles(VehicleQuery { limit: 1, ..query.clone() }).await?.vehicles.is_empty();
-    list(&garage, query, "Nothing found", json).await?;
-    Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    with_garage(garage_file, async |garage| {
+        let is_found = !garage.list_vehicles(VehicleQuery { limit: 1, ..query.clone() }).await?.vehicles.is_empty();
+        list(garage, query, "Nothing found", json).await?;
+        Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+    .await
 }
 
 async fn list(garage: &Garage, query: VehicleQuery, if_none: &str, json: bool) -> Result<ExitCode, Failure> {

@@ -19,7 +19,9 @@ pub fn builder<R: Runtime>() -> Builder<R> {
         .commands(collect_commands![
             commands::about::about,
             commands::decode::decode_vin,
+            commands::vehicles::accept_offers,
             commands::vehicles::add_vehicle,
+            commands::vehicles::decode_offers,
             commands::vehicles::edit_vehicle,
             commands::vehicles::get_vehicle,
             commands::vehicles::list_vehicles,

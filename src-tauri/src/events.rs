@@ -8,14 +8,17 @@ use tauri_specta::Event;
 /// Tells the page which of its queries are out of date.
 #[derive(Debug, Clone, Serialize, Deserialize, specta::Type, Event)]
 pub struct GarageChanged {
-    /// `vehicles` for any list of vehicles, `vehicle:<id>` for one.
+    /// `vehicles` for any list of vehicles, `vehicle:<id>` for one, `decode` for what VINs decode to.
     pub tags: Vec<String>,
 }
 
 impl From<&Change> for GarageChanged {
     fn from(change: &Change) -> GarageChanged {
-        let mut tags = vec!["vehicles".to_owned()];
-        tags.extend(change.vehicles.iter().map(|id| format!("vehicle:{id}")));
+        let tags = match change {
+            Change::Vehicle(id) => vec!["vehicles".to_owned(), format!("vehicle:{id}")],
+            Change::ManyVehicles => vec!["vehicles".to_owned()],
+            Change::Decode(_) => vec!["decode".to_owned()],
+        };
         GarageChanged { tags }
     }
 }

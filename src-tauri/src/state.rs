@@ -27,11 +27,14 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) {
     let handle = app.handle().clone();
     let on_change = garage_core::ChangeListener::new(move |change| events::emit(&handle, change));
     app.manage(AppGarage { config, garage: OnceCell::new(), on_change });
-    // The snapshot's first use takes 0.1 s; have it over before somebody types.
+    // The snapshot's first use takes 0.1 s; have it over before somebody types. Then today's backup.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
             let _ = garage.snapshot_month().await;
+            if let Err(error) = garage.back_up_daily().await {
+                tracing::warn!(%error, "there is no backup of today");
+            }
         }
     });
 }

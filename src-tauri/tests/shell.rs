@@ -24,6 +24,7 @@ impl MockApp {
             Ok(GarageConfig {
                 garage_file,
                 snapshot_file: garage_decode::default_snapshot_path()?,
+                vpic_url: None,
                 environment: Environment::system(),
                 program: Program::App,
             })
@@ -83,6 +84,12 @@ fn a_page_adds_lists_edits_removes_and_restores() {
     assert_eq!(history.as_array().map(Vec::len), Some(4));
     let undone = app.call("undo_change", json!({"id": history[2]["id"]})).expect("undone");
     assert_eq!((&undone["nickname"], &undone["engine"]), (&Value::Null, &json!("3.0L V6")));
+    assert_eq!(app.call("decode_offers", json!({"id": id})).expect("offers"), json!([]));
+    app.call("edit_vehicle", json!({"id": id, "draft": {"engine": null}})).expect("edited");
+    let offers = app.call("decode_offers", json!({"id": id})).expect("offers");
+    assert_eq!((&offers[0]["field"], &offers[0]["offered"]), (&json!("engine"), &json!("3.0L V6")));
+    let taken = app.call("accept_offers", json!({"id": id, "fields": ["engine"]})).expect("taken");
+    assert_eq!((&taken["engine"], &taken["origins"]["engine"]["by"]), (&json!("3.0L V6"), &json!("decoded")));
     let about = app.call("about", json!({})).expect("about");
     assert_eq!(about["snapshotMonth"], garage_decode::pinned::MONTH);
 }

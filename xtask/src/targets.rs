@@ -30,19 +30,20 @@ pub fn check_targets(root: &Path) -> anyhow::Result<()> {
     let tools = stand_in_tools(&folder)?;
     for target in TARGETS {
         println!("\n== {target}");
-        shell::run(check(&folder, &tools, target)?)?;
+        shell::run(check(root, &folder, &tools, target)?)?;
     }
     println!("The app type-checks for {}", TARGETS.join(" and "));
     Ok(())
 }
 
-fn check(folder: &Path, tools: &Path, target: &str) -> anyhow::Result<Command> {
+fn check(root: &Path, folder: &Path, tools: &Path, target: &str) -> anyhow::Result<Command> {
     let variable = |name: &str| format!("{name}_{}", target.replace('-', "_"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(tools.to_owned()).chain(std::env::split_paths(&path)))?;
     let mut cargo = shell::cargo(&["check", "-Zbuild-std=std,panic_abort", "--package", "motovault", "--lib"]);
     cargo.args(["--target", target]).arg("--target-dir").arg(folder);
     cargo
+        .current_dir(root)
         // Building the standard library is not offered on stable compilers; this is a check, nothing ships from it.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("PATH", path)
@@ -63,10 +64,11 @@ fn stand_in_tools(folder: &Path) -> anyhow::Result<PathBuf> {
     const COMPILER: &str = r#"#!/bin/sh
 # Answers build scripts as clang would; writes empty objects.
 output=
+previous=
 for argument; do
     case "$argument" in
     --version) echo "clang version 19.0.0"; exit 0 ;;
-    -E) exec gcc -E -x c - < /dev/null ;;
+    -E) exec gcc "$@" ;;
     '-?') exit 1 ;;
     esac
     [ "$previous" = -o ] && output=$argument
@@ -93,28 +95,43 @@ fn provide_library_source(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
     rustc.args(["--print", "sysroot"]);
     let expected = PathBuf::from(shell::output(rustc)?).join("lib/rustlib/src/rust/library");
-    let is_there = || expected.join("Cargo.lock").is_file();
-    if is_there() {
+    if is_library(&expected) {
         return Ok(());
     }
-    let mut rustup = Command::new("rustup");
-    rustup.args(["component", "add", "rust-src"]);
-    let from_rustup = shell::output(rustup);
-    if is_there() {
+    // A link from an earlier run leads nowhere after `cargo clean`, and would be in rustup's way.
+    if expected.is_symlink() {
+        fs::remove_file(&expected).with_context(|| format!("cannot remove the old link {}", expected.display()))?;
+    }
+    let from_rustup = add_with_rustup();
+    if is_library(&expected) {
         return Ok(());
     }
     let library = debian_source(folder).with_context(|| match from_rustup {
-        Ok(_) => "rustup has none".to_owned(),
+        Ok(()) => "rustup has none".to_owned(),
         Err(reason) => reason.to_string().lines().next().unwrap_or_default().to_owned(),
     })?;
     println!("Linking {} to the source in Debian's package", expected.display());
-    fs::create_dir_all(expected.parent().context("it lies in a folder")?)?;
-    // A link from an earlier run may lead nowhere by now.
-    if expected.is_symlink() {
-        fs::remove_file(&expected)?;
+    link(&library, &expected).with_context(|| format!("cannot write {}", expected.display()))
+}
+
+/// Without its lock file, cargo cannot build the library.
+fn is_library(folder: &Path) -> bool {
+    folder.join("Cargo.lock").is_file()
+}
+
+fn add_with_rustup() -> anyhow::Result<()> {
+    if !shell::is_on_path("rustup") {
+        bail!("there is no rustup");
     }
-    symlink(library, expected)?;
-    Ok(())
+    println!("About to add rust-src to the toolchain with rustup");
+    let mut rustup = Command::new("rustup");
+    rustup.args(["component", "add", "rust-src"]);
+    shell::output(rustup).map(drop)
+}
+
+fn link(library: &Path, expected: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(expected.parent().context("it lies in no folder")?)?;
+    Ok(symlink(library, expected)?)
 }
 
 /// Debian's package of this compiler's source, unpacked and not installed.
@@ -122,60 +139,75 @@ fn debian_source(folder: &Path) -> anyhow::Result<PathBuf> {
     let version = compiler_version()?;
     let unpacked = folder.join("rust-src");
     let library = unpacked.join(format!("usr/src/rustc-{version}/library"));
-    if library.join("Cargo.lock").is_file() {
+    if is_library(&library) {
         return Ok(library);
     }
-    // An apt of its own: the machine's list of sources stays as it is.
-    let apt = folder.join("apt");
+    let archive = debian_package(&folder.join("apt"), &version)?;
+    // Unpacked aside: what an interrupted run leaves must not pass for the whole.
+    let part = folder.join("rust-src.part");
+    for old in [&part, &unpacked].into_iter().filter(|old| old.exists()) {
+        fs::remove_dir_all(old)?;
+    }
+    let mut unpack = Command::new("dpkg-deb");
+    unpack.arg("--extract").arg(archive).arg(&part);
+    shell::output(unpack)?;
+    fs::rename(&part, &unpacked)?;
+    if !is_library(&library) {
+        bail!("the package holds no {}", library.display());
+    }
+    Ok(library)
+}
+
+/// Downloads Debian's `rust-src` of a compiler's version and gives the package's path.
+fn debian_package(apt: &Path, version: &str) -> anyhow::Result<PathBuf> {
+    write_apt_configuration(apt)?;
+    let mut update = with_own_lists(apt, "apt-get");
+    // By default apt succeeds without a list it could not get, and the version would seem not to exist.
+    update.args(["update", "--quiet", "--error-on=any"]);
+    shell::output(update)?;
+    let mut madison = with_own_lists(apt, "apt-cache");
+    madison.args(["madison", "rust-src"]);
+    let versions = shell::output(madison)?;
+    let package = versions
+        .lines()
+        .filter_map(|line| line.split('|').nth(1).map(str::trim))
+        .find(|candidate| candidate.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-'])))
+        .with_context(|| format!("Debian has no rust-src {version}"))?;
+    println!("About to download Debian's rust-src {package} into {}", apt.display());
+    let mut download = with_own_lists(apt, "apt-get");
+    download.args(["download", &format!("rust-src={package}")]);
+    shell::output(download)?;
+    // By its name: the package of an earlier compiler may still lie beside it.
+    let archive = apt.join(format!("rust-src_{package}_all.deb"));
+    if !archive.is_file() {
+        bail!("apt left no {}", archive.display());
+    }
+    Ok(archive)
+}
+
+/// Prepares an apt of our own: the machine's list of sources stays as it is.
+fn write_apt_configuration(apt: &Path) -> anyhow::Result<()> {
     for part in ["lists/partial", "cache/archives/partial", "empty"] {
         fs::create_dir_all(apt.join(part))?;
     }
     let mirror = debian_mirror().context("this machine has no Debian mirror in its sources")?;
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let source = format!("deb [signed-by={keyring}] {mirror} trixie-backports main\n");
-    fs::write(apt.join("sources.list"), source)?;
-    let with_own_lists = |program: &str| {
-        let mut command = Command::new(program);
-        let option = |name: &str, value: PathBuf| format!("--option={name}={}", value.display());
-        command
-            .current_dir(&apt)
-            .arg(option("Dir::Etc::sourcelist", apt.join("sources.list")))
-            .arg(option("Dir::Etc::sourceparts", apt.join("empty")))
-            .arg(option("Dir::State::lists", apt.join("lists")))
-            .arg(option("Dir::Cache", apt.join("cache")))
-            // Root's downloads would be handed to a user who may not read this folder.
-            .arg("--option=APT::Sandbox::User=root");
-        command
-    };
-    let mut update = with_own_lists("apt-get");
-    update.args(["update", "--quiet"]);
-    shell::output(update)?;
-    let mut madison = with_own_lists("apt-cache");
-    madison.args(["madison", "rust-src"]);
-    let versions = shell::output(madison)?;
-    let package = versions
-        .lines()
-        .filter_map(|line| line.split('|').nth(1).map(str::trim))
-        .find(|candidate| {
-            candidate.starts_with(&format!("{version}+")) || candidate.starts_with(&format!("{version}-"))
-        })
-        .with_context(|| format!("Debian has no rust-src {version}"))?;
-    println!("About to download Debian's rust-src {package} into {}", apt.display());
-    let mut download = with_own_lists("apt-get");
-    download.args(["download", &format!("rust-src={package}")]);
-    shell::output(download)?;
-    let archive = fs::read_dir(&apt)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt left no package")?;
-    let mut unpack = Command::new("dpkg-deb");
-    unpack.arg("--extract").arg(archive).arg(&unpacked);
-    shell::output(unpack)?;
-    if !library.join("Cargo.lock").is_file() {
-        bail!("the package holds no {}", library.display());
-    }
-    Ok(library)
+    Ok(fs::write(apt.join("sources.list"), source)?)
+}
+
+fn with_own_lists(apt: &Path, program: &str) -> Command {
+    let option = |name: &str, value: &str| format!("--option={name}={}", apt.join(value).display());
+    let mut command = Command::new(program);
+    command
+        .current_dir(apt)
+        .arg(option("Dir::Etc::sourcelist", "sources.list"))
+        .arg(option("Dir::Etc::sourceparts", "empty"))
+        .arg(option("Dir::State::lists", "lists"))
+        .arg(option("Dir::Cache", "cache"))
+        // Root's downloads would be handed to a user who may not read this folder.
+        .arg("--option=APT::Sandbox::User=root");
+    command
 }
 
 fn compiler_version() -> anyhow::Result<String> {
@@ -187,12 +219,16 @@ fn compiler_version() -> anyhow::Result<String> {
 
 /// The mirror that this machine's own sources name.
 fn debian_mirror() -> Option<String> {
-    let folder = fs::read_dir("/etc/apt/sources.list.d").ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    folder
-        .chain([PathBuf::from("/etc/apt/sources.list")])
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten();
+    let files = parts.filter_map(Result::ok).map(|entry| entry.path()).chain([PathBuf::from("/etc/apt/sources.list")]);
+    files.filter_map(|file| fs::read_to_string(file).ok()).find_map(|text| mirror_in(&text))
+}
+
+fn mirror_in(sources: &str) -> Option<String> {
+    sources
+        .lines()
         .filter(|line| line.starts_with("URIs:") || line.starts_with("deb "))
-        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(str::split_whitespace)
         .find(|word| word.starts_with("http") && word.trim_end_matches('/').ends_with("/debian"))
+        .map(str::to_owned)
 }

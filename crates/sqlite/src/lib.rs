@@ -124,6 +124,15 @@ impl Database {
         .await
     }
 
+    /// Closes all connections, which folds the log into the file. Clones that are left answer [`Error::Closed`].
+    pub async fn close(self) {
+        // The last to close does the folding, and only the writer can; a failure leaves the log for the next opening.
+        for reader in self.readers {
+            let _ = reader.close().await;
+        }
+        let _ = self.writer.close().await;
+    }
+
     /// As [`Database::write`], but nothing is kept: for finding out what a write would do.
     ///
     /// # Errors

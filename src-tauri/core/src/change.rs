@@ -1,14 +1,18 @@
-//! Telling callers what a write changed.
+//! Telling callers what changed.
 
 use std::sync::Arc;
 
-use garage_domain::VehicleId;
+use garage_domain::{VehicleId, Vin};
 
-/// What a committed write changed.
+/// What is another now than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The vehicles whose content, or presence in lists, is another now; empty where it may be any.
-    pub vehicles: Vec<VehicleId>,
+pub enum Change {
+    /// One vehicle's content, or its presence in lists.
+    Vehicle(VehicleId),
+    /// Any number of vehicles.
+    ManyVehicles,
+    /// What a VIN decodes to: vPIC has answered.
+    Decode(Vin),
 }
 
 /// Called after each committed write, on the writer's task: it must be quick.
@@ -28,10 +32,14 @@ impl ChangeListener {
     }
 
     pub(crate) fn vehicle_changed(&self, id: VehicleId) {
-        (self.0)(&Change { vehicles: vec![id] });
+        (self.0)(&Change::Vehicle(id));
     }
 
     pub(crate) fn many_changed(&self) {
-        (self.0)(&Change { vehicles: Vec::new() });
+        (self.0)(&Change::ManyVehicles);
+    }
+
+    pub(crate) fn decode_refined(&self, vin: &Vin) {
+        (self.0)(&Change::Decode(vin.clone()));
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use garage_decode::{Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, Source, VinQuery};
+use garage_decode::{Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, VinQuery};
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
 use tokio::sync::OnceCell;
 
@@ -41,6 +41,7 @@ impl SnapshotHolder {
 
 impl Garage {
     /// Decodes a VIN, a part of one, or text in which one stands. `model_year` decides where the VIN fits two.
+    /// Answers from this device; what vPIC has said before refines it, and vPIC is asked in the background.
     ///
     /// # Errors
     /// The text is no VIN, not even in part; or there is no usable snapshot.
@@ -52,7 +53,11 @@ impl Garage {
     ) -> Result<Decode, GarageError> {
         let query = VinQuery::parse(vin_text)?;
         let snapshot = self.snapshot.get().await?;
-        Ok(snapshot.decode(vin_text, &query, model_year, detail, self.environment.now()))
+        let decode = snapshot.decode(vin_text, &query, model_year, detail, self.environment.now());
+        match query.full_vin() {
+            Some(vin) => self.refined(decode, &vin, model_year).await,
+            None => Ok(decode),
+        }
     }
 
     /// The release of the vPIC data, such as `2026-10`.
@@ -67,12 +72,8 @@ impl Garage {
     /// decode with: a vehicle is then saved as it was typed.
     pub(crate) async fn decode_new_vin(&self, fields: &VehicleFields) -> Option<DecodedFields> {
         let vin = fields.vin.as_ref().filter(|vin| vin.is_full())?;
-        match self.snapshot.get().await {
-            Ok(snapshot) => {
-                let query = VinQuery::from(vin);
-                let now = self.environment.now();
-                Some(snapshot.decode(vin.as_str(), &query, fields.year, Detail::Fields, now).fields)
-            }
+        match self.decode_vin(vin.as_str(), fields.year, Detail::Fields).await {
+            Ok(decode) => Some(decode.fields),
             Err(error) => {
                 tracing::warn!(%error, "saving without decoding");
                 None
@@ -84,32 +85,27 @@ impl Garage {
 /// Fills what is empty and notes where from; never replaces a value.
 pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>) {
     let Some(decoded) = decoded else { return };
-    for (field, value) in decoded_values(decoded) {
+    for (field, value, origin) in decoded_values(decoded) {
         if vehicle.fields.get(field).is_none() {
-            vehicle.fields.set(field, Some(value.value));
-            vehicle.origins.insert(field, origin_of(value.source, value.month));
+            vehicle.fields.set(field, Some(value));
+            vehicle.origins.insert(field, origin);
         }
     }
 }
 
-fn origin_of(source: Source, month: Option<&str>) -> Origin {
-    Origin::Decoded { from: source.name().to_owned(), month: month.map(str::to_owned) }
-}
-
-/// The decoded values by the field they fill.
-fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Field, DecodedValue<FieldValue>)> {
-    let year = decoded.year.map(|year| DecodedValue {
-        value: FieldValue::Integer(year.value.into()),
-        source: year.source,
-        month: year.month,
-    });
-    let text = |value: Option<DecodedValue<String>>| {
-        value.map(|value| DecodedValue {
-            value: FieldValue::Text(value.value),
-            source: value.source,
-            month: value.month,
+/// The decoded values by the field they fill, each with its origin.
+pub(crate) fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Field, FieldValue, Origin)> {
+    fn with_origin<T>(
+        decoded: Option<DecodedValue<T>>,
+        value: impl FnOnce(T) -> FieldValue,
+    ) -> Option<(FieldValue, Origin)> {
+        decoded.map(|decoded| {
+            let (from, month) = (decoded.source.name().to_owned(), decoded.month.map(str::to_owned));
+            (value(decoded.value), Origin::Decoded { from, month })
         })
-    };
+    }
+    let text = |decoded| with_origin(decoded, FieldValue::Text);
+    let year = with_origin(decoded.year, |year: i32| FieldValue::Integer(year.into()));
     let values = [
         (Field::Year, year),
         (Field::Make, text(decoded.make)),
@@ -122,5 +118,5 @@ fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Field, Decode
         (Field::BodyClass, text(decoded.body_class)),
         (Field::VehicleType, text(decoded.vehicle_type)),
     ];
-    values.into_iter().filter_map(|(field, value)| value.map(|value| (field, value)))
+    values.into_iter().filter_map(|(field, value)| value.map(|(value, origin)| (field, value, origin)))
 }

@@ -3,6 +3,8 @@
 //! [`Garage`] is the one entry point for every caller, the app's commands and the CLI alike. The map:
 //! - `vehicles`: the operations on vehicles and their rules
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
+//! - `refine`: asking vPIC in the background, and keeping its answers
+//! - `backup`, `repair`: the file as a whole
 //! - `store`: SQL, one file of functions per table; nothing outside it knows a column
 //! - `locations`: where the app keeps its files
 //!
@@ -15,6 +17,7 @@ mod decode;
 mod environment;
 mod error;
 pub mod locations;
+mod refine;
 mod repair;
 mod store;
 mod vehicles;
@@ -32,12 +35,13 @@ pub use repair::{Examination, Repair};
 pub use vehicles::{
     history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
     list::{PageEnd, Sort, VehiclePage, VehicleQuery},
+    offers::Offer,
     transfer::{Export, ImportMode, ImportProblem, ImportReport},
 };
 
 use garage_sqlite::Database;
 
-use crate::decode::SnapshotHolder;
+use crate::{decode::SnapshotHolder, refine::Refiner};
 
 /// The files and the sources of time and ids that a garage works with.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ pub struct GarageConfig {
     pub garage_file: PathBuf,
     /// The vPIC snapshot; may be missing, then nothing decodes.
     pub snapshot_file: PathBuf,
+    /// The address of vPIC's API; none where it is never to be asked.
+    pub vpic_url: Option<String>,
     /// Time and ids.
     pub environment: Environment,
     /// Who writes, for history.
@@ -61,6 +67,7 @@ impl GarageConfig {
         Ok(GarageConfig {
             garage_file: locations::garage_file()?,
             snapshot_file: garage_decode::default_snapshot_path()?,
+            vpic_url: Some(decoding::vpic::VpicClient::BASE_URL.to_owned()),
             environment: Environment::system(),
             program,
         })
@@ -72,6 +79,7 @@ impl GarageConfig {
 pub struct Garage {
     database: Database,
     snapshot: SnapshotHolder,
+    refiner: Refiner,
     environment: Environment,
     program: Program,
     garage_file: PathBuf,
@@ -89,11 +97,17 @@ impl Garage {
         Ok(Garage {
             database,
             snapshot: SnapshotHolder::new(config.snapshot_file),
+            refiner: Refiner::new(config.vpic_url.as_deref()),
             environment: config.environment,
             program: config.program,
             garage_file: config.garage_file,
             on_change,
         })
+    }
+
+    /// Closes the garage's file, for programs that end: it is then one file, without a log beside it.
+    pub async fn close(self) {
+        self.database.close().await;
     }
 
     /// The garage's SQLite file.

@@ -1,6 +1,6 @@
-//! Vehicles: add, list, get, edit, remove, restore; their history, and undo.
+//! Vehicles: add, list, get, edit, remove, restore; their history, and undo; what decoding offers.
 
-use garage_core::{ChangeId, HistoryEntry, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery};
+use garage_core::{ChangeId, Field, HistoryEntry, Offer, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery};
 
 use super::{Answer, Garage};
 
@@ -58,4 +58,18 @@ pub async fn vehicle_history(garage: Garage<'_>, id: VehicleId) -> Answer<Vec<Hi
 #[specta::specta]
 pub async fn undo_change(garage: Garage<'_>, id: ChangeId) -> Answer<Vehicle> {
     Ok(garage.get().await?.undo(id).await?)
+}
+
+/// What decoding the vehicle's VIN would change today; nothing that was typed.
+#[tauri::command]
+#[specta::specta]
+pub async fn decode_offers(garage: Garage<'_>, id: VehicleId) -> Answer<Vec<Offer>> {
+    Ok(garage.get().await?.decode_offers(id).await?)
+}
+
+/// Takes what is on offer for these fields.
+#[tauri::command]
+#[specta::specta]
+pub async fn accept_offers(garage: Garage<'_>, id: VehicleId, fields: Vec<Field>) -> Answer<Vehicle> {
+    Ok(garage.get().await?.accept_offers(id, fields).await?)
 }

@@ -1,12 +1,17 @@
 //! Phones: every app has folders of its own, which only the system's API names.
 
-use garage_core::{Environment, GarageConfig, Program, decoding::pinned, locations};
+use garage_core::{
+    Environment, GarageConfig, Program,
+    decoding::{self, pinned},
+    locations,
+};
 use tauri::{App, Manager, Runtime};
 
 pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
     Ok(GarageConfig {
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
         snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
+        vpic_url: Some(decoding::vpic::VpicClient::BASE_URL.to_owned()),
         environment: Environment::system(),
         program: Program::App,
     })

@@ -13,6 +13,7 @@ use uuid::Uuid;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod vehicles;
+pub(crate) mod vin_cache;
 
 mod migrations {
     refinery::embed_migrations!("../../migrations/garage");

@@ -2,6 +2,7 @@
 
 pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod offers;
 pub(crate) mod transfer;
 mod write;
 

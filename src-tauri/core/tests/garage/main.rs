@@ -3,6 +3,7 @@
 mod backup;
 mod history;
 mod list;
+mod refine;
 mod repair;
 mod support;
 mod transfer;

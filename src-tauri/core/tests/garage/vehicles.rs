@@ -197,5 +197,5 @@ async fn listeners_hear_of_every_write_and_of_no_refusal() {
     garage.restore_vehicle(id).await.expect("restored");
     garage.add_vehicle(&draft(json!({"vin": ACCORD}))).await.expect_err("refused");
     let heard: Vec<Change> = heard.try_iter().collect();
-    assert_eq!(heard, vec![Change { vehicles: vec![id] }; 4]);
+    assert_eq!(heard, vec![Change::Vehicle(id); 4]);
 }

@@ -9,8 +9,12 @@ export const commands = {
 	about: () => typedError<About, CommandError>(__TAURI_INVOKE("about")),
 	/**  Decodes a VIN or a part of one, with every fact. A known model year decides where the VIN fits two. */
 	decodeVin: (text: string, year: number | null) => typedError<Decode, CommandError>(__TAURI_INVOKE("decode_vin", { text, year })),
+	/**  Takes what is on offer for these fields. */
+	acceptOffers: (id: VehicleId, fields: Field[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
 	/**  Adds a vehicle; its VIN fills what the draft leaves empty. */
 	addVehicle: (draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("add_vehicle", { draft })),
+	/**  What decoding the vehicle's VIN would change today; nothing that was typed. */
+	decodeOffers: (id: VehicleId) => typedError<Offer[], CommandError>(__TAURI_INVOKE("decode_offers", { id })),
 	/**  Changes the fields that the draft names; null clears one. */
 	editVehicle: (id: VehicleId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
 	/**  One vehicle that is not removed. */
@@ -129,8 +133,8 @@ export type DecodedValue<T> = {
 	value: T,
 	/**  Where it comes from. */
 	source: Source,
-	/**  The release of the data, such as `2026-10`. */
-	month: string,
+	/**  The release of the snapshot, such as `2026-10`; absent for the other sources. */
+	month?: string | null,
 };
 
 /**  What kind of error it is, for programs. */
@@ -208,7 +212,7 @@ string;
 
 /**  Tells the page which of its queries are out of date. */
 export type GarageChanged = {
-	/**  `vehicles` for any list of vehicles, `vehicle:<id>` for one. */
+	/**  `vehicles` for any list of vehicles, `vehicle:<id>` for one, `decode` for what VINs decode to. */
 	tags: string[],
 };
 
@@ -240,6 +244,18 @@ export type OdometerUnit =
 "km" | 
 /**  Hours of operation, as on tractors and boats. */
 "h";
+
+/**  A decoded value that differs from the vehicle's, which is empty or was decoded itself. */
+export type Offer = {
+	/**  The field. */
+	field: Field,
+	/**  Its value now, null where it is empty. */
+	current: FieldValue | null,
+	/**  The value on offer. */
+	offered: FieldValue,
+	/**  Where that comes from. */
+	origin: Origin,
+};
 
 /**  Who set a field's value. A person's own typing outranks the others: decoding never replaces it. */
 export type Origin = 
@@ -289,6 +305,10 @@ export type Sort =
 export type Source = 
 /**  The vPIC data on this device. */
 "snapshot" | 
+/**  vPIC's own answer, kept from an earlier day. */
+"cache" | 
+/**  vPIC's own answer, just now. */
+"vpic" | 
 /**  The table of ISO 3780 that assigns the first two characters to countries. */
 "iso3780";
 

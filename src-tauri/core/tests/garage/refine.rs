@@ -1,0 +1,153 @@
+//! vPIC in the background, its cache, and what it offers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use garage_core::{
+    Change, ChangeListener, Decode, Detail, Environment, Field, FieldValue, Garage, GarageConfig, decoding::Source,
+};
+use garage_testkit::fake_vpic::{Behavior, FakeVpic};
+use jiff::SignedDuration;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::{ACCORD, Folder, add, config, draft};
+
+/// A garage with a vPIC, a clock in days, and an ear.
+struct Online {
+    garage: Garage,
+    fake: FakeVpic,
+    days: Arc<AtomicI64>,
+    heard: mpsc::Receiver<Change>,
+    _folder: Folder,
+}
+
+impl Online {
+    async fn start(behavior: Behavior) -> Online {
+        let (folder, fake) = (Folder::new(), FakeVpic::start(behavior).await);
+        let days = Arc::new(AtomicI64::new(0));
+        let clock = days.clone();
+        let now = move || garage_testkit::now() + SignedDuration::from_hours(24 * clock.load(Ordering::SeqCst));
+        let (sender, heard) = mpsc::channel();
+        let listener = ChangeListener::new(move |change| drop(sender.send(change.clone())));
+        let config = GarageConfig {
+            vpic_url: Some(fake.base_url.clone()),
+            environment: Environment::new(now, Uuid::now_v7),
+            ..config(&folder.garage_file())
+        };
+        let garage = Garage::open(config, listener).await.expect("open");
+        Online { garage, fake, days, heard, _folder: folder }
+    }
+
+    async fn decode(&self) -> Decode {
+        self.garage.decode_vin(ACCORD, None, Detail::Fields).await.expect("a decode")
+    }
+
+    /// Waits until vPIC's answer has been kept.
+    async fn refined(&self) {
+        for _ in 0..500 {
+            if self.heard.try_iter().any(|change| matches!(change, Change::Decode(_))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("vPIC's answer never came");
+    }
+}
+
+fn corrected(trim: &str) -> Behavior {
+    Behavior::Corrects(BTreeMap::from([("Trim".to_owned(), trim.to_owned())]))
+}
+
+fn trim(decode: &Decode) -> (String, Source) {
+    let trim = decode.fields.trim_level.clone().expect("a trim");
+    (trim.value, trim.source)
+}
+
+#[tokio::test]
+async fn the_snapshot_answers_at_once_and_vpic_refines_the_next_answer() {
+    let online = Online::start(corrected("EX-V6 6MT")).await;
+    assert_eq!(trim(&online.decode().await), ("EX-V6".to_owned(), Source::Snapshot));
+    online.refined().await;
+    assert_eq!(trim(&online.decode().await), ("EX-V6 6MT".to_owned(), Source::Cache));
+    assert_eq!(online.fake.questions(), 1, "what is fresh is not asked for again");
+    online.garage.decode_vin("1HGCM8", None, Detail::Fields).await.expect("a decode");
+    assert_eq!(online.fake.questions(), 1, "a part of a VIN is not asked about");
+}
+
+#[tokio::test]
+async fn no_command_waits_and_one_question_is_asked_once() {
+    let online = Online::start(Behavior::IsSlow(Duration::from_secs(600))).await;
+    for _ in 0..20 {
+        online.decode().await;
+    }
+    let added = add(&online.garage, json!({"vin": ACCORD})).await;
+    assert_eq!(added.fields.trim_level.as_deref(), Some("EX-V6"));
+    assert!(online.fake.questions() <= 1);
+}
+
+#[tokio::test]
+async fn an_old_answer_is_used_while_it_is_asked_for_again_and_when_vpic_is_away() {
+    let online = Online::start(corrected("first")).await;
+    online.decode().await;
+    online.refined().await;
+    online.days.store(29, Ordering::SeqCst);
+    online.decode().await;
+    assert_eq!(online.fake.questions(), 1);
+
+    online.fake.set(corrected("second"));
+    online.days.store(31, Ordering::SeqCst);
+    assert_eq!(trim(&online.decode().await).0, "first");
+    online.refined().await;
+    assert_eq!(trim(&online.decode().await).0, "second");
+
+    online.fake.set(Behavior::LimitsRate(1000));
+    online.days.store(90, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(trim(&online.decode().await).0, "second");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn vpic_can_be_switched_off() {
+    let online = Online::start(Behavior::Answers).await;
+    online.garage.set_vpic(false);
+    online.decode().await;
+    add(&online.garage, json!({"vin": ACCORD})).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(online.fake.questions(), 0);
+}
+
+#[tokio::test]
+async fn a_better_decode_is_offered_and_never_imposed() {
+    let online = Online::start(corrected("EX-V6 6MT")).await;
+    let added = add(&online.garage, json!({"vin": ACCORD, "engine": "J30A4"})).await;
+    online.refined().await;
+    let stays = online.garage.vehicle(added.id).await.expect("the vehicle");
+    assert_eq!(stays.fields.trim_level.as_deref(), Some("EX-V6"));
+
+    let offers = online.garage.decode_offers(added.id).await.expect("offers");
+    let told: Vec<_> = offers.iter().map(|offer| (offer.field, offer.offered.clone())).collect();
+    assert_eq!(told, [(Field::TrimLevel, FieldValue::Text("EX-V6 6MT".to_owned()))], "the typed engine is not in it");
+    let taken = online.garage.accept_offers(added.id, vec![Field::TrimLevel, Field::Engine]).await.expect("taken");
+    assert_eq!(taken.fields.trim_level.as_deref(), Some("EX-V6 6MT"));
+    assert_eq!(taken.fields.engine.as_deref(), Some("J30A4"));
+    assert_eq!(online.garage.decode_offers(added.id).await.expect("offers"), []);
+
+    let typed = draft(json!({"trimLevel": "mine", "make": null}));
+    online.garage.edit_vehicle(added.id, &typed).await.expect("edited");
+    let offers = online.garage.decode_offers(added.id).await.expect("offers");
+    assert_eq!(
+        offers.iter().map(|offer| offer.field).collect::<Vec<_>>(),
+        [Field::Make],
+        "what is empty, not what was typed"
+    );
+}
