@@ -9,7 +9,10 @@ mod targets;
 mod test;
 mod tidy;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -42,8 +45,20 @@ enum Task {
     Tidy,
     /// Write the TypeScript types of the app's commands anew
     Bindings,
+    /// Measure the core against bare libraries and print the table of docs/benchmarks.md
+    Bench {
+        #[arg(value_enum)]
+        what: Bench,
+    },
     /// Type-check the app for Android and iOS
     CheckTargets,
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Bench {
+    /// Decoding, writing, reading, memory of the core and its CLI
+    Core,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +78,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Run { release } => run::run(&root, release),
         Task::Test { only } => test::test(&root, &only),
         Task::Setup => setup::for_tests(&root),
+        Task::Bench { what: Bench::Core } => bench_core(&root),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))
@@ -81,4 +97,14 @@ fn perform() -> anyhow::Result<()> {
 fn root() -> anyhow::Result<PathBuf> {
     let manifest_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest_folder.parent().map(PathBuf::from).context("the xtask crate lies in a folder of the repository")
+}
+
+fn bench_core(root: &Path) -> anyhow::Result<()> {
+    setup::for_running(root, false)?;
+    shell::run(shell::cargo(&["build", "--profile", "bench", "--package", "garage-bench", "--package", "garage-cli"]))?;
+    let folder = run::target_folder(root).join("release");
+    let mut bench = Command::new(folder.join("garage-bench"));
+    // The garages that are measured lie on the disk of the target folder, not in a memory file system.
+    bench.arg(folder.join("garage")).current_dir(&folder);
+    shell::run(bench)
 }

@@ -37,6 +37,7 @@ const LAYERS: &[Layer] = &[
         may_use: &["garage-domain", "garage-decode"],
         reason: "tests of every layer use it, so it stands low",
     },
+    Layer { package: "garage-bench", may_use: &["garage-core"], reason: "what is measured is what callers get" },
     Layer { package: "xtask", may_use: &[], reason: "a task compiles in seconds on a bare machine" },
 ];
 

@@ -1,0 +1,303 @@
+//! The core's speed and memory, as ratios against a bare library or as limits, all in one run.
+//!
+//! Machines are noisy: the two sides of a ratio take turns, and the best of several rounds counts for each. Prints a
+//! table for `docs/benchmarks.md`. Never a test.
+
+use std::{
+    hint::black_box,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use garage_core::{
+    ChangeListener, Detail, Environment, Garage, GarageConfig, ImportMode, PageEnd, Program, Sort, VehicleDraft,
+    VehicleQuery, VinQuery,
+    decoding::{Snapshot, default_snapshot_path},
+};
+use serde_json::json;
+
+/// Different VINs of one round of decoding.
+const VINS: usize = 20_000;
+/// Vehicles of the large garage.
+const VEHICLES: usize = 100_000;
+/// Durable writes of one round.
+const WRITES: usize = 200;
+const ROUNDS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args_os().skip(1);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match arguments.next() {
+        Some(word) if word == "--memory" => {
+            let garage = PathBuf::from(arguments.next().context("a garage file")?);
+            runtime.block_on(use_everything(&garage))
+        }
+        cli => {
+            let cli = cli.context("the path of the garage CLI")?;
+            println!("| what | measured | reach | |\n| --- | --- | --- | --- |");
+            decoding(Path::new(&cli))?;
+            runtime.block_on(writing())?;
+            runtime.block_on(reading())
+        }
+    }
+}
+
+fn row(what: &str, measured: &str, reach: &str, is_reached: bool) {
+    println!("| {what} | {measured} | {reach} | {} |", if is_reached { "reached" } else { "missed" });
+}
+
+/// The best of the rounds for each side, the sides taking turns.
+fn best_of<const N: usize>(mut sides: [&mut dyn FnMut() -> anyhow::Result<()>; N]) -> anyhow::Result<[Duration; N]> {
+    let mut best = [Duration::MAX; N];
+    for _ in 0..ROUNDS {
+        for (side, best) in sides.iter_mut().zip(&mut best) {
+            let started = Instant::now();
+            side()?;
+            *best = started.elapsed().min(*best);
+        }
+    }
+    Ok(best)
+}
+
+fn percent(of: Duration, by: Duration) -> f64 {
+    100.0 * of.as_secs_f64() / by.as_secs_f64()
+}
+
+fn decoding(cli: &Path) -> anyhow::Result<()> {
+    let path = default_snapshot_path()?;
+    let bare = ultravin::Db::open(&path).map_err(anyhow::Error::msg)?;
+    let ours = Snapshot::open(&path)?;
+    let now = Environment::system().now();
+    let mut vins = ultravin::seeded(&bare, 2026, VINS * 2);
+    vins.retain(|vin| vin.len() == 17);
+    vins.truncate(VINS);
+    ensure!(vins.len() == VINS, "the library made only {} VINs", vins.len());
+    let input = vins.join("\n");
+
+    let through_cli = |full: bool| -> anyhow::Result<()> {
+        let mut command = Command::new(cli);
+        command.args(["decode", "--stdin", "--offline", "--json"]).args(full.then_some("--full"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        child.stdin.take().context("an input")?.write_all(input.as_bytes())?;
+        ensure!(child.wait()?.success(), "the CLI failed");
+        Ok(())
+    };
+    let decode_bare = |db: &ultravin::Db| {
+        for vin in &vins {
+            black_box(db.decode_at(vin, None, now.as_microsecond()));
+        }
+    };
+    let [of_library, of_core, of_process, of_cli, of_full_cli] = best_of([
+        &mut || {
+            decode_bare(&bare);
+            Ok(())
+        },
+        &mut || {
+            for vin in &vins {
+                let query = VinQuery::parse(vin)?;
+                black_box(ours.decode(vin, &query, None, Detail::Fields, now));
+            }
+            Ok(())
+        },
+        // The CLI is a process that opens the data first, so the library is given that to do as well.
+        &mut || {
+            let db = ultravin::Db::open(&path).map_err(anyhow::Error::msg)?;
+            decode_bare(&db);
+            Ok(())
+        },
+        &mut || through_cli(false),
+        &mut || through_cli(true),
+    ])?;
+    let rate = |duration: Duration| VINS as f64 / duration.as_secs_f64();
+    let share = percent(of_library, of_core);
+    let library = format!("{share:.0} % of the library's {:.0} VINs/s", rate(of_library));
+    row("decode, one thread, 20 000 different VINs", &library, "≥ 90 %", share >= 90.0);
+    let share = percent(of_process, of_cli);
+    row("`garage decode --stdin --offline --json`", &format!("{share:.0} %"), "≥ 70 %", share >= 70.0);
+    let share = percent(of_process, of_full_cli);
+    row("the same with `--full`", &format!("{share:.0} %"), "≥ 25 %", share >= 25.0);
+    Ok(())
+}
+
+async fn open(file: &Path) -> anyhow::Result<Garage> {
+    let config = GarageConfig {
+        garage_file: file.to_owned(),
+        snapshot_file: default_snapshot_path()?,
+        vpic_url: None,
+        environment: Environment::system(),
+        program: Program::App,
+    };
+    Ok(Garage::open(config, ChangeListener::none()).await?)
+}
+
+fn draft(value: serde_json::Value) -> anyhow::Result<VehicleDraft> {
+    Ok(serde_json::from_value(value)?)
+}
+
+/// The core's add and edit against the same statements, bare, with the same pragmas and triggers.
+async fn writing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(".")?;
+    let file = folder.path().join("garage.db");
+    let garage = open(&file).await?;
+    let template = garage.add_vehicle(&draft(json!({"nickname": "template", "notes": "n".repeat(200)}))?).await?;
+    let mut bare = rusqlite::Connection::open(&file)?;
+    bare.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+
+    let (mut of_core, mut of_bare) = (Duration::MAX, Duration::MAX);
+    let mut number = 0_i64;
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for _ in 0..WRITES / 2 {
+            number += 1;
+            let added = json!({"nickname": format!("car {number}"), "notes": "n".repeat(200)});
+            let vehicle = garage.add_vehicle(&draft(added)?).await?;
+            garage.edit_vehicle(vehicle.id, &draft(json!({"odometerReading": number}))?).await?;
+        }
+        of_core = started.elapsed().min(of_core);
+
+        let started = Instant::now();
+        for _ in 0..WRITES / 2 {
+            number += 1;
+            for is_edit in [false, true] {
+                let transaction = bare.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                bare_write(&transaction, &template.id.to_string(), number, is_edit)?;
+                transaction.commit()?;
+            }
+        }
+        of_bare = started.elapsed().min(of_bare);
+    }
+    let ratio = of_core.as_secs_f64() / of_bare.as_secs_f64();
+    let each = of_core.as_secs_f64() * 1000.0 / WRITES as f64;
+    let measured = format!("{ratio:.2} × bare ({each:.2} ms each)");
+    row("durable add or edit, with history and search index", &measured, "≤ 1.5 ×", ratio <= 1.5);
+    Ok(())
+}
+
+/// What a write of the core does in SQL, and nothing around it.
+fn bare_write(
+    transaction: &rusqlite::Transaction<'_>,
+    template: &str,
+    number: i64,
+    is_edit: bool,
+) -> anyhow::Result<()> {
+    let id = format!("00000000-0000-4000-8000-{number:012}");
+    let fields = r#"[{"field":"nickname","old":null,"new":"car","origin":{"by":"typed"},"old_origin":{"by":"typed"}}]"#;
+    if is_edit {
+        let row = "SELECT * FROM vehicles WHERE id = ?1";
+        transaction.prepare_cached(row)?.query_row([&id], |row| row.get::<_, String>("nickname"))?;
+        transaction
+            .prepare_cached("UPDATE vehicles SET odometer_reading = ?2, updated_at_us = ?2 WHERE id = ?1")?
+            .execute(rusqlite::params![id, number])?;
+    } else {
+        transaction
+            .prepare_cached(
+                "INSERT INTO vehicles (id, nickname, odometer_unit, notes, is_active, origins, created_at_us, updated_at_us)
+                 SELECT ?1, ?2, odometer_unit, notes, is_active, origins, created_at_us, updated_at_us
+                 FROM vehicles WHERE id = ?3",
+            )?
+            .execute(rusqlite::params![id, format!("car {number}"), template])?;
+    }
+    let device: String = transaction.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO history (id, vehicle_id, kind, fields, undoes, at_us, device_id, program)
+             VALUES (?1, ?2, 'edited', ?3, NULL, ?4, ?5, 'app')",
+        )?
+        .execute(rusqlite::params![format!("{id}-{is_edit}"), id, fields, number, device])?;
+    Ok(())
+}
+
+/// Pages, searches and memory of a garage of 100 000.
+async fn reading() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(".")?;
+    let file = folder.path().join("garage.db");
+    let garage = open(&file).await?;
+    garage.import_json(&large_garage()?, ImportMode::Write).await?;
+
+    let mut pages = Vec::new();
+    for sort in [Sort::Newest, Sort::Name, Sort::Make, Sort::Year, Sort::Odometer, Sort::Updated] {
+        let mut after: Option<PageEnd> = None;
+        for _ in 0..200 {
+            let query = VehicleQuery { sort, after: after.take(), limit: 50, ..VehicleQuery::default() };
+            let started = Instant::now();
+            let page = garage.list_vehicles(query).await?;
+            pages.push(started.elapsed());
+            ensure!(page.vehicles.len() == 50, "a whole page");
+            after = page.next;
+        }
+    }
+    let p99 = percentile_99(&mut pages);
+    row("page of 50 of 100 000, p99 of every order", &milliseconds(p99), "≤ 1 ms", p99 <= Duration::from_millis(1));
+
+    let mut searches = Vec::new();
+    for typed in
+        ["honda accord 2003", "004352", "toyota", "blue ford", "zzz", "caf", "1hgcm", "plate 99", "a", "e", "1"]
+    {
+        for end in (1..=typed.len()).filter(|end| typed.is_char_boundary(*end)) {
+            for _ in 0..5 {
+                let query = VehicleQuery { search: typed[..end].to_owned(), ..VehicleQuery::default() };
+                let started = Instant::now();
+                black_box(garage.list_vehicles(query).await?);
+                searches.push(started.elapsed());
+            }
+        }
+    }
+    let p99 = percentile_99(&mut searches);
+    let reach = Duration::from_millis(4);
+    row("search of 100 000 as one types, newest first, p99", &milliseconds(p99), "≤ 4 ms", p99 <= reach);
+    garage.close().await;
+
+    let output = Command::new(std::env::current_exe()?).arg("--memory").arg(&file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kilobytes: u64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
+    let measured = format!("{:.0} MB", kilobytes as f64 / 1024.0);
+    row("private memory, 100 000 vehicles, snapshot open and used", &measured, "≤ 64 MB", kilobytes <= 64 * 1024);
+    Ok(())
+}
+
+fn large_garage() -> anyhow::Result<String> {
+    const MAKES: [&str; 6] = ["HONDA", "TOYOTA", "FORD", "CITROËN", "Land Rover", "TESLA"];
+    const COLORS: [&str; 5] = ["Blue", "red", "Black", "white", "café au lait"];
+    let vehicles = (0..VEHICLES).map(|index| {
+        json!({
+            "vin": format!("1HGCM8263{}A{index:06}", ["3", "4", "5"][index % 3]),
+            "licensePlate": format!("{}{:02} {index}", char::from(b'A' + (index % 26) as u8), index % 97),
+            "nickname": (index % 7 == 0).then(|| format!("car {index}")),
+            "make": MAKES[index % MAKES.len()], "model": format!("Model {}", index % 300), "year": 1970 + index % 55,
+            "trimLevel": "EX-V6", "engine": "3.0L V6", "fuelType": "Gasoline", "bodyClass": "Sedan/Saloon",
+            "vehicleType": "PASSENGER CAR", "color": COLORS[index % COLORS.len()], "odometerReading": index * 3,
+        })
+    });
+    Ok(serde_json::to_string(&vehicles.collect::<Vec<_>>())?)
+}
+
+fn percentile_99(durations: &mut [Duration]) -> Duration {
+    durations.sort();
+    durations[(durations.len() * 99 / 100).min(durations.len() - 1)]
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+/// What an app does with a garage, then how much memory is this process's alone. The mapped data is not: it belongs to
+/// the file, and the system takes it back when it needs the room.
+async fn use_everything(file: &Path) -> anyhow::Result<()> {
+    let garage = open(file).await?;
+    for sort in [Sort::Newest, Sort::Name, Sort::Year] {
+        black_box(garage.list_vehicles(VehicleQuery { sort, ..VehicleQuery::default() }).await?);
+    }
+    for search in ["h", "honda", "004352"] {
+        black_box(garage.list_vehicles(VehicleQuery { search: search.to_owned(), ..VehicleQuery::default() }).await?);
+    }
+    for vin in ["1HGCM82633A004352", "1FTMW1T88MFA00001", "5YJSA1E26MF123456", "1UYVS2535CU123456"] {
+        black_box(garage.decode_vin(vin, None, Detail::Full).await?);
+    }
+    let smaps = std::fs::read_to_string("/proc/self/smaps_rollup").context("private memory is measured on Linux")?;
+    let line = smaps.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).context("Private_Dirty")?;
+    println!("{}", line.trim().trim_end_matches(" kB"));
+    Ok(())
+}
