@@ -71,10 +71,7 @@ fn decoding(cli: &Path) -> anyhow::Result<()> {
     let bare = ultravin::Db::open(&path).map_err(anyhow::Error::msg)?;
     let ours = Snapshot::open(&path)?;
     let now = Environment::system().now();
-    let mut vins = ultravin::seeded(&bare, 2026, VINS * 2);
-    vins.retain(|vin| vin.len() == 17);
-    vins.truncate(VINS);
-    ensure!(vins.len() == VINS, "the library made only {} VINs", vins.len());
+    let vins = vins_of_all_makers(&bare, VINS)?;
     let input = vins.join("\n");
 
     let through_cli = |full: bool| -> anyhow::Result<()> {
@@ -258,12 +255,37 @@ async fn reading() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Different VINs, as the library makes them from the makers' own patterns; each pattern with as many serial numbers
+/// as it takes.
+fn vins_of_all_makers(db: &ultravin::Db, count: usize) -> anyhow::Result<Vec<String>> {
+    let mut patterns = ultravin::seeded(db, 2026, count * 2);
+    patterns.retain(|vin| vin.len() == 17 && vin.is_ascii());
+    ensure!(!patterns.is_empty(), "the library made no VINs");
+    let mut vins: Vec<String> = patterns.iter().take(count).cloned().collect();
+    for serial in 0.. {
+        if vins.len() >= count {
+            break;
+        }
+        let missing = count - vins.len();
+        vins.extend(patterns.iter().take(missing).map(|vin| format!("{}{serial:04}", &vin[..13])));
+    }
+    vins.sort();
+    vins.dedup();
+    ensure!(vins.len() * 10 >= count * 9, "only {} of {count} VINs are different", vins.len());
+    for extra in 0..count.saturating_sub(vins.len()) {
+        vins.push(format!("1HGCM8263{}A{extra:06}", extra % 10));
+    }
+    Ok(vins)
+}
+
 fn large_garage() -> anyhow::Result<String> {
     const MAKES: [&str; 6] = ["HONDA", "TOYOTA", "FORD", "CITROËN", "Land Rover", "TESLA"];
     const COLORS: [&str; 5] = ["Blue", "red", "Black", "white", "café au lait"];
+    let db = ultravin::Db::open(&default_snapshot_path()?).map_err(anyhow::Error::msg)?;
+    let vins = vins_of_all_makers(&db, VEHICLES)?;
     let vehicles = (0..VEHICLES).map(|index| {
         json!({
-            "vin": format!("1HGCM8263{}A{index:06}", ["3", "4", "5"][index % 3]),
+            "vin": &vins[index],
             "licensePlate": format!("{}{:02} {index}", char::from(b'A' + (index % 26) as u8), index % 97),
             "nickname": (index % 7 == 0).then(|| format!("car {index}")),
             "make": MAKES[index % MAKES.len()], "model": format!("Model {}", index % 300), "year": 1970 + index % 55,

@@ -31,9 +31,8 @@ pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
         || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()));
     setup::for_running(root, !has_display)?;
     build(root, is_release)?;
-    let profile = if is_release { "release" } else { "debug" };
-    let program =
-        |name: &str| target_folder(root).join(profile).join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let folder = target_folder(root).join(if is_release { "release" } else { "debug" });
+    let program = |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     let (app, cli) = (program("motovault"), program("garage"));
     println!("The command line: {} --help", cli.display());
     if has_display {
@@ -42,22 +41,23 @@ pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
     show_without_display(root, &app)
 }
 
-/// Builds the app with its page inside, and the CLI.
+/// Builds the app with its page inside, and the CLI; without optimizations, the journeys' host as well.
 ///
 /// # Errors
 /// The build fails.
 pub fn build(root: &Path, is_release: bool) -> anyhow::Result<()> {
-    // The Tauri CLI builds the page first, and the program around it.
-    let mut tauri = Command::new(root.join("ui/node_modules/.bin/tauri"));
-    tauri.current_dir(root).args(["build", "--no-bundle"]);
-    let mut cli = shell::cargo(&["build", "--package", "garage-cli"]);
+    // The Tauri CLI builds the page first, and the program around it. Its launcher runs on every system.
+    let mut tauri = Command::new("node");
+    tauri.current_dir(root).args(["ui/node_modules/@tauri-apps/cli/tauri.js", "build", "--no-bundle"]);
+    // All at once: cargo chooses a dependency's features for the crates that it builds together, and would compile
+    // a fifth of the dependencies again for a CLI or a host on its own.
+    let packages = ["--", "--package", "motovault", "--package", "garage-cli"];
     if is_release {
-        cli.arg("--release");
+        tauri.args(packages);
     } else {
-        tauri.arg("--debug");
+        tauri.arg("--debug").args(packages).args(["--package", "e2e-host"]);
     }
-    shell::run(tauri)?;
-    shell::run(cli)
+    shell::run(tauri)
 }
 
 /// Where cargo puts what it builds.
@@ -67,9 +67,9 @@ pub fn target_folder(root: &Path) -> PathBuf {
 
 fn show_without_display(root: &Path, app: &Path) -> anyhow::Result<()> {
     println!("There is no display here: the app starts in a virtual one, for a picture of it");
+    let picture = target_folder(root).join("motovault.png");
     let display = VirtualDisplay::start(1280, 800)?;
     let mut child = Command::new(app).env("DISPLAY", &display.name).stdin(Stdio::null()).spawn()?;
-    let picture = target_folder(root).join("motovault.png");
     let taken = take_picture(&display, &picture, || Ok(child.try_wait()?.is_none()));
     display::stop(&mut child);
     taken?;

@@ -2,7 +2,6 @@
 
 use std::{
     ffi::OsStr,
-    path::Path,
     process::{Command, Stdio},
 };
 
@@ -18,7 +17,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
 
 /// npm in a folder of the repository.
 pub fn npm(folder: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new("npm");
+    // On Windows npm is a script, which is not found without its ending.
+    let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     command.args(["--prefix", folder]).args(arguments).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     command
 }
@@ -53,7 +53,7 @@ pub fn output(mut command: Command) -> anyhow::Result<String> {
 /// Whether a program of this name is on the path.
 pub fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file()))
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 fn display(command: &Command) -> String {

@@ -17,9 +17,9 @@ pub enum Step {
     Format,
     /// The rules of the code's layout
     Tidy,
-    /// The page: types, lint, unit tests
+    /// The page: types, lint, unit tests; the journeys' types
     Ui,
-    /// The app as it ships, without optimizations, and the CLI
+    /// The app with its page inside, the CLI and the journeys' host; journeys and desktop run this first
     Build,
     /// Clippy over everything, warnings refused
     Clippy,
@@ -31,6 +31,14 @@ pub enum Step {
     Desktop,
 }
 
+impl Step {
+    /// Whether it runs for these: the ones that start the app need it built, or they would try an old one.
+    fn is_in(self, only: &[Step]) -> bool {
+        let needs_build = || only.contains(&Step::Journeys) || only.contains(&Step::Desktop);
+        only.contains(&self) || (self == Step::Build && needs_build())
+    }
+}
+
 /// Sets up and runs the steps.
 ///
 /// # Errors
@@ -38,7 +46,7 @@ pub enum Step {
 pub fn test(root: &Path, only: &[Step]) -> anyhow::Result<()> {
     setup::for_tests(root)?;
     let mut durations = Vec::new();
-    for step in Step::value_variants().iter().filter(|step| only.is_empty() || only.contains(step)) {
+    for step in Step::value_variants().iter().filter(|step| only.is_empty() || step.is_in(only)) {
         let name = step.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
         println!("\n== {name}");
         let started = Instant::now();
@@ -59,7 +67,8 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
         Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
         Step::Tidy => tidy::tidy(root),
         Step::Ui => {
-            ["check", "lint", "test"].iter().try_for_each(|script| shell::run(shell::npm("ui", &["run", script])))
+            ["check", "lint", "test"].iter().try_for_each(|script| shell::run(shell::npm("ui", &["run", script])))?;
+            shell::run(shell::npm("e2e", &["run", "check"]))
         }
         Step::Build => run::build(root, false),
         Step::Clippy => {
@@ -67,8 +76,13 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
         }
         Step::Rust => rust_tests(),
         Step::Journeys => {
-            shell::run(shell::cargo(&["build", "--package", "e2e-host"]))?;
-            shell::run(on_built_programs(root, shell::npm("e2e", &["run", "journeys"])))
+            let mut journeys = on_built_programs(root, shell::npm("e2e", &["run", "journeys"]));
+            journeys.env("CHROMIUM_BIN", setup::browser()?);
+            shell::run(journeys)
+        }
+        Step::Desktop if !cfg!(target_os = "linux") => {
+            println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");
+            Ok(())
         }
         Step::Desktop => {
             let display = VirtualDisplay::start(1280, 800)?;
@@ -91,6 +105,7 @@ fn rust_tests() -> anyhow::Result<()> {
 
 fn on_built_programs(root: &Path, mut command: Command) -> Command {
     let folder = run::target_folder(root).join("debug");
-    command.env("E2E_HOST", folder.join("e2e-host")).env("MOTOVAULT_APP", folder.join("motovault"));
+    let program = |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    command.env("E2E_HOST", program("e2e-host")).env("MOTOVAULT_APP", program("motovault"));
     command
 }

@@ -141,7 +141,8 @@ fn names_folder(line: &str, folder: &str) -> bool {
     line.match_indices(&needle).any(|(start, _)| {
         let is_beginning =
             !line[..start].ends_with(|before: char| before.is_ascii_alphanumeric() || "._-~}".contains(before));
-        is_beginning && line[start + needle.len()..].starts_with(|after: char| after.is_ascii_alphabetic())
+        is_beginning
+            && line[start + needle.len()..].starts_with(|after: char| after.is_ascii_alphabetic() || after == '.')
     })
 }
 
@@ -206,6 +207,8 @@ mod tests {
         assert!(check_text("ui/src/lib/platform/index.ts", import).is_empty());
         let path = format!("see /{}/someone/file", "home");
         assert_eq!(check_text("docs/x.md", &path).len(), 1);
+        let hidden = format!("see /{}/.cargo", "root");
+        assert_eq!(check_text("docs/x.md", &hidden).len(), 1);
         assert!(check_text("docs/x.md", "https://example.com/root/x and a/root/b").is_empty());
         assert_eq!(check_text("ui/package-lock.json", "\"resolved\": \"https://example.com/x.tgz\"").len(), 1);
     }

@@ -242,12 +242,12 @@ fn errors(query: &VinQuery, result: &DecodeResult<'_>) -> Vec<DecodeError> {
     let mut rest = find(&result.elements, element::ERROR_TEXT);
     let mut errors = Vec::with_capacity(result.error_codes.len());
     for (index, code) in result.error_codes.iter().enumerate() {
-        rest = rest.strip_prefix(&format!("{code} - ")).unwrap_or(rest);
+        rest = rest.split_once(" - ").map_or(rest, |(_, message)| message);
         let message;
         (message, rest) = match result.error_codes.get(index + 1) {
-            Some(next) => rest
-                .split_once(&format!("; {next} - "))
-                .map_or((rest, ""), |(message, _)| (message, &rest[message.len() + "; ".len()..])),
+            Some(next) => {
+                rest.find(&format!("; {next} - ")).map_or((rest, ""), |end| (&rest[..end], &rest[end + "; ".len()..]))
+            }
             None => (rest, ""),
         };
         if !is_premature(*code) {

@@ -36,7 +36,8 @@ impl VinQuery {
     /// The VIN, if this is a whole one of 17 characters.
     #[must_use]
     pub fn full_vin(&self) -> Option<Vin> {
-        Vin::parse(&self.0).ok().filter(Vin::is_full)
+        // By length first: most queries are parts, and most of the rest are whole.
+        if self.0.len() == FULL_LENGTH { Vin::parse(&self.0).ok() } else { None }
     }
 
     /// The character at a position counted from 1, `None` where it is unknown or not typed yet.

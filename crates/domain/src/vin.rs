@@ -88,6 +88,10 @@ impl From<Vin> for String {
 /// Drops the spaces and dashes people put into VINs and upper-cases ASCII letters; nothing else changes.
 #[must_use]
 pub fn clean(vin_text: &str) -> String {
+    // Almost always there is nothing to drop, and whole files of VINs come through here.
+    if vin_text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return vin_text.to_ascii_uppercase();
+    }
     vin_text
         .chars()
         .filter(|character| !character.is_whitespace() && !is_dash(*character))

@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use crate::{
     ChangeListener, Garage, GarageConfig, GarageError, HistoryEntry,
-    store::{self, history as history_table, vehicles as vehicles_table},
+    store::{
+        self, history as history_table,
+        vehicles::{self as vehicles_table, COLUMNS},
+    },
 };
 
 /// The state of a garage's file.
@@ -129,14 +132,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// What can be read of a damaged file, in its order; nothing where it is no database at all.
 fn salvage(file: &Path) -> (Vec<Vehicle>, Vec<HistoryEntry>) {
     let Ok(connection) = Connection::open(file) else { return Default::default() };
-    let vehicles = readable_rows(&connection, "vehicles", store::vehicles::vehicle_of, |vehicle| vehicle.id);
-    let history = readable_rows(&connection, "history", store::history::entry_of, |entry| entry.id);
+    let vehicles = readable_rows(&connection, COLUMNS, "vehicles", store::vehicles::vehicle_of, |vehicle| vehicle.id);
+    let history = readable_rows(&connection, "*", "history", store::history::entry_of, |entry| entry.id);
     (vehicles, history)
 }
 
 /// The rows before a damaged place and, read from the other end, those behind it.
 fn readable_rows<T, K: std::hash::Hash + Eq>(
     connection: &Connection,
+    columns: &str,
     table: &str,
     read: fn(&Row<'_>) -> rusqlite::Result<T>,
     key: fn(&T) -> K,
@@ -144,7 +148,7 @@ fn readable_rows<T, K: std::hash::Hash + Eq>(
     let mut seen = HashSet::new();
     let mut until_damage = |direction: &str| {
         let mut rows = Vec::new();
-        let sql = format!("SELECT * FROM {table} ORDER BY position {direction}");
+        let sql = format!("SELECT {columns} FROM {table} ORDER BY position {direction}");
         let Ok(mut statement) = connection.prepare(&sql) else { return rows };
         let Ok(mut found) = statement.query([]) else { return rows };
         while let Ok(Some(row)) = found.next() {

@@ -1,10 +1,13 @@
 //! What a machine needs before it can build, run or test; each part does nothing where it is there already.
 
+mod browser;
 mod node;
 mod packages;
 mod snapshot;
 
 use std::path::Path;
+
+pub use browser::browser;
 
 /// Everything that starting the app needs.
 pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> {
@@ -19,8 +22,9 @@ pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> 
 
 /// Everything that the tests need.
 pub fn for_tests(root: &Path) -> anyhow::Result<()> {
-    packages::install(&[packages::BUILD, packages::FETCH, packages::VIRTUAL_DISPLAY, packages::BROWSERS])?;
+    packages::install(&[packages::BUILD, packages::FETCH, packages::VIRTUAL_DISPLAY, packages::WEBVIEW_DRIVER])?;
     node::install(root, "ui")?;
     node::install(root, "e2e")?;
-    snapshot::fetch()
+    snapshot::fetch()?;
+    browser().map(drop)
 }

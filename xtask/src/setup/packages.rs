@@ -6,24 +6,54 @@ use anyhow::bail;
 
 use crate::shell;
 
-/// Debian's packages for one purpose.
+/// What one purpose needs.
 #[derive(Clone, Copy)]
 pub struct Packages {
     purpose: &'static str,
+    /// Debian's packages.
     names: &'static [&'static str],
+    /// What is looked for where packages have other names: programs,
+    programs: &'static [&'static str],
+    /// and libraries as pkg-config knows them.
+    libraries: &'static [&'static str],
 }
 
 /// To compile the app.
-pub const BUILD: Packages =
-    Packages { purpose: "build the app", names: &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev"] };
+pub const BUILD: Packages = Packages {
+    purpose: "build the app",
+    names: &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev"],
+    programs: &["cc", "pkg-config"],
+    libraries: &["webkit2gtk-4.1"],
+};
 /// To fetch the vPIC data.
-pub const FETCH: Packages = Packages { purpose: "fetch the vPIC data", names: &["ca-certificates", "curl"] };
+pub const FETCH: Packages = Packages {
+    purpose: "fetch the vPIC data",
+    names: &["ca-certificates", "curl"],
+    programs: &["curl"],
+    libraries: &[],
+};
+/// To fetch the vPIC data where its release is out of reach.
+pub const PIP: Packages =
+    Packages { purpose: "fetch the vPIC data with pip", names: &["python3-pip"], programs: &["pip3"], libraries: &[] };
 /// To show the app where there is no display, and take its picture.
-pub const VIRTUAL_DISPLAY: Packages =
-    Packages { purpose: "show the app without a display", names: &["xvfb", "xauth", "dbus", "scrot"] };
-/// To test the page in Chromium and the app in its own webview.
-pub const BROWSERS: Packages =
-    Packages { purpose: "test the app", names: &["chromium", "procps", "webkit2gtk-driver"] };
+pub const VIRTUAL_DISPLAY: Packages = Packages {
+    purpose: "show the app without a display",
+    names: &["xvfb", "xauth", "dbus", "scrot"],
+    programs: &["Xvfb", "scrot"],
+    libraries: &[],
+};
+/// To test the app in its own webview.
+pub const WEBVIEW_DRIVER: Packages = Packages {
+    purpose: "test the app in its window",
+    names: &["procps", "webkit2gtk-driver"],
+    programs: &["pgrep", "WebKitWebDriver"],
+    libraries: &[],
+};
+/// To test the page; see `browser`, which knows when this is needed.
+pub const CHROMIUM: Packages =
+    Packages { purpose: "test the page in a browser", names: &["chromium"], programs: &["chromium"], libraries: &[] };
+/// The same on Ubuntu, where the package fetches a snap.
+pub const CHROMIUM_OF_UBUNTU: Packages = Packages { names: &["chromium-browser"], ..CHROMIUM };
 
 /// Installs what is missing, after saying so.
 ///
@@ -35,7 +65,7 @@ pub fn install(wanted: &[Packages]) -> anyhow::Result<()> {
         return Ok(());
     }
     if !shell::is_on_path("apt-get") || !shell::is_on_path("dpkg-query") {
-        return check_without_apt();
+        return check_without_apt(wanted);
     }
     let mut missing = Vec::new();
     for packages in wanted {
@@ -48,10 +78,19 @@ pub fn install(wanted: &[Packages]) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    shell::run(apt(&["update", "--quiet"])?)?;
+    let mut id = Command::new("id");
+    id.arg("--user");
+    let is_root = shell::output(id)? == "0";
+    if !is_root && !shell::is_on_path("sudo") {
+        bail!(
+            "installing needs root, and there is no sudo. Run as root: apt-get update && apt-get install {}",
+            missing.join(" ")
+        );
+    }
+    shell::run(apt(is_root, &["update", "--quiet"]))?;
     let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
     arguments.extend(&missing);
-    shell::run(apt(&arguments)?)
+    shell::run(apt(is_root, &arguments))
 }
 
 fn is_installed(name: &str) -> bool {
@@ -60,25 +99,25 @@ fn is_installed(name: &str) -> bool {
     shell::output(query).is_ok_and(|status| status == "installed")
 }
 
-fn apt(arguments: &[&str]) -> anyhow::Result<Command> {
-    let mut id = Command::new("id");
-    id.arg("--user");
-    let is_root = shell::output(id)? == "0";
-    if !is_root && !shell::is_on_path("sudo") {
-        bail!("installing needs root; there is no sudo. Run as root: apt-get {}", arguments.join(" "));
-    }
+fn apt(is_root: bool, arguments: &[&str]) -> Command {
     let mut command = Command::new(if is_root { "env" } else { "sudo" });
     command.arg("DEBIAN_FRONTEND=noninteractive").arg("apt-get").args(arguments);
-    Ok(command)
+    command
 }
 
 /// Other Linux systems name their packages differently, so what is needed is looked for itself.
-fn check_without_apt() -> anyhow::Result<()> {
-    let mut missing: Vec<&str> = ["cc", "pkg-config", "curl"].into_iter().filter(|it| !shell::is_on_path(it)).collect();
-    let mut webkit = Command::new("pkg-config");
-    webkit.args(["--exists", "webkit2gtk-4.1"]);
-    if shell::output(webkit).is_err() {
-        missing.push("the development files of WebKitGTK 4.1 (webkit2gtk-4.1.pc)");
-    }
+fn check_without_apt(wanted: &[Packages]) -> anyhow::Result<()> {
+    let programs = wanted.iter().flat_map(|it| it.programs).filter(|program| !shell::is_on_path(program));
+    let libraries = wanted.iter().flat_map(|it| it.libraries).filter(|library| !is_known_library(library));
+    let missing: Vec<String> = programs
+        .map(|program| format!("the program {program}"))
+        .chain(libraries.map(|library| format!("the development files of {library}")))
+        .collect();
     if missing.is_empty() { Ok(()) } else { bail!("missing on this system: {}", missing.join(", ")) }
+}
+
+fn is_known_library(library: &str) -> bool {
+    let mut pkg_config = Command::new("pkg-config");
+    pkg_config.args(["--exists", library]);
+    shell::output(pkg_config).is_ok()
 }

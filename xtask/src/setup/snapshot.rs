@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
+use super::packages;
 use crate::shell;
 
 #[path = "../../../crates/decode/src/pinned.rs"]
@@ -43,8 +44,12 @@ pub fn fetch() -> anyhow::Result<()> {
     );
     fs::create_dir_all(folder)?;
     let scratch = tempfile::tempdir_in(folder)?;
-    let routes: [Route; 3] =
-        [("GARAGE_VPIC_FILE", named_file), ("the release", release_asset), ("pip", python_package)];
+    // Who names a file means that file: the app reads it as well, so another would only hide that it is wrong.
+    let routes: &[Route] = if named_path().is_some() {
+        &[("GARAGE_VPIC_FILE", named_file)]
+    } else {
+        &[("the release", release_asset), ("pip", python_package)]
+    };
     let mut reasons = Vec::new();
     for (name, route) in routes {
         match route(scratch.path()).and_then(|bytes| check(&bytes).map(|()| bytes)) {
@@ -63,7 +68,7 @@ pub fn fetch() -> anyhow::Result<()> {
             }
         }
     }
-    bail!("the vPIC data cannot be had. Name a copy in GARAGE_VPIC_FILE.\n  {}", reasons.join("\n  "))
+    bail!("the vPIC data cannot be had. Name a right copy in GARAGE_VPIC_FILE.\n  {}", reasons.join("\n  "))
 }
 
 fn cached_path() -> anyhow::Result<PathBuf> {
@@ -71,9 +76,13 @@ fn cached_path() -> anyhow::Result<PathBuf> {
     Ok(folder.join(pinned::APP_IDENTIFIER).join(pinned::FILE_NAME))
 }
 
+fn named_path() -> Option<PathBuf> {
+    std::env::var_os("GARAGE_VPIC_FILE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 fn named_file(_scratch: &Path) -> anyhow::Result<Vec<u8>> {
-    let path = std::env::var_os("GARAGE_VPIC_FILE").filter(|path| !path.is_empty()).context("it is not set")?;
-    fs::read(&path).with_context(|| PathBuf::from(path).display().to_string())
+    let path = named_path().context("it is not set")?;
+    fs::read(&path).with_context(|| path.display().to_string())
 }
 
 fn release_asset(scratch: &Path) -> anyhow::Result<Vec<u8>> {
@@ -86,17 +95,20 @@ fn release_asset(scratch: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]);
+    // Debian's Python comes without pip.
+    if shell::output(python("pip", &["--version"])).is_err() {
+        packages::install(&[packages::PIP])?;
+    }
+    let mut pip = python("pip", &["--disable-pip-version-check", "download", "--quiet", "--no-deps"]);
     pip.args(["--only-binary=:all:", "--dest"]).arg(scratch).arg(PYTHON_PACKAGE);
-    shell::output(pip).context("if pip is missing: apt-get install python3-pip")?;
+    shell::output(pip)?;
     let wheel = fs::read_dir(scratch)?
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
         .context("pip left no wheel")?;
-    let mut unpack = Command::new("python3");
-    unpack.args(["-m", "zipfile", "--extract"]).arg(&wheel).arg(scratch);
+    let mut unpack = python("zipfile", &["--extract"]);
+    unpack.arg(&wheel).arg(scratch);
     shell::output(unpack)?;
     let library = fs::read_dir(scratch.join("ultravin"))?
         .filter_map(Result::ok)
@@ -104,6 +116,13 @@ fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
         .find(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("_ultravin")))
         .context("the wheel holds no library")?;
     find_in(&fs::read(library)?).context("the library does not hold the data")
+}
+
+/// A module of Python's, run as a program.
+fn python(module: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(if cfg!(windows) { "python" } else { "python3" });
+    command.args(["-m", module]).args(arguments);
+    command
 }
 
 /// The snapshot inside a library: it begins with its magic, which may stand elsewhere as well.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Result, ToSql, Transaction, types::Value};
 
-use super::vehicles::vehicle_of;
+use super::vehicles::{COLUMNS, vehicle_of};
 use crate::vehicles::list::{PageEnd, Sort, VehiclePage, VehicleQuery};
 
 /// How a sort is said in SQL: the key's column and its direction. All of it is fixed text.
@@ -74,7 +74,7 @@ pub(crate) fn page(transaction: &Transaction<'_>, query: &VehicleQuery) -> Resul
     let length = query.page_length();
     // One more than the page tells whether there is another.
     let sql = format!(
-        "SELECT vehicles.*, {key} AS sort_key FROM {source} WHERE {} ORDER BY {order} LIMIT {}",
+        "SELECT {COLUMNS}, {key} AS sort_key, position FROM {source} WHERE {} ORDER BY {order} LIMIT {}",
         conditions.join(" AND "),
         length + 1
     );

@@ -1,10 +1,10 @@
 //! The garage's SQLite file: its schema, and one module of functions per table.
 
-use std::path::Path;
+use std::{fmt::Display, path::Path};
 
 use garage_sqlite::{Database, Error};
 use rusqlite::{
-    Connection, Row,
+    Connection, Row, RowIndex,
     types::{FromSql, Type},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -44,14 +44,18 @@ pub(crate) async fn replace(database: &Database, backup: Connection, device_id: 
 }
 
 /// A column's value as the domain's type; one that does not fit says which column it is.
-fn parsed<S: FromSql, T>(row: &Row<'_>, column: &str, parse: impl FnOnce(S) -> Option<T>) -> rusqlite::Result<T> {
+fn parsed<S: FromSql, T>(
+    row: &Row<'_>,
+    column: impl RowIndex + Copy + Display,
+    parse: impl FnOnce(S) -> Option<T>,
+) -> rusqlite::Result<T> {
     parse(row.get(column)?).ok_or_else(|| {
-        let reason = format!("{column} holds a value that this version cannot read");
+        let reason = format!("column {column} holds a value that this version cannot read");
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
     })
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex + Copy + Display) -> rusqlite::Result<T> {
     parsed(row, column, |text: String| serde_json::from_str(&text).ok())
 }
 
