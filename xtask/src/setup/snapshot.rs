@@ -44,12 +44,9 @@ pub fn fetch() -> anyhow::Result<()> {
     );
     fs::create_dir_all(folder)?;
     let scratch = tempfile::tempdir_in(folder)?;
-    // Who names a file means that file: the app reads it as well, so another would only hide that it is wrong.
-    let routes: &[Route] = if named_path().is_some() {
-        &[("GARAGE_VPIC_FILE", named_file)]
-    } else {
-        &[("the release", release_asset), ("pip", python_package)]
-    };
+    let named: &[Route] = &[("GARAGE_VPIC_FILE", named_file)];
+    let fetched: &[Route] = &[("the release", release_asset), ("pip", python_package)];
+    let routes = if named_path().is_some() { [named, fetched].concat() } else { fetched.to_vec() };
     let mut reasons = Vec::new();
     for (name, route) in routes {
         match route(scratch.path()).and_then(|bytes| check(&bytes).map(|()| bytes)) {
