@@ -143,7 +143,7 @@ fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
     let mut fields = DecodedFields { year: year.map(decoded), ..DecodedFields::default() };
     let mut engine = EngineFacts::default();
     for element in elements {
-        let Some(value) = present(element) else { continue };
+        // By number first: most of some forty variables are none of ours, and looking at each value would show.
         let field = match element.element_id {
             element::MAKE => &mut fields.make,
             element::MODEL => &mut fields.model,
@@ -153,25 +153,19 @@ fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
             element::FUEL_TYPE => &mut fields.fuel_type,
             element::BODY_CLASS => &mut fields.body_class,
             element::VEHICLE_TYPE => &mut fields.vehicle_type,
-            element::DISPLACEMENT_L => {
-                engine.displacement_l = Some(value);
+            other => {
+                let part = match other {
+                    element::DISPLACEMENT_L => &mut engine.displacement_l,
+                    element::DISPLACEMENT_CC => &mut engine.displacement_cc,
+                    element::CYLINDERS => &mut engine.cylinders,
+                    element::ENGINE_CONFIGURATION => &mut engine.configuration,
+                    _ => continue,
+                };
+                *part = present(element);
                 continue;
             }
-            element::DISPLACEMENT_CC => {
-                engine.displacement_cc = Some(value);
-                continue;
-            }
-            element::CYLINDERS => {
-                engine.cylinders = Some(value);
-                continue;
-            }
-            element::ENGINE_CONFIGURATION => {
-                engine.configuration = Some(value);
-                continue;
-            }
-            _ => continue,
         };
-        *field = Some(decoded(value.to_owned()));
+        *field = present(element).map(|value| decoded(value.to_owned()));
     }
     fields.engine = engine::label(&engine).map(decoded);
     fields

@@ -118,6 +118,12 @@ impl VehiclePatch {
         if errors.is_empty() { Ok(VehiclePatch(patch)) } else { Err(Invalid::Fields(errors)) }
     }
 
+    /// Whether this change sets or clears `field`.
+    #[must_use]
+    pub fn names(&self, field: Field) -> bool {
+        self.0.contains_key(&field)
+    }
+
     /// The fields as they are after this change.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use garage_domain::{Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
+use garage_domain::{Field, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
 
 use self::{
     history::ChangeKind,
@@ -57,7 +57,11 @@ impl Garage {
         let now = self.environment.now();
         let patch = VehiclePatch::parse(draft, now)?;
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
-        let decoded = self.decode_new_vin(&patch.apply(self.vehicle(id).await?.fields)?).await;
+        let decoded = if patch.names(Field::Vin) {
+            self.decode_new_vin(&patch.apply(self.vehicle(id).await?.fields)?).await
+        } else {
+            None
+        };
         self.write_vehicle(move |transaction| {
             let before = live_vehicle(transaction, id)?;
             let mut after = before.clone();
