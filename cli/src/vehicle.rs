@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, ChangeKind, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
+use garage_core::{ChangeId, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
 
 use crate::{
     args::VehicleCommand,
@@ -117,7 +117,7 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
     let mut out = io::stdout().lock();
     for entry in entries {
         let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
-        writeln!(out, "{} {} by {}{undoes} ({})", entry.at, kind_name(entry.kind), entry.program, entry.id.0)?;
+        writeln!(out, "{} {} by {}{undoes} ({})", entry.at, entry.kind.name(), entry.program, entry.id.0)?;
         let value = |value: Option<FieldValue>| match value {
             Some(FieldValue::Text(text)) => text,
             Some(FieldValue::Integer(integer)) => integer.to_string(),
@@ -136,15 +136,6 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
         table::write_pairs(&mut out, &changes.collect::<Vec<_>>())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn kind_name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Edited => "edited",
-        ChangeKind::Removed => "removed",
-        ChangeKind::Restored => "restored",
-    }
 }
 
 fn show(vehicle: &Vehicle) -> io::Result<()> {

@@ -12,7 +12,7 @@ pub(crate) fn insert(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Res
     transaction.prepare_cached(include_str!("sql/insert_history.sql"))?.execute(named_params! {
         ":id": entry.id.0.to_string(),
         ":vehicle_id": entry.vehicle_id.to_string(),
-        ":kind": kind_name(entry.kind),
+        ":kind": entry.kind.name(),
         ":fields": to_json(&entry.fields)?,
         ":undoes": entry.undoes.map(|id| id.0.to_string()),
         ":at_us": entry.at.as_microsecond(),
@@ -61,7 +61,7 @@ pub(crate) fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
     Ok(HistoryEntry {
         id: ChangeId(parsed(row, "id", |text: String| text.parse().ok())?),
         vehicle_id: parsed(row, "vehicle_id", |text: String| text.parse().ok())?,
-        kind: parsed(row, "kind", |text: String| kind_by_name(&text))?,
+        kind: parsed(row, "kind", |text: String| ChangeKind::by_name(&text))?,
         fields: from_json(row, "fields")?,
         undoes: parsed(row, "undoes", |text: Option<String>| match text {
             Some(text) => text.parse().ok().map(|id| Some(ChangeId(id))),
@@ -71,18 +71,4 @@ pub(crate) fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
         device_id: row.get("device_id")?,
         program: row.get("program")?,
     })
-}
-
-fn kind_name(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Added => "added",
-        ChangeKind::Edited => "edited",
-        ChangeKind::Removed => "removed",
-        ChangeKind::Restored => "restored",
-    }
-}
-
-fn kind_by_name(name: &str) -> Option<ChangeKind> {
-    let kinds = [ChangeKind::Added, ChangeKind::Edited, ChangeKind::Removed, ChangeKind::Restored];
-    kinds.into_iter().find(|kind| kind_name(*kind) == name)
 }

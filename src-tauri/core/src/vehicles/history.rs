@@ -32,6 +32,26 @@ pub enum ChangeKind {
     Restored,
 }
 
+impl ChangeKind {
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ChangeKind::Added => "added",
+            ChangeKind::Edited => "edited",
+            ChangeKind::Removed => "removed",
+            ChangeKind::Restored => "restored",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<ChangeKind> {
+        let kinds = [ChangeKind::Added, ChangeKind::Edited, ChangeKind::Removed, ChangeKind::Restored];
+        kinds.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// One field of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
