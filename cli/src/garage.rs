@@ -9,6 +9,8 @@ use crate::failure::Failure;
 /// The garage in this file, or the app's own.
 pub fn config(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
     let mut config = GarageConfig::of_this_user(Program::Cli)?;
+    // vPIC is asked in the background, and a command has ended before it answers.
+    config.vpic_url = None;
     if let Some(garage_file) = garage_file {
         config.garage_file = garage_file;
     }

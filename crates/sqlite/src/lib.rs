@@ -115,13 +115,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
-        call(&self.writer, move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        })
-        .await
+        self.in_transaction(work, |transaction| transaction.commit()).await
     }
 
     /// Closes all connections, which folds the log into the file. Clones that are left answer [`Error::Closed`].
@@ -145,10 +139,22 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
+        self.in_transaction(work, |transaction| transaction.rollback()).await
+    }
+
+    async fn in_transaction<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<rusqlite::Error> + Send + 'static,
+    {
         call(&self.writer, move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
-            transaction.rollback()?;
+            finish(transaction)?;
             Ok(value)
         })
         .await

@@ -72,7 +72,7 @@ async fn an_empty_file_is_a_new_garage() {
 }
 
 #[tokio::test]
-async fn a_locked_or_read_only_garage_says_so() {
+async fn a_locked_garage_says_so() {
     let folder = Folder::new();
     drop(open(&folder.garage_file()).await.expect("open"));
     let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
