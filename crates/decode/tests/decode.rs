@@ -1,6 +1,6 @@
 //! The decoder on the complete vPIC data: the contract's example, the library's traps, and hostile input.
 
-use garage_decode::{Decode, Detail, Snapshot, SnapshotError, VinQuery, pinned};
+use garage_decode::{Catalog, CatalogEntry, Decode, Detail, Snapshot, SnapshotError, VinQuery, pinned};
 use garage_testkit::{now, snapshot};
 use proptest::prelude::*;
 
@@ -164,4 +164,41 @@ proptest! {
         prop_assert!(decode.possible.iter().all(|possible| (1..=17).contains(&possible.position) && !possible.characters.is_empty()));
         prop_assert!(decode.facts.into_iter().flatten().all(|fact| !fact.value.is_empty() && fact.value != "Not Applicable"));
     }
+}
+
+#[test]
+fn the_catalog_lists_what_was_made_when() {
+    let catalog = Catalog::build(snapshot());
+    let named = |entries: &[CatalogEntry], name: &str| entries.iter().find(|entry| entry.name == name).map(|it| it.id);
+    let years = catalog.years(2026);
+    assert_eq!(years.first(), Some(&2027));
+    assert!(years.is_sorted_by(|later, earlier| later > earlier) && years.contains(&1981), "{years:?}");
+
+    let makes = catalog.makes(Some(2003));
+    let honda = named(&makes, "HONDA").expect("a make of 2003");
+    assert_eq!(named(&makes, "TESLA"), None, "its first car is of 2008");
+    assert!(named(&catalog.makes(None), "TESLA").is_some());
+    let models = catalog.models(honda, Some(2003));
+    assert!(named(&models, "Accord").is_some() && named(&models, "Fit").is_none(), "{models:?}");
+    assert!(named(&catalog.models(honda, None), "Fit").is_some());
+    assert!(models.is_sorted_by_key(|model| model.name.to_lowercase()));
+    assert_eq!(catalog.models(-1, None), []);
+}
+
+#[test]
+fn the_catalog_is_made_once_and_again_when_its_file_is_no_good() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (snapshot, path) = (snapshot(), folder.path().join("vpic.rkyv"));
+    let file = folder.path().join("vpic.catalog.json");
+    let built = Catalog::open_or_build(snapshot, &path);
+    let kept = std::fs::read_to_string(&file).expect("it is kept");
+    assert_eq!(Catalog::open_or_build(snapshot, &path), built);
+    for other in ["", "no JSON", &kept.replace("\"version\":1", "\"version\":0"), &kept[..kept.len() / 2]] {
+        std::fs::write(&file, other).expect("write");
+        assert_eq!(Catalog::open_or_build(snapshot, &path), built);
+        assert_eq!(std::fs::read_to_string(&file).expect("it is kept"), kept);
+    }
+    // What the file says counts, or it would be of no use.
+    std::fs::write(&file, kept.replace("HONDA", "ADNOH")).expect("write");
+    assert_ne!(Catalog::open_or_build(snapshot, &path), built);
 }
