@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use garage_core::{
-    ChangeListener, Detail, Environment, Garage, GarageConfig, ImportMode, PageEnd, Program, Sort, VehicleDraft,
-    VehicleQuery, VinQuery,
+    ChangeListener, Detail, Environment, Garage, GarageConfig, ImportMode, PageEnd, Program, Progress, Sort,
+    VehicleDraft, VehicleQuery, VinQuery,
     decoding::{Snapshot, default_snapshot_path},
 };
 use serde_json::json;
@@ -212,7 +212,7 @@ async fn reading() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?;
     let file = folder.path().join("garage.db");
     let garage = open(&file).await?;
-    garage.import_json(&large_garage()?, ImportMode::Write).await?;
+    garage.import_json(&large_garage()?, ImportMode::Write, Progress::none()).await?;
 
     let mut pages = Vec::new();
     for sort in [Sort::Newest, Sort::Name, Sort::Make, Sort::Year, Sort::Odometer, Sort::Updated] {

@@ -26,6 +26,11 @@ Examples:
   garage vehicle edit Blue --odometer-reading 51000
   cut -d, -f1 vins.csv | garage decode --stdin --json
 
+Environment:
+  GARAGE_FILE       the garage's file, as --garage
+  GARAGE_VPIC_FILE  the vPIC data's file
+  GARAGE_VPIC_URL   the address of vPIC's API, or of a mirror of it
+
 Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 
 #[derive(Subcommand)]
@@ -33,6 +38,9 @@ Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 pub enum Command {
     /// Say what VINs mean, from the vPIC data on this device
     Decode(DecodeArgs),
+    /// List the model years, makes and models that vPIC knows, for a vehicle without a VIN
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
     /// Find vehicles by beginnings of words, or by any fragment of a VIN or plate
     Search {
         /// All of them must match; case and accents do not matter
@@ -68,11 +76,15 @@ pub enum Command {
     Backup {
         /// The file to write; it must not exist yet
         file: PathBuf,
+        #[command(flatten)]
+        output: Output,
     },
     /// Replace the whole garage by a backup; what was there is backed up first
     Restore {
         /// The backup
         file: PathBuf,
+        #[command(flatten)]
+        output: Output,
     },
     /// Check the garage's file and say what is in it and where everything lies
     Doctor {
@@ -93,15 +105,51 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Command::Decode(args) => args.json,
-            Command::Search { output, .. } | Command::Import { output, .. } | Command::Doctor { output, .. } => {
-                output.json
-            }
-            Command::Export { .. }
-            | Command::Backup { .. }
-            | Command::Restore { .. }
-            | Command::Completions { .. }
-            | Command::Man => false,
+            Command::Search { output, .. }
+            | Command::Import { output, .. }
+            | Command::Backup { output, .. }
+            | Command::Restore { output, .. }
+            | Command::Doctor { output, .. } => output.json,
+            Command::Export { .. } | Command::Completions { .. } | Command::Man => false,
             Command::Vehicle(command) => command.json(),
+            Command::Catalog(command) => command.json(),
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum CatalogCommand {
+    /// The model years, the latest first
+    Years {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The makes
+    Makes {
+        /// Only those that had a model in this year
+        #[arg(long, value_name = "YEAR")]
+        year: Option<i32>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The models of a make
+    Models {
+        /// The make's name, such as Honda
+        make: String,
+        /// Only those of this year
+        #[arg(long, value_name = "YEAR")]
+        year: Option<i32>,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+impl CatalogCommand {
+    pub fn json(&self) -> bool {
+        match self {
+            CatalogCommand::Years { output }
+            | CatalogCommand::Makes { output, .. }
+            | CatalogCommand::Models { output, .. } => output.json,
         }
     }
 }
@@ -117,9 +165,12 @@ pub struct DecodeArgs {
     /// Read VINs from standard input, one a line, and answer each as it comes
     #[arg(long)]
     pub stdin: bool,
-    /// Ask only the data on this device, never vPIC
+    /// Use only the vPIC data that came with MotoVault, not what vPIC has said since
     #[arg(long)]
     pub offline: bool,
+    /// Ask vPIC first, over the network, unless it was asked in the last 30 days
+    #[arg(long, conflicts_with = "offline")]
+    pub refresh: bool,
     /// Every fact that vPIC knows, not only a vehicle's fields
     #[arg(long)]
     pub full: bool,
@@ -188,6 +239,23 @@ pub enum VehicleCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Show what decoding the VIN knows better by now; nothing you typed is touched
+    Offers {
+        /// Id, VIN, license plate or nickname
+        vehicle: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take what `offers` shows
+    Accept {
+        /// Id, VIN, license plate or nickname
+        vehicle: String,
+        /// Only these fields, by the names that `offers` shows [default: all]
+        #[arg(value_name = "FIELD")]
+        fields: Vec<String>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Take a change back; that is a change too, and can be taken back itself
     Undo {
         /// The change's id, as `history` shows it
@@ -208,6 +276,8 @@ impl VehicleCommand {
             | VehicleCommand::Remove { output, .. }
             | VehicleCommand::Restore { output, .. }
             | VehicleCommand::History { output, .. }
+            | VehicleCommand::Offers { output, .. }
+            | VehicleCommand::Accept { output, .. }
             | VehicleCommand::Undo { output, .. } => output.json,
         }
     }

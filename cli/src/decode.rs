@@ -2,71 +2,151 @@
 
 use std::{
     io::{self, BufRead, BufReader, BufWriter, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use garage_core::{
-    Decode, Detail, Environment, GarageError, VinQuery,
-    decoding::{Snapshot, default_snapshot_path},
+    ChangeListener, Decode, Detail, Environment, Garage, GarageError, VinQuery,
+    decoding::{Snapshot, default_snapshot_path, pinned, vpic::LARGEST_BATCH},
 };
 
-use crate::{args::DecodeArgs, failure::Failure, table};
+use crate::{
+    args::DecodeArgs,
+    failure::Failure,
+    garage::{config, config_with_vpic},
+    progress::Bar,
+    table,
+};
 
 /// The longest line that is read; what is longer is no VIN, and hostile input must not fill the memory.
 const LONGEST_LINE_BYTES: u64 = 64 * 1024;
 /// How much is read at a time.
 const INPUT_BUFFER_BYTES: usize = 64 * 1024;
 
-pub fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
-    let path = default_snapshot_path().map_err(GarageError::from)?;
-    let snapshot = Snapshot::open(&path).map_err(GarageError::from)?;
-    let mut decoder = Decoder { args, snapshot, environment: Environment::system(), all_were_vins: true };
-    let mut out = BufWriter::new(io::stdout().lock());
-    for vin_text in &args.vins {
-        decoder.answer(vin_text, &mut out)?;
+pub async fn run(garage_file: Option<PathBuf>, args: DecodeArgs) -> Result<ExitCode, Failure> {
+    let knowledge = match garage_with_answers(garage_file, &args).await? {
+        Some(garage) => Knowledge::Garage(Box::new(garage)),
+        None => {
+            let path = default_snapshot_path().map_err(GarageError::from)?;
+            Knowledge::Snapshot(Box::new(Snapshot::open(&path).map_err(GarageError::from)?))
+        }
+    };
+    let mut decoder = Decoder { knowledge, environment: Environment::system(), args, exit_code: ExitCode::SUCCESS };
+    let decoded = decoder.answer_all().await;
+    if let Knowledge::Garage(garage) = decoder.knowledge {
+        garage.close().await;
     }
-    if args.stdin {
-        let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, io::stdin());
-        let mut line = Vec::new();
-        while read_line(&mut input, &mut line)? {
-            decoder.answer(&String::from_utf8_lossy(&line), &mut out)?;
-            // Whoever types, or waits at the other end of a pipe, gets the answers before more is asked.
-            if input.buffer().is_empty() {
-                out.flush()?;
-            }
+    decoded?;
+    Ok(decoder.exit_code)
+}
+
+/// What answers.
+enum Knowledge {
+    /// The snapshot alone.
+    Snapshot(Box<Snapshot>),
+    /// The snapshot, and what vPIC has said since.
+    Garage(Box<Garage>),
+}
+
+/// The garage that keeps what vPIC has said, where that is wanted and there is one.
+async fn garage_with_answers(garage_file: Option<PathBuf>, args: &DecodeArgs) -> Result<Option<Garage>, Failure> {
+    if args.refresh {
+        return Ok(Some(Garage::open(config_with_vpic(garage_file)?, ChangeListener::none()).await?));
+    }
+    let config = config(garage_file)?;
+    if args.offline || !config.garage_file.exists() {
+        return Ok(None);
+    }
+    match Garage::open(config, ChangeListener::none()).await {
+        Ok(garage) => Ok(Some(garage)),
+        // The snapshot answers whatever has become of the garage.
+        Err(error) => {
+            eprintln!("warning: not using what vPIC has said: {error}");
+            Ok(None)
         }
     }
-    out.flush()?;
-    Ok(if decoder.all_were_vins { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-struct Decoder<'a> {
-    args: &'a DecodeArgs,
-    snapshot: Snapshot,
+struct Decoder {
+    args: DecodeArgs,
+    knowledge: Knowledge,
     environment: Environment,
-    all_were_vins: bool,
+    exit_code: ExitCode,
 }
 
-impl Decoder<'_> {
-    fn answer(&mut self, vin_text: &str, out: &mut impl Write) -> io::Result<()> {
+impl Decoder {
+    async fn answer_all(&mut self) -> Result<(), Failure> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let vins = std::mem::take(&mut self.args.vins);
+        self.refresh(&vins).await;
+        for vin_text in &vins {
+            self.answer(vin_text, &mut out).await?;
+        }
+        if self.args.stdin {
+            let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, io::stdin());
+            let mut line = Vec::new();
+            // vPIC takes many at once; without it each is answered as it comes.
+            let batch_length = if self.args.refresh { LARGEST_BATCH } else { 1 };
+            let mut batch: Vec<String> = Vec::with_capacity(batch_length);
+            loop {
+                let is_line = read_line(&mut input, &mut line)?;
+                if is_line {
+                    batch.push(String::from_utf8_lossy(&line).into_owned());
+                }
+                let is_waiting = input.buffer().is_empty();
+                if batch.len() == batch_length || !is_line || is_waiting {
+                    self.refresh(&batch).await;
+                    for vin_text in batch.drain(..) {
+                        self.answer(&vin_text, &mut out).await?;
+                    }
+                }
+                // Whoever types, or waits at the other end of a pipe, gets the answers before more is asked.
+                if is_waiting {
+                    out.flush()?;
+                }
+                if !is_line {
+                    break;
+                }
+            }
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Has vPIC asked about these, if that is wanted. Where it gives no answer, the snapshot's still counts.
+    async fn refresh(&mut self, vins: &[String]) {
+        let (Knowledge::Garage(garage), true) = (&self.knowledge, self.args.refresh) else { return };
+        let queries = vins.iter().filter_map(|vin_text| Some((VinQuery::parse(vin_text).ok()?, self.args.year)));
+        let (_bar, progress) = Bar::new("Asking vPIC");
+        if let Err(error) = garage.ask_vpic(&queries.collect::<Vec<_>>(), progress).await {
+            eprintln!("warning: {error}");
+            self.exit_code = ExitCode::FAILURE;
+        }
+    }
+
+    async fn answer(&mut self, vin_text: &str, out: &mut impl Write) -> Result<(), Failure> {
         let detail = if self.args.full { Detail::Full } else { Detail::Fields };
-        let decode = match VinQuery::parse(vin_text) {
-            Ok(query) => self.snapshot.decode(vin_text, &query, self.args.year, detail, self.environment.now()),
-            Err(error) => {
-                self.all_were_vins = false;
+        let decode = match (VinQuery::parse(vin_text), &self.knowledge) {
+            (Ok(_), Knowledge::Garage(garage)) => garage.decode_vin(vin_text, self.args.year, detail).await?,
+            (Ok(query), Knowledge::Snapshot(snapshot)) => {
+                snapshot.decode(vin_text, &query, self.args.year, detail, self.environment.now())
+            }
+            (Err(error), _) => {
+                self.exit_code = ExitCode::FAILURE;
                 Decode::refused(vin_text, error)
             }
         };
         if self.args.json {
-            serde_json::to_writer(&mut *out, &decode)?;
-            out.write_all(b"\n")
+            serde_json::to_writer(&mut *out, &decode).map_err(io::Error::from)?;
+            out.write_all(b"\n")?;
         } else {
-            describe(&decode, self.snapshot.month(), out)
+            describe(&decode, out)?;
         }
+        Ok(())
     }
 }
 
-fn describe(decode: &Decode, month: &str, out: &mut impl Write) -> io::Result<()> {
+fn describe(decode: &Decode, out: &mut impl Write) -> io::Result<()> {
     let fields = &decode.fields;
     let text = |field: &Option<garage_core::decoding::DecodedValue<String>>| field.as_ref().map(|it| it.value.clone());
     if let Some(error) = &decode.error {
@@ -82,6 +162,8 @@ fn describe(decode: &Decode, month: &str, out: &mut impl Write) -> io::Result<()
     let possible = possible.collect::<Vec<_>>().join("; ");
     let problems = decode.errors.iter().filter(|error| error.code != 0).map(|error| error.message.as_str());
     let problems = problems.collect::<Vec<_>>().join("\n");
+    let refined = if decode.fields.is_refined() { ", and what vPIC has said since" } else { "" };
+    let source = format!("vPIC {}, on this device{refined}", pinned::MONTH);
     let some = |text: String| (!text.is_empty()).then_some(text);
     table::write_pairs(
         out,
@@ -100,7 +182,7 @@ fn describe(decode: &Decode, month: &str, out: &mut impl Write) -> io::Result<()
             ("Would fit", some(possible)),
             ("Suggested VIN", decode.suggested_vin.clone()),
             ("vPIC says", some(problems)),
-            ("Source", Some(format!("vPIC {month}, on this device"))),
+            ("Source", Some(source)),
         ],
     )?;
     let mut group = "";

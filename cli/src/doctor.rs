@@ -2,31 +2,36 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::Garage;
+use garage_core::{ChangeListener, Examination, Garage};
 
 use crate::{
     failure::Failure,
-    garage::{config, open},
+    garage::{config, with_garage},
     table::{print_json, write_pairs},
 };
 
 pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Result<ExitCode, Failure> {
-    let garage = match open(garage_file.clone()).await {
-        Err(failure) if repair && failure.is_damage() => {
-            let (garage, repair) = Garage::repair(config(garage_file)?).await?;
-            eprintln!(
-                "The damaged file is kept as {}. Saved from it: {} vehicles, {} changes of history",
-                repair.damaged_file.display(),
-                repair.vehicles,
-                repair.changes
-            );
-            garage
-        }
-        opened => opened?,
+    let examined = examine(garage_file.clone()).await;
+    let is_damaged = match &examined {
+        Ok(examination) => !examination.problems.is_empty(),
+        Err(failure) => failure.is_damage(),
     };
-    let examined = garage.examine().await;
-    garage.close().await;
-    let examination = examined?;
+    let examination = if repair && is_damaged {
+        let (garage, repair) = Garage::repair(config(garage_file.clone())?, ChangeListener::none()).await?;
+        garage.close().await;
+        eprintln!(
+            "The damaged file is kept as {}. Saved from it: {} vehicles, {} changes of history",
+            repair.damaged_file.display(),
+            repair.vehicles,
+            repair.changes
+        );
+        if let Some(backup) = repair.newest_backup {
+            eprintln!("The newest backup is {}; to use it: garage restore FILE", backup.display());
+        }
+        examine(garage_file).await?
+    } else {
+        examined?
+    };
     let is_sound = examination.problems.is_empty();
     if json {
         print_json(&examination)?;
@@ -47,4 +52,8 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         )?;
     }
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(Failure::DAMAGED) })
+}
+
+async fn examine(garage_file: Option<PathBuf>) -> Result<Examination, Failure> {
+    with_garage(garage_file, async |garage| Ok(garage.examine().await?)).await
 }

@@ -42,12 +42,21 @@ impl Failure {
     pub fn report(self, json: bool) -> ExitCode {
         let (code, message, details, exit_code) = match self {
             // The reader of a pipe has seen enough, as in `garage … | head`.
-            Failure::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            Failure::Io(error) => ("io".into(), error.to_string(), Vec::new(), REFUSED),
-            Failure::Unclear(message) => ("notFound".into(), message, Vec::new(), REFUSED),
+            Failure::Io(error) | Failure::Garage(GarageError::Export(error))
+                if error.kind() == io::ErrorKind::BrokenPipe =>
+            {
+                return ExitCode::SUCCESS;
+            }
+            Failure::Io(error) => (json!("io"), error.to_string(), Vec::new(), REFUSED),
+            Failure::Unclear(message) => (json!(ErrorCode::NotFound), message, Vec::new(), REFUSED),
             Failure::Garage(error) => {
                 (json!(error.code()), error.to_string(), error.details(), exit_code(error.code()))
             }
+        };
+        // What helps is said where the message cannot know it: only here there is a `doctor`.
+        let message = match code == json!(ErrorCode::GarageDamaged) {
+            true => format!("{message}. To save what can be read of it: garage doctor --repair"),
+            false => message,
         };
         if json {
             eprintln!("{}", json!({ "code": code, "message": message, "details": details }));

@@ -1,33 +1,29 @@
 //! `garage export`, `import`, `backup` and `restore`.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Read, Write},
+    io::{self, BufWriter, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use garage_core::{ImportMode, ImportProblem};
+use garage_core::{Existing, ExportFormat, ImportMode, ImportProblem};
 
-use crate::{failure::Failure, garage::with_garage, table::print_json};
+use serde_json::json;
+
+use crate::{failure::Failure, garage::with_garage, progress::Bar, table::print_json};
 
 pub async fn export(garage_file: Option<PathBuf>, file: Option<PathBuf>, csv: bool) -> Result<ExitCode, Failure> {
-    let text = with_garage(garage_file, async |garage| {
-        let mut text = Vec::new();
-        if csv {
-            garage.export_csv(&mut text).await?;
-        } else {
-            serde_json::to_writer_pretty(&mut text, &garage.export().await?).map_err(io::Error::from)?;
-            text.push(b'\n');
+    let format = if csv { ExportFormat::Csv } else { ExportFormat::Json };
+    let (_bar, progress) = Bar::new("Exporting");
+    with_garage(garage_file, async |garage| {
+        match file.filter(|file| file != Path::new("-")) {
+            // Somebody's file is never written over.
+            Some(file) => garage.export_to_file(format, &file, Existing::Keep, progress).await?,
+            None => garage.write_export(format, BufWriter::new(io::stdout()), progress).await?,
         }
-        Ok(text)
+        Ok(())
     })
     .await?;
-    match file.filter(|file| file != Path::new("-")) {
-        // Somebody's file is never written over.
-        Some(file) => OpenOptions::new().write(true).create_new(true).open(file)?.write_all(&text)?,
-        None => io::stdout().write_all(&text)?,
-    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -40,7 +36,9 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
     }
     let text = String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))?;
     let mode = if preview { ImportMode::Preview } else { ImportMode::Write };
-    let report = with_garage(garage_file, async |garage| Ok(garage.import_json(&text, mode).await?)).await?;
+    let (bar, progress) = Bar::new("Importing");
+    let report = with_garage(garage_file, async |garage| Ok(garage.import_json(&text, mode, progress).await?)).await?;
+    drop(bar);
     let is_complete = report.kept.is_empty() && report.refused.is_empty();
     if json {
         print_json(&report)?;
@@ -56,14 +54,27 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub async fn back_up(garage_file: Option<PathBuf>, file: &Path) -> Result<ExitCode, Failure> {
-    with_garage(garage_file, async |garage| Ok(garage.back_up(file).await?)).await?;
-    println!("The garage is backed up in {}", file.display());
+pub async fn back_up(garage_file: Option<PathBuf>, file: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let (bar, progress) = Bar::new("Backing up");
+    with_garage(garage_file, async |garage| Ok(garage.back_up(file, Existing::Keep, progress).await?)).await?;
+    drop(bar);
+    if json {
+        print_json(&json!({ "file": file }))?;
+    } else {
+        println!("The garage is backed up in {}", file.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn restore(garage_file: Option<PathBuf>, file: &Path) -> Result<ExitCode, Failure> {
-    let replaced = with_garage(garage_file, async |garage| Ok(garage.restore_backup(file).await?)).await?;
-    println!("The garage is as in {}; what it held before is in {}", file.display(), replaced.display());
+pub async fn restore(garage_file: Option<PathBuf>, file: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let (bar, progress) = Bar::new("Restoring");
+    let restored = with_garage(garage_file, async |garage| Ok(garage.restore_backup(file, progress).await?)).await;
+    drop(bar);
+    let replaced = restored?;
+    if json {
+        print_json(&json!({ "file": file, "replaced": replaced }))?;
+    } else {
+        println!("The garage is as in {}; what it held before is in {}", file.display(), replaced.display());
+    }
     Ok(ExitCode::SUCCESS)
 }

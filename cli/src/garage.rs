@@ -6,11 +6,15 @@ use garage_core::{ChangeListener, Garage, GarageConfig, Program};
 
 use crate::failure::Failure;
 
-/// The garage in this file, or the app's own.
+/// The garage in this file, or the app's own. vPIC is not asked in the background: a command has ended before it
+/// answers.
 pub fn config(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
+    Ok(GarageConfig { vpic_url: None, ..config_with_vpic(garage_file)? })
+}
+
+/// The same, for a command that asks vPIC and waits.
+pub fn config_with_vpic(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
     let mut config = GarageConfig::of_this_user(Program::Cli)?;
-    // vPIC is asked in the background, and a command has ended before it answers.
-    config.vpic_url = None;
     if let Some(garage_file) = garage_file {
         config.garage_file = garage_file;
     }

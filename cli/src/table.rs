@@ -44,7 +44,7 @@ pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
 }
 
 /// Text that cannot command the terminal: control and direction marks are shown, not sent.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let is_harmless = |character: char| {
         !character.is_control()
             && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
+use garage_core::{ChangeId, Field, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
 
 use crate::{
     args::VehicleCommand,
@@ -53,6 +53,21 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
             ("Restored", garage.restore_vehicle(id).await?)
         }
         VehicleCommand::History { vehicle, .. } => return history(garage, &vehicle, json).await,
+        VehicleCommand::Offers { vehicle, .. } => return offers(garage, &vehicle, json).await,
+        VehicleCommand::Accept { vehicle, fields, .. } => {
+            let id = find(garage, &vehicle).await?.id;
+            let on_offer = garage.decode_offers(id).await?;
+            for name in &fields {
+                if !on_offer.iter().any(|offer| offer.field.name() == name) {
+                    return Err(Failure::Unclear(format!(
+                        "Nothing is on offer for “{name}”; see: garage vehicle offers"
+                    )));
+                }
+            }
+            let is_wanted = |field: &Field| fields.is_empty() || fields.iter().any(|name| field.name() == name);
+            let wanted = on_offer.into_iter().map(|offer| offer.field).filter(is_wanted).collect();
+            ("Saved", garage.accept_offers(id, wanted).await?)
+        }
         VehicleCommand::Undo { change, .. } => {
             let id = change.parse().map_err(|_| Failure::Unclear(format!("“{change}” is no id of a change")))?;
             ("Undone, saved", garage.undo(ChangeId(id)).await?)
@@ -103,6 +118,31 @@ async fn list(garage: &Garage, query: VehicleQuery, if_none: &str, json: bool) -
     Ok(ExitCode::SUCCESS)
 }
 
+async fn offers(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, Failure> {
+    let offers = garage.decode_offers(find(garage, wanted).await?.id).await?;
+    if json {
+        print_json(&offers)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if offers.is_empty() {
+        eprintln!("Nothing is on offer: the vehicle has all that decoding knows");
+    }
+    let lines = offers
+        .into_iter()
+        .map(|offer| (offer.field.name(), Some(format!("{} → {}", shown(offer.current), shown(Some(offer.offered))))));
+    table::write_pairs(&mut io::stdout().lock(), &lines.collect::<Vec<_>>())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(value: Option<FieldValue>) -> String {
+    match value {
+        Some(FieldValue::Text(text)) => text,
+        Some(FieldValue::Integer(integer)) => integer.to_string(),
+        Some(FieldValue::Boolean(flag)) => flag.to_string(),
+        None => "empty".to_owned(),
+    }
+}
+
 async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, Failure> {
     // A removed vehicle is found by its id only: names may have been given again.
     let id = match wanted.parse() {
@@ -118,12 +158,6 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
     for entry in entries {
         let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
         writeln!(out, "{} {} by {}{undoes} ({})", entry.at, entry.kind.name(), entry.program, entry.id.0)?;
-        let value = |value: Option<FieldValue>| match value {
-            Some(FieldValue::Text(text)) => text,
-            Some(FieldValue::Integer(integer)) => integer.to_string(),
-            Some(FieldValue::Boolean(flag)) => flag.to_string(),
-            None => "empty".to_owned(),
-        };
         let by = |origin: Origin| match origin {
             Origin::Typed => "",
             Origin::Decoded { .. } => " (decoded)",
@@ -132,7 +166,7 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
         let changes = entry
             .fields
             .into_iter()
-            .map(|it| (it.field.name(), Some(format!("{} → {}{}", value(it.old), value(it.new), by(it.origin)))));
+            .map(|it| (it.field.name(), Some(format!("{} → {}{}", shown(it.old), shown(it.new), by(it.origin)))));
         table::write_pairs(&mut out, &changes.collect::<Vec<_>>())?;
     }
     Ok(ExitCode::SUCCESS)

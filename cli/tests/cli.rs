@@ -6,6 +6,8 @@ use std::{
 };
 
 const ACCORD: &str = "1HGCM82633A004352";
+const DAMAGED: &str = "error: The garage's file is damaged or is not a garage. To save what can be read of it: \
+                       garage doctor --repair\n";
 
 /// The program with a garage of its own.
 struct Cli(tempfile::TempDir);
@@ -243,7 +245,7 @@ fn wrong_usage_exits_with_2_and_damaged_files_with_3() {
     }
     std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
     let (code, _, stderr) = cli.run(&["vehicle", "list"]);
-    assert_eq!((code, stderr.as_str()), (3, "error: The garage's file is damaged or is not a garage\n"));
+    assert_eq!((code, stderr.as_str()), (3, DAMAGED));
     let mut without_data = cli.command(&["decode", ACCORD]);
     let output = without_data.env("GARAGE_VPIC_FILE", cli.0.path().join("none")).output().expect("it runs");
     let (code, _, stderr) = read(&output);

@@ -6,7 +6,10 @@ use specta_typescript::Typescript;
 use tauri::Runtime;
 use tauri_specta::{Builder, collect_commands, collect_events};
 
-use crate::{commands, events::GarageChanged};
+use crate::{
+    commands,
+    events::{GarageChanged, TaskProgressed},
+};
 
 /// Where the generated types lie, from the repository's root.
 pub const FILE: &str = "ui/src/lib/platform/bindings.ts";
@@ -18,11 +21,25 @@ pub fn builder<R: Runtime>() -> Builder<R> {
         .disable_serde_phases()
         .commands(collect_commands![
             commands::about::about,
+            commands::catalog::list_makes,
+            commands::catalog::list_model_years,
+            commands::catalog::list_models,
             commands::decode::decode_vin,
+            commands::files::back_up_garage,
+            commands::files::export_garage,
+            commands::files::list_backups,
+            commands::files::repair_garage,
+            commands::files::restore_garage,
+            commands::files::stop_task,
+            commands::files::take_repair,
+            commands::preferences::preferences,
+            commands::preferences::set_preferences,
             commands::vehicles::accept_offers,
             commands::vehicles::add_vehicle,
+            commands::vehicles::count_vehicles,
             commands::vehicles::decode_offers,
             commands::vehicles::edit_vehicle,
+            commands::vehicles::filter_choices,
             commands::vehicles::get_vehicle,
             commands::vehicles::list_vehicles,
             commands::vehicles::remove_vehicle,
@@ -30,7 +47,7 @@ pub fn builder<R: Runtime>() -> Builder<R> {
             commands::vehicles::undo_change,
             commands::vehicles::vehicle_history,
         ])
-        .events(collect_events![GarageChanged])
+        .events(collect_events![GarageChanged, TaskProgressed])
 }
 
 /// Writes the TypeScript types into a file.

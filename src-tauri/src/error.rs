@@ -19,3 +19,11 @@ impl From<GarageError> for CommandError {
         CommandError { code: error.code(), message: error.to_string(), details: error.details() }
     }
 }
+
+impl CommandError {
+    /// Preferences that could not be written; they hold until the app ends.
+    pub(crate) fn not_kept(error: tauri_plugin_store::Error) -> CommandError {
+        let message = format!("Your preferences could not be kept: {error}");
+        CommandError { code: ErrorCode::Internal, message, details: Vec::new() }
+    }
+}

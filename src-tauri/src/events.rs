@@ -1,4 +1,4 @@
-//! The one event of the app: something in the garage changed.
+//! What the page hears: that something in the garage changed, and how far a long task is.
 
 use garage_core::Change;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,19 @@ impl From<&Change> for GarageChanged {
 }
 
 /// Hands a change of the garage to the page.
-pub(crate) fn emit<R: Runtime>(app: &AppHandle<R>, change: &Change) {
+pub(crate) fn emit_change<R: Runtime>(app: &AppHandle<R>, change: &Change) {
     // Fails only while the app shuts down, when there is no page left to tell.
     let _ = GarageChanged::from(change).emit(app);
+}
+
+/// How far the long task is that is under way; there is one at a time.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, specta::Type, Event)]
+pub struct TaskProgressed {
+    /// What is done, in percent.
+    pub percent: u32,
+}
+
+/// Hands a long task's progress to the page.
+pub(crate) fn emit_progress<R: Runtime>(app: &AppHandle<R>, percent: u32) {
+    let _ = TaskProgressed { percent }.emit(app);
 }

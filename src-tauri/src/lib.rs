@@ -10,12 +10,16 @@ mod commands;
 mod error;
 mod events;
 mod platform;
+pub mod preferences;
 mod state;
 
 use garage_core::GarageConfig;
 use tauri::{App, Runtime};
 
-pub use crate::{error::CommandError, events::GarageChanged};
+pub use crate::{
+    error::CommandError,
+    events::{GarageChanged, TaskProgressed},
+};
 
 /// The app's compiled-in configuration, capabilities and page.
 #[must_use]
@@ -29,9 +33,10 @@ pub fn with_garage<R: Runtime>(
     config: impl FnOnce(&App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> + Send + 'static,
 ) -> tauri::Builder<R> {
     let bindings = bindings::builder::<R>();
+    let builder = builder.plugin(tauri_plugin_store::Builder::new().build()).plugin(tauri_plugin_dialog::init());
     builder.invoke_handler(bindings.invoke_handler()).setup(move |app| {
         bindings.mount_events(app);
-        state::manage(app, config(app)?);
+        state::manage(app, config(app)?)?;
         Ok(())
     })
 }

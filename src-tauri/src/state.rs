@@ -1,33 +1,114 @@
 //! The garage as the app holds it.
 
-use garage_core::{Garage, GarageConfig, GarageError};
-use tauri::{App, Manager, Runtime, async_runtime};
-use tokio::sync::OnceCell;
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
 
-use crate::events;
+use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair};
+use tauri::{App, Manager, Runtime, async_runtime};
+use tokio::sync::RwLock;
+
+use crate::{events, preferences};
 
 /// The garage, opened by the first command: the window stands before the disk is read, and a garage that cannot be
-/// opened is an error the page can show. The next command tries again.
+/// opened is an error the page can show. The next command tries again. A damaged one is repaired on the way.
 pub(crate) struct AppGarage {
     config: GarageConfig,
-    garage: OnceCell<Garage>,
-    on_change: garage_core::ChangeListener,
+    on_change: ChangeListener,
+    garage: RwLock<Option<Garage>>,
+    repaired: Mutex<Option<Repair>>,
+    asks_vpic: AtomicBool,
+    on_progress: Arc<dyn Fn(u32) + Send + Sync>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl AppGarage {
     /// The opened garage.
-    pub async fn get(&self) -> Result<&Garage, GarageError> {
-        let open = || Garage::open(self.config.clone(), self.on_change.clone());
-        self.garage.get_or_try_init(open).await
+    pub async fn get(&self) -> Result<Garage, GarageError> {
+        if let Some(garage) = self.garage.read().await.as_ref() {
+            return Ok(garage.clone());
+        }
+        let mut held = self.garage.write().await;
+        if let Some(garage) = held.as_ref() {
+            return Ok(garage.clone());
+        }
+        let (garage, repair) = Garage::open_or_repair(self.config.clone(), self.on_change.clone()).await?;
+        self.hold(&mut held, garage.clone(), repair);
+        Ok(garage)
+    }
+
+    /// Repairs a garage whose damage showed only in use.
+    pub async fn repair(&self) -> Result<Repair, GarageError> {
+        let mut held = self.garage.write().await;
+        if let Some(garage) = held.take() {
+            garage.close().await;
+        }
+        let (garage, repair) = Garage::repair(self.config.clone(), self.on_change.clone()).await?;
+        self.hold(&mut held, garage, Some(repair.clone()));
+        Ok(repair)
+    }
+
+    fn hold(&self, held: &mut Option<Garage>, garage: Garage, repair: Option<Repair>) {
+        garage.set_vpic(self.asks_vpic.load(Ordering::Relaxed));
+        *held = Some(garage);
+        if repair.is_some() {
+            *self.repaired.lock().unwrap_or_else(PoisonError::into_inner) = repair;
+        }
+    }
+
+    /// What a repair at opening did, for the page to tell once.
+    pub fn take_repair(&self) -> Option<Repair> {
+        self.repaired.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Switches asking vPIC on or off, now and when the garage is opened.
+    pub async fn set_vpic(&self, is_on: bool) {
+        self.asks_vpic.store(is_on, Ordering::Relaxed);
+        if let Some(garage) = self.garage.read().await.as_ref() {
+            garage.set_vpic(is_on);
+        }
+    }
+
+    /// Tells the page how far a new long task is; there is one at a time.
+    pub fn new_task(&self) -> Progress {
+        self.is_stopping.store(false, Ordering::Relaxed);
+        let (is_stopping, on_progress) = (self.is_stopping.clone(), self.on_progress.clone());
+        let told = AtomicU32::new(u32::MAX);
+        Progress::new(move |done, total| {
+            let percent = u32::try_from(done.min(total) * 100 / total.max(1)).unwrap_or(100);
+            if told.swap(percent, Ordering::Relaxed) != percent {
+                on_progress(percent);
+            }
+            if is_stopping.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
+
+    /// Has the long task that is under way stop.
+    pub fn stop_task(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
     }
 }
 
 /// Makes the garage available to commands, and its changes to the page.
-pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) {
+pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_plugin_store::Result<()> {
     let handle = app.handle().clone();
-    let on_change = garage_core::ChangeListener::new(move |change| events::emit(&handle, change));
-    app.manage(AppGarage { config, garage: OnceCell::new(), on_change });
-    // The snapshot's first use takes 0.1 s; have it over before somebody types. Then today's backup.
+    let on_change = ChangeListener::new(move |change| events::emit_change(&handle, change));
+    let preferences = preferences::manage(app, &config.garage_file)?;
+    let handle = app.handle().clone();
+    app.manage(AppGarage {
+        config,
+        on_change,
+        garage: RwLock::default(),
+        repaired: Mutex::default(),
+        asks_vpic: AtomicBool::new(preferences.asks_vpic),
+        on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),
+        is_stopping: Arc::default(),
+    });
+    // The snapshot's first use takes 0.1 s; have it over before somebody types. Then today's upkeep.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
@@ -35,6 +116,10 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) {
             if let Err(error) = garage.back_up_daily().await {
                 tracing::warn!(%error, "there is no backup of today");
             }
+            if let Err(error) = garage.forget_old_answers().await {
+                tracing::warn!(%error, "vPIC's old answers stay");
+            }
         }
     });
+    Ok(())
 }

@@ -81,6 +81,26 @@ pub struct DecodedFields {
     pub vehicle_type: Option<DecodedValue<String>>,
 }
 
+impl DecodedFields {
+    /// Whether vPIC itself has said anything of it, and not the snapshot alone.
+    #[must_use]
+    pub fn is_refined(&self) -> bool {
+        let texts = [
+            &self.make,
+            &self.model,
+            &self.trim_level,
+            &self.engine,
+            &self.transmission,
+            &self.drive_type,
+            &self.fuel_type,
+            &self.body_class,
+            &self.vehicle_type,
+        ];
+        let sources = texts.into_iter().flatten().map(|it| it.source).chain(self.year.as_ref().map(|it| it.source));
+        sources.into_iter().any(|source| matches!(source, Source::Cache | Source::Vpic))
+    }
+}
+
 /// One fact of vPIC's, named and grouped as vPIC does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use crate::{Snapshot, pinned};
@@ -113,10 +114,10 @@ impl Catalog {
         Catalog { version: FILE_VERSION, snapshot: pinned::BLAKE3.to_owned(), makes }
     }
 
-    /// All model years of any model, the latest first. `this_year` bounds bands without an end.
+    /// All model years of any model, the latest first, as of now: bands without an end go on into the next year.
     #[must_use]
-    pub fn years(&self, this_year: i32) -> Vec<i32> {
-        let latest = this_year + YEARS_AHEAD;
+    pub fn years(&self, now: Timestamp) -> Vec<i32> {
+        let latest = i32::from(now.to_zoned(TimeZone::UTC).year()) + YEARS_AHEAD;
         let bands = self.makes.iter().flat_map(|make| &make.models).flat_map(|model| &model.years);
         let years: BTreeSet<i32> = bands.flat_map(|(first, last)| *first..=*last.min(&latest)).collect();
         years.into_iter().rev().collect()

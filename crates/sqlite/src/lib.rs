@@ -13,12 +13,19 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, OpenFlags, Transaction, TransactionBehavior,
+    backup::{Backup, StepResult},
+};
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where refinery notes which migrations have been applied.
 const HISTORY_TABLE: &str = "refinery_schema_history";
+/// How often a long task says how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
+/// Pages that are copied between two looks at whether to go on.
+const PAGES_PER_STEP: i32 = 1_000;
 /// Connections that read side by side.
 const READERS: usize = 2;
 
@@ -28,6 +35,16 @@ pub struct Database {
     writer: tokio_rusqlite::Connection,
     readers: Vec<tokio_rusqlite::Connection>,
     next_reader: Arc<AtomicUsize>,
+    path: Arc<Path>,
+}
+
+/// What becomes of a file that is in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is written.
+    Keep,
+    /// It is replaced, once the new one is complete.
+    Replace,
 }
 
 /// Why a database cannot be opened or used.
@@ -57,6 +74,9 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Whoever asked for it wanted no more; nothing has changed.
+    #[error("stopped")]
+    Stopped,
     /// The connection's thread is gone; only while the program ends.
     #[error("the database is closed")]
     Closed,
@@ -71,7 +91,7 @@ impl Error {
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
                 .and_then(rusqlite::Error::sqlite_error_code),
-            Error::Newer { .. } | Error::File { .. } | Error::Closed => None,
+            Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
         }
     }
 }
@@ -95,12 +115,9 @@ impl Database {
         .await?;
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let reader = tokio_rusqlite::Connection::open_with_flags(path, flags).await?;
-            call(&reader, |connection| Ok::<_, Error>(configure(connection)?)).await?;
-            readers.push(reader);
+            readers.push(open_reader(path).await?);
         }
-        Ok(Database { writer, readers, next_reader: Arc::default() })
+        Ok(Database { writer, readers, next_reader: Arc::default(), path: path.into() })
     }
 
     /// Runs `work` in an IMMEDIATE transaction; commits if it succeeds, else nothing has happened.
@@ -160,11 +177,17 @@ impl Database {
         .await
     }
 
-    /// Copies the database, as it is at one moment, into a file that must not exist yet.
+    /// Copies the database, as it is at one moment, into a file. `goes_on` is told now and then
+    /// how many bytes are done, of about how many, and says whether to go on.
     ///
     /// # Errors
-    /// The file exists or cannot be written; no half file is left.
-    pub async fn back_up(&self, path: &Path) -> Result<(), Error> {
+    /// The file exists and is to be kept, or it cannot be written, or `goes_on` said no; no half file is left.
+    pub async fn back_up(
+        &self,
+        path: &Path,
+        existing: Existing,
+        goes_on: impl Fn(u64, u64) -> bool,
+    ) -> Result<(), Error> {
         let at = |path: &Path| {
             let path = path.to_owned();
             move |source| Error::File { path, source }
@@ -174,12 +197,40 @@ impl Database {
         // Written beside and given its name when complete; the name is taken only if it is free.
         let scratch = tempfile::Builder::new().prefix(".backup-").tempdir_in(folder).map_err(at(folder))?;
         let copy = scratch.path().join("copy.db");
+        // On a connection of its own: the others have work to do meanwhile.
+        let connection = open_reader(&self.path).await?;
+        let interrupt = call(&connection, |connection| Ok::<_, Error>(connection.get_interrupt_handle())).await?;
         let target = copy.clone();
-        call(&self.readers[0], move |connection| {
+        let copying = call(&connection, move |connection| {
             Ok::<_, Error>(connection.execute("VACUUM INTO ?1", [target.to_string_lossy()])?)
-        })
-        .await?;
+        });
+        let size_bytes = self.read::<_, Error>(|transaction| {
+            let pragma = |name: &str| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            Ok((pragma("page_count")? * pragma("page_size")?).unsigned_abs())
+        });
+        let total = size_bytes.await?;
+        tokio::pin!(copying);
+        loop {
+            tokio::select! {
+                copied = &mut copying => {
+                    copied?;
+                    break;
+                }
+                // VACUUM INTO itself does not say how far it is, but its file grows.
+                () = tokio::time::sleep(PROGRESS_INTERVAL) => {
+                    let done = std::fs::metadata(&copy).map(|it| it.len()).unwrap_or_default().min(total);
+                    if !goes_on(done, total) {
+                        interrupt.interrupt();
+                        let _ = copying.await;
+                        return Err(Error::Stopped);
+                    }
+                }
+            }
+        }
         std::fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(at(&copy))?;
+        if existing == Existing::Replace {
+            return std::fs::rename(&copy, path).map_err(at(path));
+        }
         std::fs::hard_link(&copy, path)
             .or_else(|error| match error.kind() {
                 std::io::ErrorKind::AlreadyExists => Err(error),
@@ -191,14 +242,36 @@ impl Database {
     }
 
     /// Replaces the whole content by another database's and brings its schema up to date. Others who have this
-    /// database open see the new content with their next statement.
+    /// database open see the new content with their next statement. `goes_on` is told how many pages are done, of how
+    /// many, and says whether to go on.
     ///
     /// # Errors
-    /// SQLite's refusal to copy; the content is as it was then.
-    pub async fn replace(&self, source: Connection, migrations: refinery::Runner) -> Result<(), Error> {
+    /// SQLite's refusal to copy, or `goes_on` said no; the content is as it was then.
+    pub async fn replace(
+        &self,
+        source: Connection,
+        migrations: refinery::Runner,
+        goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
+    ) -> Result<(), Error> {
         let path = PathBuf::new();
         call(&self.writer, move |connection| {
-            rusqlite::backup::Backup::new(&source, connection)?.run_to_completion(1_000, Duration::ZERO, None)?;
+            let backup = Backup::new(&source, connection)?;
+            loop {
+                match backup.step(PAGES_PER_STEP)? {
+                    StepResult::Done => break,
+                    StepResult::More => {}
+                    // It has been waited for already.
+                    _ => return Err(busy()),
+                }
+                let pages = backup.progress();
+                let (left, total) =
+                    (u64::from(pages.remaining.unsigned_abs()), u64::from(pages.pagecount.unsigned_abs()));
+                // Dropped before it is done, the copy is rolled back.
+                if !goes_on(total - left, total) {
+                    return Err(Error::Stopped);
+                }
+            }
+            drop(backup);
             migrate(connection, &path, migrations)
         })
         .await
@@ -232,6 +305,17 @@ pub fn check(path: &Path, migrations: &refinery::Runner) -> Result<Connection, E
     }
     refuse_newer(&connection, path, migrations)?;
     Ok(connection)
+}
+
+async fn open_reader(path: &Path) -> Result<tokio_rusqlite::Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = tokio_rusqlite::Connection::open_with_flags(path, flags).await?;
+    call(&reader, |connection| Ok::<_, Error>(configure(connection)?)).await?;
+    Ok(reader)
+}
+
+fn busy() -> Error {
+    rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None).into()
 }
 
 /// What every connection has in common.

@@ -23,6 +23,8 @@
     // The mock window has no page to run an event's handler in, so listening is this script's own business.
     if (command === "plugin:event|listen") return listen(args);
     if (command === "plugin:event|unlisten") return void listeners.delete(args.eventId);
+    // Nobody is there to choose a file; a journey says beforehand what the person chooses.
+    if (command === "plugin:dialog|save" || command === "plugin:dialog|open") return window.__chosenFile ?? null;
     const response = await fetch(`/host/ipc/${encodeURIComponent(command)}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },

@@ -69,12 +69,14 @@ async fn main() -> anyhow::Result<()> {
     #[expect(deprecated, reason = "it warns of calling this in a loop")]
     app.run_iteration(|_, _| ());
     let events = broadcast::Sender::new(64);
-    let sender = events.clone();
-    app.listen_any(motovault::GarageChanged::NAME, move |event| {
-        let payload: Value = serde_json::from_str(event.payload()).unwrap_or_default();
-        // Without a page that listens there is nobody to tell.
-        let _ = sender.send(json!({ "event": motovault::GarageChanged::NAME, "payload": payload }).to_string());
-    });
+    for name in [motovault::GarageChanged::NAME, motovault::TaskProgressed::NAME] {
+        let sender = events.clone();
+        app.listen_any(name, move |event| {
+            let payload: Value = serde_json::from_str(event.payload()).unwrap_or_default();
+            // Without a page that listens there is nobody to tell.
+            let _ = sender.send(json!({ "event": name, "payload": payload }).to_string());
+        });
+    }
     let csp = app.config().app.security.csp.as_ref().context("the app has no content security policy")?;
     let page = std::fs::read_to_string(args.page.join("index.html")).context("the page is not built")?;
     let host = Arc::new(Host {

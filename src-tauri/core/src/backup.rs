@@ -2,34 +2,52 @@
 
 use std::path::{Path, PathBuf};
 
+use garage_sqlite::Existing;
 use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
 
-use crate::{Garage, GarageError, store};
+use crate::{Garage, GarageError, Progress, store};
 
 /// How many daily backups are kept.
 const KEPT_DAILY_BACKUPS: usize = 7;
 
+/// A backup beside the garage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct BackupFile {
+    /// The file.
+    pub file: PathBuf,
+    /// When it was made.
+    #[cfg_attr(feature = "specta", specta(type = String))]
+    pub made_at: Timestamp,
+    /// Its size in bytes.
+    #[cfg_attr(feature = "specta", specta(type = f64))]
+    pub size_bytes: u64,
+}
+
 impl Garage {
-    /// Writes the garage as it is at this moment into one file, which must not exist yet.
+    /// Writes the garage as it is at this moment into one file. Progress counts bytes, about.
     ///
     /// # Errors
-    /// The file exists, or cannot be written; no half file is left.
-    pub async fn back_up(&self, file: &Path) -> Result<(), GarageError> {
-        Ok(self.database.back_up(file).await?)
+    /// The file exists and is to be kept, or it cannot be written, or it was stopped; no half file is left.
+    pub async fn back_up(&self, file: &Path, existing: Existing, progress: Progress) -> Result<(), GarageError> {
+        Ok(self.database.back_up(file, existing, move |done, total| progress.at(done, total).is_ok()).await?)
     }
 
     /// Replaces everything in the garage by a backup, after the garage itself has been backed up. Gives the file that
     /// holds what was replaced. The restored garage is a device of its own: what the old one sent is not sent again.
+    /// Progress counts the backup's pages.
     ///
     /// # Errors
-    /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before. Nothing has
-    /// been changed then.
-    pub async fn restore_backup(&self, file: &Path) -> Result<PathBuf, GarageError> {
+    /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
+    /// stopped. Nothing has been changed then.
+    pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
         let backup = store::check(file).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
-        self.database.back_up(&replaced).await?;
+        self.back_up(&replaced, Existing::Keep, Progress::none()).await?;
         let device_id = self.environment.new_uuid();
-        store::replace(&self.database, backup, device_id).await?;
+        store::replace(&self.database, backup, device_id, move |done, total| progress.at(done, total).is_ok()).await?;
         self.on_change.many_changed();
         Ok(replaced)
     }
@@ -45,7 +63,7 @@ impl Garage {
         if file.exists() {
             return Ok(());
         }
-        self.back_up(&file).await?;
+        self.back_up(&file, Existing::Keep, Progress::none()).await?;
         let names = std::fs::read_dir(&folder).map_err(|source| store_error(&folder, source))?;
         let mut daily: Vec<PathBuf> = names
             .filter_map(Result::ok)
@@ -58,6 +76,29 @@ impl Garage {
             std::fs::remove_file(old).map_err(|source| store_error(old, source))?;
         }
         Ok(())
+    }
+
+    /// The backups beside the garage, the newest first.
+    ///
+    /// # Errors
+    /// Their folder cannot be read.
+    pub fn backups(&self) -> Result<Vec<BackupFile>, GarageError> {
+        let folder = self.backup_folder();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(store_error(&folder, error)),
+        };
+        let mut backups: Vec<BackupFile> = entries
+            .filter_map(|entry| {
+                let (file, metadata) = (entry.as_ref().ok()?.path(), entry.as_ref().ok()?.metadata().ok()?);
+                let made_at = Timestamp::try_from(metadata.modified().ok()?).ok()?;
+                let is_backup = metadata.is_file() && file.extension().is_some_and(|extension| extension == "db");
+                is_backup.then_some(BackupFile { file, made_at, size_bytes: metadata.len() })
+            })
+            .collect();
+        backups.sort_by(|a, b| b.made_at.cmp(&a.made_at).then_with(|| b.file.cmp(&a.file)));
+        Ok(backups)
     }
 
     /// Where backups are kept: beside the garage's file.

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use garage_decode::{Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, VinQuery};
+use garage_decode::{
+    Catalog, CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, VinQuery,
+};
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
 use tokio::sync::OnceCell;
 
@@ -16,18 +18,19 @@ use crate::{Garage, GarageError};
 pub(crate) struct SnapshotHolder {
     path: PathBuf,
     snapshot: Arc<OnceCell<Arc<Snapshot>>>,
+    catalog: Arc<OnceCell<Arc<Catalog>>>,
 }
 
 impl SnapshotHolder {
     pub fn new(path: PathBuf) -> SnapshotHolder {
-        SnapshotHolder { path, snapshot: Arc::default() }
+        SnapshotHolder { path, snapshot: Arc::default(), catalog: Arc::default() }
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {
+    pub async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {
         let open = || async {
             let path = self.path.clone();
             // Checking the digest takes 0.1 s of computing.
@@ -36,6 +39,16 @@ impl SnapshotHolder {
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
         };
         self.snapshot.get_or_try_init(open).await.cloned()
+    }
+
+    async fn catalog(&self) -> Result<Arc<Catalog>, SnapshotError> {
+        let open = || async {
+            let (snapshot, path) = (self.get().await?, self.path.clone());
+            Ok(tokio::task::spawn_blocking(move || Arc::new(Catalog::open_or_build(&snapshot, &path)))
+                .await
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
+        };
+        self.catalog.get_or_try_init(open).await.cloned()
     }
 }
 
@@ -58,6 +71,30 @@ impl Garage {
             Some(vin) => self.refined(decode, &vin, model_year).await,
             None => Ok(decode),
         }
+    }
+
+    /// The model years for which vPIC knows makes and models, the latest first.
+    ///
+    /// # Errors
+    /// There is no usable snapshot.
+    pub async fn model_years(&self) -> Result<Vec<i32>, GarageError> {
+        Ok(self.snapshot.catalog().await?.years(self.environment.now()))
+    }
+
+    /// The makes that had a model in this year, or all, by name.
+    ///
+    /// # Errors
+    /// There is no usable snapshot.
+    pub async fn makes(&self, year: Option<i32>) -> Result<Vec<CatalogEntry>, GarageError> {
+        Ok(self.snapshot.catalog().await?.makes(year))
+    }
+
+    /// The models that a make had in this year, or ever, by name; none where vPIC has no such make.
+    ///
+    /// # Errors
+    /// There is no usable snapshot.
+    pub async fn models(&self, make_id: i32, year: Option<i32>) -> Result<Vec<CatalogEntry>, GarageError> {
+        Ok(self.snapshot.catalog().await?.models(make_id, year))
     }
 
     /// The release of the vPIC data, such as `2026-10`.

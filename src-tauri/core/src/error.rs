@@ -1,6 +1,6 @@
 //! Everything that can go wrong in the garage, and the closed set of codes that callers may match on.
 
-use garage_decode::SnapshotError;
+use garage_decode::{SnapshotError, vpic::VpicError};
 use garage_domain::{Field, FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
@@ -29,18 +29,39 @@ pub enum GarageError {
     /// A file to be imported is none of ours.
     #[error("This file cannot be imported: {0}")]
     ImportUnreadable(String),
-    /// A CSV file cannot be written.
-    #[error("The CSV file cannot be written: {0}")]
-    Csv(#[from] csv::Error),
+    /// A long operation was stopped by whoever asked for it.
+    #[error("Stopped; nothing was changed")]
+    Canceled,
+    /// What is exported cannot be written.
+    #[error("The export cannot be written: {0}")]
+    Export(#[from] std::io::Error),
     /// There is no usable vPIC data.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// vPIC was asked and gave no answer.
+    #[error(transparent)]
+    Vpic(#[from] VpicError),
     /// The system names no folder to keep the garage in.
     #[error("This system names no folder for user data; set HOME, or name the garage's file")]
     NoDataFolder,
     /// The store cannot be opened, read or written.
     #[error("{}", store_message(.0))]
-    Store(#[from] garage_sqlite::Error),
+    Store(garage_sqlite::Error),
+}
+
+impl From<garage_sqlite::Error> for GarageError {
+    fn from(error: garage_sqlite::Error) -> GarageError {
+        match error {
+            garage_sqlite::Error::Stopped => GarageError::Canceled,
+            error => GarageError::Store(error),
+        }
+    }
+}
+
+impl From<csv::Error> for GarageError {
+    fn from(error: csv::Error) -> GarageError {
+        GarageError::Export(error.into())
+    }
 }
 
 impl From<rusqlite::Error> for GarageError {
@@ -64,6 +85,8 @@ pub enum ErrorCode {
     ChangedSince,
     /// The vPIC data is missing or damaged.
     SnapshotMissing,
+    /// vPIC gave no answer.
+    VpicAway,
     /// The garage's file is not a garage, or is damaged.
     GarageDamaged,
     /// The garage's file comes from a newer version.
@@ -74,6 +97,8 @@ pub enum ErrorCode {
     GarageReadOnly,
     /// There is no room to write.
     DiskFull,
+    /// Stopped by whoever asked for it.
+    Canceled,
     /// Anything else.
     Internal,
 }
@@ -84,11 +109,14 @@ impl GarageError {
     pub fn code(&self) -> ErrorCode {
         match self {
             GarageError::Invalid(_) | GarageError::NotAVin(_) | GarageError::ImportUnreadable(_) => ErrorCode::Invalid,
-            GarageError::Csv(_) => ErrorCode::Internal,
+            GarageError::Export(error) if error.kind() == std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+            GarageError::Export(_) => ErrorCode::Internal,
+            GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound => ErrorCode::NotFound,
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
+            GarageError::Vpic(_) => ErrorCode::VpicAway,
             GarageError::NoDataFolder => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
         }

@@ -5,6 +5,7 @@
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
 //! - `refine`: asking vPIC in the background, and keeping its answers
 //! - `backup`, `repair`: the file as a whole
+//! - `progress`: how far a long operation is, and stopping it
 //! - `store`: SQL, one file of functions per table; nothing outside it knows a column
 //! - `locations`: where the app keeps its files
 //!
@@ -17,6 +18,7 @@ mod decode;
 mod environment;
 mod error;
 pub mod locations;
+mod progress;
 mod refine;
 mod repair;
 mod store;
@@ -24,19 +26,22 @@ mod vehicles;
 
 use std::path::{Path, PathBuf};
 
+pub use backup::BackupFile;
 pub use change::{Change, ChangeListener};
 pub use environment::{Environment, Program};
 pub use error::{ErrorCode, GarageError};
-pub use garage_decode::{self as decoding, Decode, Detail, VinQuery};
+pub use garage_decode::{self as decoding, CatalogEntry, Decode, Detail, VinQuery};
 pub use garage_domain::{
     self as domain, Field, FieldError, FieldValue, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId,
 };
+pub use garage_sqlite::Existing;
+pub use progress::Progress;
 pub use repair::{Examination, Repair};
 pub use vehicles::{
     history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
-    list::{PageEnd, Sort, VehiclePage, VehicleQuery},
+    list::{FilterChoices, PageEnd, Sort, VehiclePage, VehicleQuery},
     offers::Offer,
-    transfer::{Export, ImportMode, ImportProblem, ImportReport},
+    transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport},
 };
 
 use garage_sqlite::Database;
@@ -67,7 +72,7 @@ impl GarageConfig {
         Ok(GarageConfig {
             garage_file: locations::garage_file()?,
             snapshot_file: garage_decode::default_snapshot_path()?,
-            vpic_url: Some(decoding::vpic::VpicClient::BASE_URL.to_owned()),
+            vpic_url: Some(decoding::vpic::VpicClient::base_url()),
             environment: Environment::system(),
             program,
         })

@@ -6,17 +6,20 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use garage_decode::{Decode, Source, vpic::VpicClient};
+use garage_decode::{
+    Decode, Detail, Source, VinQuery,
+    vpic::{self, VpicAnswer, VpicClient, VpicError},
+};
 use garage_domain::Vin;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    Garage, GarageError,
+    Garage, GarageError, Progress,
     store::vin_cache::{self, Cached},
 };
 
@@ -25,10 +28,15 @@ const FRESH: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 type Question = (Vin, Option<i32>);
 
+/// How long an unused answer is kept at all: well beyond the longest outage, and not for ever.
+const KEPT: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
+
 /// vPIC, the switch, and the questions that are under way.
 #[derive(Clone)]
 pub(crate) struct Refiner {
-    client: Option<VpicClient>,
+    base_url: Option<Arc<str>>,
+    /// Made at the first question: setting TLS up takes a while that no start should wait for.
+    client: Arc<OnceLock<Option<VpicClient>>>,
     is_on: Arc<AtomicBool>,
     under_way: Arc<Mutex<HashSet<Question>>>,
 }
@@ -36,19 +44,31 @@ pub(crate) struct Refiner {
 impl Refiner {
     /// Asks the API at this address; without one, never anything.
     pub fn new(base_url: Option<&str>) -> Refiner {
-        let client = base_url.and_then(|base_url| match VpicClient::new(base_url) {
+        let is_on = Arc::new(AtomicBool::new(true));
+        Refiner { base_url: base_url.map(Arc::from), client: Arc::default(), is_on, under_way: Arc::default() }
+    }
+
+    /// The client, unless vPIC is not to be asked.
+    fn client(&self) -> Option<VpicClient> {
+        let base_url = self.base_url.as_ref().filter(|_| self.is_on.load(Ordering::Relaxed))?;
+        let make = || match VpicClient::new(base_url) {
             Ok(client) => Some(client),
             Err(error) => {
                 tracing::warn!(%error, "working without vPIC");
                 None
             }
-        });
-        Refiner { client, is_on: Arc::new(AtomicBool::new(true)), under_way: Arc::default() }
+        };
+        self.client.get_or_init(make).clone()
     }
 
     fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<Question>> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The year is a part of the question only where the VIN leaves it open.
+fn question(decode: &Decode, vin: &Vin, model_year: Option<i32>) -> Question {
+    (vin.clone(), model_year.filter(|_| decode.years.len() > 1))
 }
 
 impl Garage {
@@ -64,15 +84,10 @@ impl Garage {
         vin: &Vin,
         model_year: Option<i32>,
     ) -> Result<Decode, GarageError> {
-        // The year is a part of the question only where the VIN leaves it open.
-        let model_year = model_year.filter(|_| decode.years.len() > 1);
-        let asked = vin.clone();
-        let cached = self
-            .database
-            .read(move |transaction| Ok::<_, GarageError>(vin_cache::get(transaction, &asked, model_year)?));
-        let cached = cached.await?;
+        let question = question(&decode, vin, model_year);
+        let cached = self.cached(&question).await?;
         if cached.as_ref().is_none_or(|cached| !self.is_fresh(cached.fetched_at)) {
-            self.ask_in_background(vin, model_year);
+            self.ask_in_background(question);
         }
         Ok(match cached {
             Some(Cached { answer, .. }) => decode.refined(&answer, Source::Cache),
@@ -80,16 +95,68 @@ impl Garage {
         })
     }
 
+    /// Asks vPIC about all of these VINs, unless its answers are fresh, and waits: for callers who asked for just that.
+    /// Later decodes use the answers. Progress counts VINs.
+    ///
+    /// # Errors
+    /// vPIC is switched off, or gives no answer (those that came before are kept); or it was stopped.
+    pub async fn ask_vpic(&self, queries: &[(VinQuery, Option<i32>)], progress: Progress) -> Result<(), GarageError> {
+        let client = self.refiner.client().ok_or(VpicError::SwitchedOff)?;
+        let snapshot = self.snapshot.get().await?;
+        let total = queries.len() as u64;
+        let mut due: Vec<Question> = Vec::new();
+        for (query, model_year) in queries {
+            let Some(vin) = query.full_vin() else { continue };
+            let decode = snapshot.decode(query.as_str(), query, *model_year, Detail::Fields, self.environment.now());
+            let question = question(&decode, &vin, *model_year);
+            if self.cached(&question).await?.is_none_or(|cached| !self.is_fresh(cached.fetched_at)) {
+                due.push(question);
+            }
+        }
+        let mut done = total - due.len() as u64;
+        progress.at(done, total)?;
+        for batch in due.chunks(vpic::LARGEST_BATCH) {
+            let answers = client.decode_batch(batch).await?;
+            self.keep(batch.iter().cloned().zip(answers).collect()).await?;
+            done += batch.len() as u64;
+            progress.at(done, total)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets vPIC's answers that nobody has asked for in two years.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn forget_old_answers(&self) -> Result<(), GarageError> {
+        let oldest = self.environment.now() - KEPT;
+        self.database.write(move |transaction| Ok(vin_cache::remove_older(transaction, oldest)?)).await
+    }
+
+    async fn cached(&self, question: &Question) -> Result<Option<Cached>, GarageError> {
+        let (vin, model_year) = question.clone();
+        self.database.read(move |transaction| Ok(vin_cache::get(transaction, &vin, model_year)?)).await
+    }
+
+    async fn keep(&self, answers: Vec<(Question, VpicAnswer)>) -> Result<(), GarageError> {
+        let fetched_at = self.environment.now();
+        self.database
+            .write(move |transaction| {
+                for ((vin, model_year), answer) in answers {
+                    vin_cache::put(transaction, &vin, model_year, &Cached { answer, fetched_at })?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     fn is_fresh(&self, fetched_at: Timestamp) -> bool {
         // A clock that was set back makes an answer from the future; that is not old.
         self.environment.now().duration_since(fetched_at) < FRESH
     }
 
-    fn ask_in_background(&self, vin: &Vin, model_year: Option<i32>) {
-        let Some(client) = self.refiner.client.clone().filter(|_| self.refiner.is_on.load(Ordering::Relaxed)) else {
-            return;
-        };
-        let question = (vin.clone(), model_year);
+    fn ask_in_background(&self, question: Question) {
+        let Some(client) = self.refiner.client() else { return };
         if !self.refiner.under_way().insert(question.clone()) {
             return;
         }
@@ -97,18 +164,10 @@ impl Garage {
         tokio::spawn(async move {
             let (vin, model_year) = &question;
             match client.decode(vin, *model_year).await {
-                Ok(answer) => {
-                    let cached = Cached { answer, fetched_at: garage.environment.now() };
-                    let asked = vin.clone();
-                    let year = *model_year;
-                    let kept = garage.database.write(move |transaction| {
-                        Ok::<_, GarageError>(vin_cache::put(transaction, &asked, year, &cached)?)
-                    });
-                    match kept.await {
-                        Ok(()) => garage.on_change.decode_refined(vin),
-                        Err(error) => tracing::warn!(%error, "vPIC's answer could not be kept"),
-                    }
-                }
+                Ok(answer) => match garage.keep(vec![(question.clone(), answer)]).await {
+                    Ok(()) => garage.on_change.decode_refined(vin),
+                    Err(error) => tracing::warn!(%error, "vPIC's answer could not be kept"),
+                },
                 // Usual enough: there is no network, or vPIC is away. The next decode asks again.
                 Err(error) => tracing::debug!(%error, "vPIC gave no answer"),
             }

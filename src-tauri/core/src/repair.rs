@@ -1,18 +1,18 @@
 //! When a garage's file is damaged: finding out, moving it aside, and saving what can still be read.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 
-use garage_domain::Vehicle;
+use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
 use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::{
-    ChangeListener, Garage, GarageConfig, GarageError, HistoryEntry,
+    ChangeKind, ChangeListener, ErrorCode, FieldChange, Garage, GarageConfig, GarageError, HistoryEntry,
     store::{
-        self, history as history_table,
+        history as history_table,
         vehicles::{self as vehicles_table, COLUMNS},
     },
 };
@@ -45,14 +45,19 @@ pub struct Examination {
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct Repair {
     /// Where the damaged file is now; it is never deleted.
     pub damaged_file: PathBuf,
     /// Vehicles that were saved from it, the removed ones included.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
     pub vehicles: usize,
     /// Changes of history that were saved from it.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
     pub changes: usize,
+    /// The newest backup beside the garage, which may hold what could not be saved.
+    pub newest_backup: Option<PathBuf>,
 }
 
 impl Garage {
@@ -91,11 +96,29 @@ impl Garage {
         })
     }
 
-    /// Moves a damaged garage aside and makes a new one of what can be read in it.
+    /// Opens the garage as [`Garage::open`] does; a damaged one is repaired first, and then the repair is told.
+    ///
+    /// # Errors
+    /// As of [`Garage::open`] and [`Garage::repair`].
+    pub async fn open_or_repair(
+        config: GarageConfig,
+        on_change: ChangeListener,
+    ) -> Result<(Garage, Option<Repair>), GarageError> {
+        match Garage::open(config.clone(), on_change.clone()).await {
+            Err(error) if error.code() == ErrorCode::GarageDamaged => {
+                let (garage, repair) = Garage::repair(config, on_change).await?;
+                Ok((garage, Some(repair)))
+            }
+            opened => Ok((opened?, None)),
+        }
+    }
+
+    /// Moves a damaged garage aside and makes a new one of what can be read in it. A vehicle whose own row is lost is
+    /// put together again from its history.
     ///
     /// # Errors
     /// The files cannot be moved, or the new garage cannot be written; the damaged file is there in any case.
-    pub async fn repair(config: GarageConfig) -> Result<(Garage, Repair), GarageError> {
+    pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ").to_string();
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
         // SQLite's companions go along: the log may hold the newest edits.
@@ -106,9 +129,10 @@ impl Garage {
                 moved.map_err(|source| garage_sqlite::Error::File { path: from, source })?;
             }
         }
-        let (vehicles, history) = salvage(&damaged_file);
-        let repair = Repair { damaged_file, vehicles: vehicles.len(), changes: history.len() };
-        let garage = Garage::open(config, ChangeListener::none()).await?;
+        let Salvage { vehicles, history } = Salvage::of(&damaged_file);
+        let (vehicle_count, change_count) = (vehicles.len(), history.len());
+        tracing::warn!(file = %damaged_file.display(), vehicle_count, change_count, "the damaged garage was moved aside");
+        let garage = Garage::open(config, on_change).await?;
         let fill = garage.database.write(move |transaction| {
             for vehicle in &vehicles {
                 vehicles_table::insert(transaction, vehicle)?;
@@ -119,7 +143,8 @@ impl Garage {
             Ok::<_, GarageError>(())
         });
         fill.await?;
-        Ok((garage, repair))
+        let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
+        Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
     }
 }
 
@@ -130,11 +155,57 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// What can be read of a damaged file, in its order; nothing where it is no database at all.
-fn salvage(file: &Path) -> (Vec<Vehicle>, Vec<HistoryEntry>) {
-    let Ok(connection) = Connection::open(file) else { return Default::default() };
-    let vehicles = readable_rows(&connection, COLUMNS, "vehicles", store::vehicles::vehicle_of, |vehicle| vehicle.id);
-    let history = readable_rows(&connection, "*", "history", store::history::entry_of, |entry| entry.id);
-    (vehicles, history)
+#[derive(Default)]
+struct Salvage {
+    vehicles: Vec<Vehicle>,
+    history: Vec<HistoryEntry>,
+}
+
+impl Salvage {
+    fn of(file: &Path) -> Salvage {
+        let Ok(connection) = Connection::open(file) else { return Salvage::default() };
+        // A garage that was not upgraded before it was damaged lacks what came later.
+        let has_column = |column: &str| connection.column_exists(None, "vehicles", column).unwrap_or(false);
+        let columns = COLUMNS.split(", ").map(|column| if has_column(column) { column } else { "'{}'" });
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let mut vehicles = readable_rows(&connection, &columns, "vehicles", vehicles_table::vehicle_of, |it| it.id);
+        let history = readable_rows(&connection, "*", "history", history_table::entry_of, |entry| entry.id);
+        let found: HashSet<VehicleId> = vehicles.iter().map(|vehicle| vehicle.id).collect();
+        vehicles.extend(told_by(&history).into_iter().filter(|vehicle| !found.contains(&vehicle.id)));
+        Salvage { vehicles, history }
+    }
+}
+
+/// The vehicles as their history tells them, in the order in which they were added. One whose beginning is lost is put
+/// together as far as its changes go.
+fn told_by(history: &[HistoryEntry]) -> Vec<Vehicle> {
+    let mut vehicles: Vec<Vehicle> = Vec::new();
+    for entry in history {
+        let known = vehicles.iter().position(|vehicle| vehicle.id == entry.vehicle_id);
+        let index = known.unwrap_or_else(|| {
+            vehicles.push(Vehicle {
+                id: entry.vehicle_id,
+                fields: VehicleFields::default(),
+                origins: BTreeMap::new(),
+                created_at: entry.at,
+                updated_at: entry.at,
+                deleted_at: None,
+            });
+            vehicles.len() - 1
+        });
+        let vehicle = &mut vehicles[index];
+        for FieldChange { field, new, origin, .. } in &entry.fields {
+            vehicle.fields.set(*field, new.clone());
+            vehicle.origins.remove(field);
+            if new.is_some() && *origin != Origin::Typed {
+                vehicle.origins.insert(*field, origin.clone());
+            }
+        }
+        vehicle.updated_at = entry.at;
+        vehicle.deleted_at = (entry.kind == ChangeKind::Removed).then_some(entry.at);
+    }
+    vehicles.retain(|vehicle| vehicle.fields.is_identifiable());
+    vehicles
 }
 
 /// The rows before a damaged place and, read from the other end, those behind it.

@@ -1,7 +1,10 @@
 //! The commands a page can call: take the state, call the core, map the error.
 
 pub mod about;
+pub mod catalog;
 pub mod decode;
+pub mod files;
+pub mod preferences;
 pub mod vehicles;
 
 use crate::{error::CommandError, state::AppGarage};

@@ -1,6 +1,8 @@
 //! Vehicles: add, list, get, edit, remove, restore; their history, and undo; what decoding offers.
 
-use garage_core::{ChangeId, Field, HistoryEntry, Offer, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery};
+use garage_core::{
+    ChangeId, Field, FilterChoices, HistoryEntry, Offer, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery,
+};
 
 use super::{Answer, Garage};
 
@@ -16,6 +18,20 @@ pub async fn add_vehicle(garage: Garage<'_>, draft: VehicleDraft) -> Answer<Vehi
 #[specta::specta]
 pub async fn list_vehicles(garage: Garage<'_>, query: VehicleQuery) -> Answer<VehiclePage> {
     Ok(garage.get().await?.list_vehicles(query).await?)
+}
+
+/// How many vehicles are wanted, whatever the page.
+#[tauri::command]
+#[specta::specta]
+pub async fn count_vehicles(garage: Garage<'_>, query: VehicleQuery) -> Answer<u32> {
+    Ok(garage.get().await?.count_vehicles(query).await?)
+}
+
+/// What the vehicles in the garage can be filtered by.
+#[tauri::command]
+#[specta::specta]
+pub async fn filter_choices(garage: Garage<'_>) -> Answer<FilterChoices> {
+    Ok(garage.get().await?.filter_choices().await?)
 }
 
 /// One vehicle that is not removed.

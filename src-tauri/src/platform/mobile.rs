@@ -11,7 +11,7 @@ pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Bo
     Ok(GarageConfig {
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
         snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
-        vpic_url: Some(decoding::vpic::VpicClient::BASE_URL.to_owned()),
+        vpic_url: Some(decoding::vpic::VpicClient::base_url()),
         environment: Environment::system(),
         program: Program::App,
     })

@@ -28,6 +28,9 @@ const LARGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// Why vPIC gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VpicError {
+    /// It is not to be asked.
+    #[error("vPIC is switched off")]
+    SwitchedOff,
     /// It kept failing a moment ago and is given a rest.
     #[error("vPIC kept failing and is not asked for a minute")]
     Resting,
@@ -54,7 +57,7 @@ impl VpicError {
             VpicError::Unreachable | VpicError::TimedOut | VpicError::Malformed => true,
             VpicError::RateLimited(wait) => wait.is_none_or(|wait| wait <= LONGEST_WAIT),
             VpicError::Status(status) => *status >= 500,
-            VpicError::Resting => false,
+            VpicError::Resting | VpicError::SwitchedOff => false,
         }
     }
 }
@@ -76,7 +79,13 @@ pub struct VpicClient {
 
 impl VpicClient {
     /// NHTSA's own address.
-    pub const BASE_URL: &str = "https://vpic.nhtsa.dot.gov/api/vehicles";
+    const BASE_URL: &str = "https://vpic.nhtsa.dot.gov/api/vehicles";
+
+    /// The address to ask: the one that `GARAGE_VPIC_URL` names (a mirror, say), or NHTSA's own.
+    #[must_use]
+    pub fn base_url() -> String {
+        std::env::var("GARAGE_VPIC_URL").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| Self::BASE_URL.to_owned())
+    }
 
     /// A client of the API at this address.
     ///

@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params};
 
 use super::{from_json, parsed, to_json};
-use crate::vehicles::history::{ChangeId, ChangeKind, HistoryEntry};
+use crate::{
+    GarageError,
+    vehicles::history::{ChangeId, ChangeKind, HistoryEntry},
+};
 
 /// Adds a change.
 pub(crate) fn insert(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Result<()> {
@@ -30,9 +33,23 @@ pub(crate) fn insert_if_new(transaction: &Transaction<'_>, entry: &HistoryEntry)
     }
 }
 
-/// All changes, oldest first.
-pub(crate) fn all(transaction: &Transaction<'_>) -> Result<Vec<HistoryEntry>> {
-    transaction.prepare_cached("SELECT * FROM history ORDER BY position")?.query_map([], entry_of)?.collect()
+/// How many changes there are.
+pub(crate) fn count_all(transaction: &Transaction<'_>) -> Result<u64> {
+    let count = transaction.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// All changes, oldest first; `at_each` can stop it.
+pub(crate) fn all(
+    transaction: &Transaction<'_>,
+    at_each: &mut dyn FnMut() -> std::result::Result<(), GarageError>,
+) -> std::result::Result<Vec<HistoryEntry>, GarageError> {
+    let mut statement = transaction.prepare_cached("SELECT * FROM history ORDER BY position")?;
+    let rows = statement.query_and_then([], |row| {
+        at_each()?;
+        Ok(entry_of(row)?)
+    })?;
+    rows.collect()
 }
 
 /// The changes of a vehicle, newest first.

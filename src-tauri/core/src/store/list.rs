@@ -3,7 +3,7 @@
 use rusqlite::{Result, ToSql, Transaction, types::Value};
 
 use super::vehicles::{COLUMNS, vehicle_of};
-use crate::vehicles::list::{PageEnd, Sort, VehiclePage, VehicleQuery};
+use crate::vehicles::list::{FilterChoices, PageEnd, Sort, VehiclePage, VehicleQuery};
 
 /// How a sort is said in SQL: the key's column and its direction. All of it is fixed text.
 fn order(sort: Sort) -> (&'static str, &'static str) {
@@ -17,54 +17,85 @@ fn order(sort: Sort) -> (&'static str, &'static str) {
     }
 }
 
-/// One page. Only fixed text enters the statement; whatever the person gave is bound.
+/// Which rows are wanted, as SQL. Only fixed text enters it; whatever the person gave is bound.
+struct Wanted {
+    source: &'static str,
+    /// The column of the row's place.
+    position: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn of(query: &VehicleQuery) -> Wanted {
+        let presence = if query.is_removed { "deleted_at_us IS NOT NULL" } else { "deleted_at_us IS NULL" };
+        let mut wanted = Wanted {
+            source: "vehicles",
+            position: "position",
+            conditions: vec![presence.to_owned()],
+            values: Vec::new(),
+        };
+        if let Some(words) = match_expression(&query.search) {
+            let words = wanted.bind(words.into());
+            if query.sort == Sort::Newest {
+                // The index yields its matches newest first by itself, and stops at the page's end.
+                wanted.source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
+                wanted.position = "vehicle_words.rowid";
+                wanted.conditions.push(format!("vehicle_words MATCH {words}"));
+            } else {
+                let matching =
+                    format!("position IN (SELECT rowid FROM vehicle_words WHERE vehicle_words MATCH {words})");
+                wanted.conditions.push(matching);
+            }
+        }
+        if let Some(make) = &query.make {
+            let make = wanted.bind(make.trim().to_owned().into());
+            wanted.conditions.push(format!("make_key = lower({make})"));
+        }
+        if let Some(year) = query.year {
+            let year = wanted.bind(i64::from(year).into());
+            wanted.conditions.push(format!("year_key = {year}"));
+        }
+        if let Some(vehicle_type) = &query.vehicle_type {
+            let vehicle_type = wanted.bind(vehicle_type.trim().to_owned().into());
+            wanted.conditions.push(format!("lower(vehicle_type) = lower({vehicle_type})"));
+        }
+        if let Some(is_active) = query.is_active {
+            let is_active = wanted.bind(i64::from(is_active).into());
+            wanted.conditions.push(format!("is_active = {is_active}"));
+        }
+        wanted
+    }
+
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("?{}", self.values.len())
+    }
+
+    fn parameters(&self) -> Vec<&dyn ToSql> {
+        self.values.iter().map(|value| value as &dyn ToSql).collect()
+    }
+}
+
+/// One page.
 pub(crate) fn page(transaction: &Transaction<'_>, query: &VehicleQuery) -> Result<VehiclePage> {
     let (key, direction) = order(query.sort);
-    let mut conditions =
-        vec![if query.is_removed { "deleted_at_us IS NOT NULL" } else { "deleted_at_us IS NULL" }.to_owned()];
-    let mut values: Vec<Value> = Vec::new();
-    let mut bind = |value: Value| {
-        values.push(value);
-        format!("?{}", values.len())
-    };
-    let mut source = "vehicles";
-    if let Some(words) = match_expression(&query.search) {
-        let words = bind(words.into());
-        if query.sort == Sort::Newest {
-            // The index yields its matches newest first by itself, and stops at the page's end.
-            source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
-            conditions.push(format!("vehicle_words MATCH {words}"));
-        } else {
-            conditions.push(format!("position IN (SELECT rowid FROM vehicle_words WHERE vehicle_words MATCH {words})"));
-        }
-    }
-    if let Some(make) = &query.make {
-        conditions.push(format!("make_key = lower({})", bind(make.trim().to_owned().into())));
-    }
-    if let Some(year) = query.year {
-        conditions.push(format!("year_key = {}", bind(i64::from(year).into())));
-    }
-    if let Some(vehicle_type) = &query.vehicle_type {
-        conditions.push(format!("lower(vehicle_type) = lower({})", bind(vehicle_type.trim().to_owned().into())));
-    }
-    if let Some(is_active) = query.is_active {
-        conditions.push(format!("is_active = {}", bind(i64::from(is_active).into())));
-    }
-    let position = if source == "vehicles" { "position" } else { "vehicle_words.rowid" };
+    let mut wanted = Wanted::of(query);
+    let position = wanted.position;
     if let Some(PageEnd { key: last_key, position: last_position }) = &query.after {
         // A page end that was tampered with ends the list, at worst.
-        let last_position = last_position.parse().unwrap_or(0_i64);
+        let last_position = wanted.bind(last_position.parse().unwrap_or(0_i64).into());
         let comparison = if direction == "DESC" { '<' } else { '>' };
-        conditions.push(if query.sort == Sort::Newest {
-            format!("{position} < {}", bind(last_position.into()))
+        let condition = if query.sort == Sort::Newest {
+            format!("{position} < {last_position}")
         } else {
-            let last_key = match query.sort {
+            let last_key = wanted.bind(match query.sort {
                 Sort::Name | Sort::Make => Value::Text(last_key.clone()),
                 _ => Value::Integer(last_key.parse().unwrap_or_default()),
-            };
-            let (last_key, last_position) = (bind(last_key), bind(last_position.into()));
+            });
             format!("({key}, position) {comparison} ({last_key}, {last_position})")
-        });
+        };
+        wanted.conditions.push(condition);
     }
     let order = if query.sort == Sort::Newest {
         format!("{position} DESC")
@@ -74,13 +105,13 @@ pub(crate) fn page(transaction: &Transaction<'_>, query: &VehicleQuery) -> Resul
     let length = query.page_length();
     // One more than the page tells whether there is another.
     let sql = format!(
-        "SELECT {COLUMNS}, {key} AS sort_key, position FROM {source} WHERE {} ORDER BY {order} LIMIT {}",
-        conditions.join(" AND "),
+        "SELECT {COLUMNS}, {key} AS sort_key, position FROM {} WHERE {} ORDER BY {order} LIMIT {}",
+        wanted.source,
+        wanted.conditions.join(" AND "),
         length + 1
     );
     let mut statement = transaction.prepare_cached(&sql)?;
-    let parameters: Vec<&dyn ToSql> = values.iter().map(|value| value as &dyn ToSql).collect();
-    let mut rows = statement.query(&parameters[..])?;
+    let mut rows = statement.query(&wanted.parameters()[..])?;
     let mut vehicles = Vec::new();
     let mut end = None;
     while let Some(row) = rows.next()? {
@@ -96,6 +127,32 @@ pub(crate) fn page(transaction: &Transaction<'_>, query: &VehicleQuery) -> Resul
         end = Some(PageEnd { key: sort_key, position: row.get::<_, i64>("position")?.to_string() });
     }
     Ok(VehiclePage { vehicles, next: None })
+}
+
+/// How many rows are wanted, whatever the page.
+pub(crate) fn count(transaction: &Transaction<'_>, query: &VehicleQuery) -> Result<u32> {
+    let wanted = Wanted::of(query);
+    let sql = format!("SELECT count(*) FROM {} WHERE {}", wanted.source, wanted.conditions.join(" AND "));
+    transaction.prepare_cached(&sql)?.query_row(&wanted.parameters()[..], |row| row.get(0))
+}
+
+/// What the vehicles of the garage can be filtered by.
+pub(crate) fn filter_choices(transaction: &Transaction<'_>) -> Result<FilterChoices> {
+    // Of spellings that differ in case only, one is enough: the filter does not mind.
+    let texts = |column: &str| -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT min({column}) FROM vehicles WHERE {column} IS NOT NULL AND deleted_at_us IS NULL
+             GROUP BY lower({column}) ORDER BY lower({column})"
+        );
+        transaction.prepare_cached(&sql)?.query_map([], |row| row.get(0))?.collect()
+    };
+    let years = "SELECT DISTINCT year_key FROM vehicles WHERE year_key >= 0 AND deleted_at_us IS NULL
+                 ORDER BY year_key DESC";
+    Ok(FilterChoices {
+        makes: texts("make")?,
+        years: transaction.prepare_cached(years)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?,
+        vehicle_types: texts("vehicle_type")?,
+    })
 }
 
 /// What the search index is asked: each word as a prefix, all of them. None where there is nothing to look for.

@@ -33,8 +33,13 @@ pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
 }
 
 /// Replaces the garage's content by a backup's, as another device.
-pub(crate) async fn replace(database: &Database, backup: Connection, device_id: Uuid) -> Result<(), Error> {
-    database.replace(backup, migrations::migrations::runner()).await?;
+pub(crate) async fn replace(
+    database: &Database,
+    backup: Connection,
+    device_id: Uuid,
+    goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
+) -> Result<(), Error> {
+    database.replace(backup, migrations::migrations::runner(), goes_on).await?;
     database
         .write(move |transaction| {
             transaction.execute("UPDATE device SET device_id = ?1", [device_id.to_string()])?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params};
 
 use super::{from_json, parsed, to_json};
+use crate::GarageError;
 
 /// What a vehicle is read from, in the order of [`vehicle_of`].
 pub(crate) const COLUMNS: &str = "id, vin, license_plate, nickname, year, make, model, trim_level, engine, \
@@ -29,12 +30,23 @@ pub(crate) fn by_id(transaction: &Transaction<'_>, id: VehicleId) -> Result<Opti
         .optional()
 }
 
-/// All vehicles, the removed ones too, oldest first.
-pub(crate) fn all(transaction: &Transaction<'_>) -> Result<Vec<Vehicle>> {
-    transaction
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM vehicles ORDER BY position"))?
-        .query_map([], vehicle_of)?
-        .collect()
+/// How many vehicles there are, the removed ones too.
+pub(crate) fn count_all(transaction: &Transaction<'_>) -> Result<u64> {
+    let count = transaction.query_row("SELECT count(*) FROM vehicles", [], |row| row.get::<_, i64>(0))?;
+    Ok(count.unsigned_abs())
+}
+
+/// All vehicles, the removed ones too, oldest first; `at_each` can stop it.
+pub(crate) fn all(
+    transaction: &Transaction<'_>,
+    at_each: &mut dyn FnMut() -> std::result::Result<(), GarageError>,
+) -> std::result::Result<Vec<Vehicle>, GarageError> {
+    let mut statement = transaction.prepare_cached(&format!("SELECT {COLUMNS} FROM vehicles ORDER BY position"))?;
+    let rows = statement.query_and_then([], |row| {
+        at_each()?;
+        Ok(vehicle_of(row)?)
+    })?;
+    rows.collect()
 }
 
 /// Which live vehicle has this VIN.

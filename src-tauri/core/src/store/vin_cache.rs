@@ -40,3 +40,9 @@ pub(crate) fn put(transaction: &Transaction<'_>, vin: &Vin, model_year: Option<i
         ])?;
     Ok(())
 }
+
+/// Removes what came before a time.
+pub(crate) fn remove_older(transaction: &Transaction<'_>, oldest: Timestamp) -> Result<()> {
+    transaction.execute("DELETE FROM vin_cache WHERE fetched_at_us < ?1", [oldest.as_microsecond()])?;
+    Ok(())
+}

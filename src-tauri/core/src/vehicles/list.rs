@@ -74,6 +74,19 @@ pub struct VehiclePage {
     pub next: Option<PageEnd>,
 }
 
+/// What the vehicles in the garage can be filtered by: only what at least one of them has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct FilterChoices {
+    /// Makes by name, each in one spelling.
+    pub makes: Vec<String>,
+    /// Model years, the latest first.
+    pub years: Vec<i32>,
+    /// Vehicle types by name, each in one spelling.
+    pub vehicle_types: Vec<String>,
+}
+
 impl VehicleQuery {
     /// How many vehicles a page holds.
     pub(crate) fn page_length(&self) -> u32 {
@@ -88,6 +101,22 @@ impl Garage {
     /// The store cannot be read.
     pub async fn list_vehicles(&self, query: VehicleQuery) -> Result<VehiclePage, GarageError> {
         self.database.read(move |transaction| Ok(list_table::page(transaction, &query)?)).await
+    }
+
+    /// How many vehicles are wanted, whatever the page.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn count_vehicles(&self, query: VehicleQuery) -> Result<u32, GarageError> {
+        self.database.read(move |transaction| Ok(list_table::count(transaction, &query)?)).await
+    }
+
+    /// What the vehicles that are not removed can be filtered by.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn filter_choices(&self) -> Result<FilterChoices, GarageError> {
+        self.database.read(|transaction| Ok(list_table::filter_choices(transaction)?)).await
     }
 
     /// All vehicles that are wanted, page by page, for callers that want them all.

@@ -1,10 +1,14 @@
 //! Everything a garage holds as a file, and back: JSON loses nothing, CSV is for spreadsheets.
 
-use std::io::Write;
+use std::{
+    io::{BufWriter, Write},
+    path::Path,
+};
 
 use garage_domain::{
     Field, FieldError, FieldValue, Invalid, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch,
 };
+use garage_sqlite::Existing;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -14,7 +18,7 @@ use super::{
     write::{field_changes, refuse_duplicate_vin},
 };
 use crate::{
-    Garage, GarageError,
+    Garage, GarageError, Progress,
     store::{history as history_table, vehicles as vehicles_table},
 };
 
@@ -59,6 +63,17 @@ pub struct ImportProblem {
     pub message: String,
 }
 
+/// In which form a garage is written to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// Everything, to be read again.
+    Json,
+    /// The vehicles, for a spreadsheet.
+    Csv,
+}
+
 /// Whether an import is done or only tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportMode {
@@ -77,27 +92,82 @@ struct Incoming {
 }
 
 impl Garage {
-    /// Everything the garage holds, of one moment.
+    /// Everything the garage holds, of one moment. Progress counts vehicles and changes.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub async fn export(&self) -> Result<Export, GarageError> {
+    /// The store cannot be read, or it was stopped.
+    pub async fn export(&self, progress: Progress) -> Result<Export, GarageError> {
         let exported_at = self.environment.now();
         self.database
             .read(move |transaction| {
-                let vehicles = vehicles_table::all(transaction)?;
-                let history = history_table::all(transaction)?;
+                let total = vehicles_table::count_all(transaction)? + history_table::count_all(transaction)?;
+                let mut done = 0;
+                let mut one_more = || {
+                    done += 1;
+                    progress.at(done, total)
+                };
+                let vehicles = vehicles_table::all(transaction, &mut one_more)?;
+                let history = history_table::all(transaction, &mut one_more)?;
                 Ok(Export { format: FORMAT, version: VERSION, exported_at, vehicles, history })
             })
             .await
     }
 
-    /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,
-    /// nothing; vehicles that are here already stay as they are.
+    /// Writes the garage in this form. Progress counts vehicles and changes.
     ///
     /// # Errors
-    /// The text is no JSON, or neither an export nor a list.
-    pub async fn import_json(&self, text: &str, mode: ImportMode) -> Result<ImportReport, GarageError> {
+    /// The store cannot be read, `out` cannot be written, or it was stopped; `out` may hold a part then.
+    pub async fn write_export(
+        &self,
+        format: ExportFormat,
+        mut out: impl Write,
+        progress: Progress,
+    ) -> Result<(), GarageError> {
+        match format {
+            ExportFormat::Csv => self.export_csv(out).await,
+            ExportFormat::Json => {
+                let export = self.export(progress).await?;
+                serde_json::to_writer_pretty(&mut out, &export).map_err(std::io::Error::from)?;
+                out.write_all(b"\n")?;
+                Ok(out.flush()?)
+            }
+        }
+    }
+
+    /// As [`Garage::write_export`], into a file that is complete once it is there.
+    ///
+    /// # Errors
+    /// As there, or the file exists and is to be kept; no half file is left.
+    pub async fn export_to_file(
+        &self,
+        format: ExportFormat,
+        file: &Path,
+        existing: Existing,
+        progress: Progress,
+    ) -> Result<(), GarageError> {
+        let at = |source| garage_sqlite::Error::File { path: file.to_owned(), source };
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at)?;
+        self.write_export(format, BufWriter::new(&mut scratch), progress).await?;
+        scratch.as_file().sync_all().map_err(at)?;
+        let persisted = match existing {
+            Existing::Keep => scratch.persist_noclobber(file),
+            Existing::Replace => scratch.persist(file),
+        };
+        persisted.map(|_| ()).map_err(|error| at(error.error).into())
+    }
+
+    /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,
+    /// nothing; vehicles that are here already stay as they are. Progress counts vehicles.
+    ///
+    /// # Errors
+    /// The text is no JSON, or neither an export nor a list; or it was stopped.
+    pub async fn import_json(
+        &self,
+        text: &str,
+        mode: ImportMode,
+        progress: Progress,
+    ) -> Result<ImportReport, GarageError> {
         let now = self.environment.now();
         let mut report = ImportReport::default();
         let (vehicles, history) = read_file(text)?;
@@ -119,7 +189,9 @@ impl Garage {
         let program = self.program.name();
         let import = move |transaction: &rusqlite::Transaction<'_>| {
             let device_id = history_table::device_id(transaction)?;
-            for (it, id) in incoming.into_iter().zip(new_ids) {
+            let total = incoming.len() as u64;
+            for ((it, id), done) in incoming.into_iter().zip(new_ids).zip(0..) {
+                progress.at(done, total)?;
                 let Incoming { number, mut vehicle, history } = it;
                 match vehicles_table::by_id(transaction, vehicle.id)? {
                     Some(ours) if ours == vehicle => report.unchanged += 1,
@@ -161,6 +233,7 @@ impl Garage {
                     }
                 }
             }
+            progress.at(total, total)?;
             Ok::<_, GarageError>(report)
         };
         let report = match mode {
@@ -224,7 +297,7 @@ impl Garage {
             let times = [vehicle.created_at.to_string(), vehicle.updated_at.to_string()];
             csv.write_record([vehicle.id.to_string()].into_iter().chain(fields).chain(times))?;
         }
-        Ok(csv.flush().map_err(csv::Error::from)?)
+        Ok(csv.flush()?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Backups and restoring them.
 
-use garage_core::{ErrorCode, VehicleQuery};
+use garage_core::{ErrorCode, Existing, Progress, VehicleQuery};
 use serde_json::json;
 
 use crate::support::{ACCORD, Folder, add, code, open};
@@ -11,14 +11,14 @@ async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
     let garage = open(&folder.garage_file()).await.expect("open");
     let accord = add(&garage, json!({"vin": ACCORD})).await;
     let file = folder.0.path().join("backup.db");
-    garage.back_up(&file).await.expect("backed up");
-    let refused = garage.back_up(&file).await.expect_err("it exists");
+    garage.back_up(&file, Existing::Keep, Progress::none()).await.expect("backed up");
+    let refused = garage.back_up(&file, Existing::Keep, Progress::none()).await.expect_err("it exists");
     assert_eq!(refused.code(), ErrorCode::GarageReadOnly, "{refused}");
 
     let later = add(&garage, json!({"nickname": "later"})).await;
     let other_process = open(&folder.garage_file()).await.expect("open");
     let device = garage.history(accord.id).await.expect("a history")[0].device_id.clone();
-    let replaced = garage.restore_backup(&file).await.expect("restored");
+    let replaced = garage.restore_backup(&file, Progress::none()).await.expect("restored");
     for seen_by in [&garage, &other_process] {
         assert_eq!(seen_by.all_vehicles(VehicleQuery::default()).await.expect("a list"), std::slice::from_ref(&accord));
     }
@@ -44,7 +44,7 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     let file = |name: &str| folder.0.path().join(name);
     std::fs::write(file("text"), "no database ".repeat(1000)).expect("write");
     std::fs::write(file("empty"), "").expect("write");
-    garage.back_up(&file("backup")).await.expect("backed up");
+    garage.back_up(&file("backup"), Existing::Keep, Progress::none()).await.expect("backed up");
     let bytes = std::fs::read(file("backup")).expect("read");
     std::fs::write(file("truncated"), &bytes[..bytes.len() / 2]).expect("write");
     let mut flipped = bytes.clone();
@@ -52,14 +52,18 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     std::fs::write(file("flipped"), flipped).expect("write");
     rusqlite::Connection::open(file("other")).expect("open").execute_batch("CREATE TABLE t (x)").expect("a table");
     for name in ["text", "empty", "truncated", "flipped", "other"] {
-        assert_eq!(code(garage.restore_backup(&file(name)).await), ErrorCode::GarageDamaged, "{name}");
+        assert_eq!(
+            code(garage.restore_backup(&file(name), Progress::none()).await),
+            ErrorCode::GarageDamaged,
+            "{name}"
+        );
     }
-    assert_eq!(code(garage.restore_backup(&file("none")).await), ErrorCode::GarageReadOnly);
+    assert_eq!(code(garage.restore_backup(&file("none"), Progress::none()).await), ErrorCode::GarageReadOnly);
     std::fs::write(file("newer"), &bytes).expect("write");
     let connection = rusqlite::Connection::open(file("newer")).expect("open");
     connection.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
     drop(connection);
-    assert_eq!(code(garage.restore_backup(&file("newer")).await), ErrorCode::GarageNewer);
+    assert_eq!(code(garage.restore_backup(&file("newer"), Progress::none()).await), ErrorCode::GarageNewer);
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
     assert!(!garage.backup_folder().exists(), "nothing was about to be replaced");
 }

@@ -1,6 +1,6 @@
 //! JSON out and in, CSV out.
 
-use garage_core::{ErrorCode, ImportMode, Origin, VehicleQuery};
+use garage_core::{ErrorCode, ImportMode, Origin, Progress, VehicleQuery};
 use serde_json::{Value, json};
 
 use crate::support::{ACCORD, Folder, add, code, draft, open};
@@ -18,20 +18,22 @@ async fn json_carries_everything_there_and_back() {
     garage.edit_vehicle(accord.id, &draft(json!({"odometerReading": 5}))).await.expect("edited");
     let gone = add(&garage, json!({"nickname": "gone"})).await;
     garage.remove_vehicle(gone.id).await.expect("removed");
-    let export = serde_json::to_value(garage.export().await.expect("an export")).expect("JSON");
+    let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
 
     let other = open(&to.garage_file()).await.expect("open");
-    let preview = other.import_json(&export.to_string(), ImportMode::Preview).await.expect("a preview");
+    let preview =
+        other.import_json(&export.to_string(), ImportMode::Preview, Progress::none()).await.expect("a preview");
     assert_eq!((preview.added, other.all_vehicles(VehicleQuery::default()).await.expect("a list").len()), (2, 0));
-    let report = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    let report = other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!(report, preview);
-    let again = serde_json::to_value(other.export().await.expect("an export")).expect("JSON");
+    let again = serde_json::to_value(other.export(Progress::none()).await.expect("an export")).expect("JSON");
     assert_eq!(without_time(again), without_time(export.clone()));
 
-    let repeated = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    let repeated = other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((repeated.added, repeated.unchanged), (0, 2));
     other.edit_vehicle(accord.id, &draft(json!({"color": "Blue"}))).await.expect("edited");
-    let differing = other.import_json(&export.to_string(), ImportMode::Write).await.expect("imported");
+    let differing =
+        other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((differing.added, differing.unchanged, differing.kept.len()), (0, 1, 1));
     let kept = other.vehicle(accord.id).await.expect("the vehicle");
     assert_eq!(kept.fields.color.as_deref(), Some("Blue"), "ours is not overwritten");
@@ -51,7 +53,7 @@ async fn a_list_from_anywhere_comes_in_and_what_is_wrong_is_named() {
         {"nickname": "bad id", "id": "7"},
         {"nickname": "bad time", "createdAt": "yesterday"},
     ]);
-    let report = garage.import_json(&list.to_string(), ImportMode::Write).await.expect("imported");
+    let report = garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!(report.added, 1);
     let told = |problems: &[garage_core::ImportProblem]| {
         problems.iter().map(|problem| format!("{}: {}", problem.number, problem.message)).collect::<Vec<_>>()
@@ -88,7 +90,11 @@ async fn other_files_are_refused_whole() {
         r#"{"version": 2, "vehicles": []}"#,
         r#"{"vehicles": [], "history": [7]}"#,
     ] {
-        assert_eq!(code(garage.import_json(text, ImportMode::Write).await), ErrorCode::Invalid, "{text}");
+        assert_eq!(
+            code(garage.import_json(text, ImportMode::Write, Progress::none()).await),
+            ErrorCode::Invalid,
+            "{text}"
+        );
     }
 }
 

@@ -7,16 +7,47 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 export const commands = {
 	/**  The app's version, the garage's file and the month of the vPIC data. */
 	about: () => typedError<About, CommandError>(__TAURI_INVOKE("about")),
+	/**  The makes that had a model in this year, or all, by name. */
+	listMakes: (year: number | null) => typedError<CatalogEntry[], CommandError>(__TAURI_INVOKE("list_makes", { year })),
+	/**  The model years that vPIC knows makes and models for, the latest first. */
+	listModelYears: () => typedError<number[], CommandError>(__TAURI_INVOKE("list_model_years")),
+	/**  The models that a make had in this year, or ever, by name. */
+	listModels: (makeId: number, year: number | null) => typedError<CatalogEntry[], CommandError>(__TAURI_INVOKE("list_models", { makeId, year })),
 	/**  Decodes a VIN or a part of one, with every fact. A known model year decides where the VIN fits two. */
 	decodeVin: (text: string, year: number | null) => typedError<Decode, CommandError>(__TAURI_INVOKE("decode_vin", { text, year })),
+	/**  Copies the whole garage into a file. A file of this name is replaced: the dialog that named it has asked. */
+	backUpGarage: (file: string) => typedError<null, CommandError>(__TAURI_INVOKE("back_up_garage", { file })),
+	/**
+	 *  Writes the garage into a file, as JSON everything, as CSV the vehicles. A file of this name is replaced: the
+	 *  dialog that named it has asked.
+	 */
+	exportGarage: (file: string, format: ExportFormat) => typedError<null, CommandError>(__TAURI_INVOKE("export_garage", { file, format })),
+	/**  The backups beside the garage, the newest first. */
+	listBackups: () => typedError<BackupFile[], CommandError>(__TAURI_INVOKE("list_backups")),
+	/**  Moves a garage whose damage showed in use aside, and saves what can be read of it. */
+	repairGarage: () => typedError<Repair, CommandError>(__TAURI_INVOKE("repair_garage")),
+	/**  Replaces the whole garage by a backup, and gives the file that holds what was there before. */
+	restoreGarage: (file: string) => typedError<string, CommandError>(__TAURI_INVOKE("restore_garage", { file })),
+	/**  Stops the long task that is under way; it answers that it was stopped. */
+	stopTask: () => __TAURI_INVOKE<void>("stop_task"),
+	/**  What a repair at the start has done; told once. */
+	takeRepair: () => typedError<Repair | null, CommandError>(__TAURI_INVOKE("take_repair")),
+	/**  What is preferred; the usual where nothing has been chosen. */
+	preferences: () => __TAURI_INVOKE<Preferences>("preferences"),
+	/**  Keeps what is preferred, and heeds it. */
+	setPreferences: (preferences: Preferences) => typedError<null, CommandError>(__TAURI_INVOKE("set_preferences", { preferences })),
 	/**  Takes what is on offer for these fields. */
 	acceptOffers: (id: VehicleId, fields: Field[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
 	/**  Adds a vehicle; its VIN fills what the draft leaves empty. */
 	addVehicle: (draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("add_vehicle", { draft })),
+	/**  How many vehicles are wanted, whatever the page. */
+	countVehicles: (query: VehicleQuery) => typedError<number, CommandError>(__TAURI_INVOKE("count_vehicles", { query })),
 	/**  What decoding the vehicle's VIN would change today; nothing that was typed. */
 	decodeOffers: (id: VehicleId) => typedError<Offer[], CommandError>(__TAURI_INVOKE("decode_offers", { id })),
 	/**  Changes the fields that the draft names; null clears one. */
 	editVehicle: (id: VehicleId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
+	/**  What the vehicles in the garage can be filtered by. */
+	filterChoices: () => typedError<FilterChoices, CommandError>(__TAURI_INVOKE("filter_choices")),
 	/**  One vehicle that is not removed. */
 	getVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
 	/**  A page of the vehicles that are wanted. */
@@ -34,6 +65,7 @@ export const commands = {
 /** Events */
 export const events = {
 	garageChanged: makeEvent<GarageChanged, GarageChanged>("garage-changed"),
+	taskProgressed: makeEvent<TaskProgressed, TaskProgressed>("task-progressed"),
 };
 
 /* Types */
@@ -45,6 +77,24 @@ export type About = {
 	garageFile: string,
 	/**  The release of the vPIC data, such as `2026-10`; null where there is none to decode with. */
 	snapshotMonth: string | null,
+};
+
+/**  A backup beside the garage. */
+export type BackupFile = {
+	/**  The file. */
+	file: string,
+	/**  When it was made. */
+	madeAt: string,
+	/**  Its size in bytes. */
+	sizeBytes: number | null,
+};
+
+/**  A make or a model, by vPIC's number. */
+export type CatalogEntry = {
+	/**  vPIC's number; makes and models are numbered apart. */
+	id: number,
+	/**  The name as vPIC writes it. */
+	name: string,
 };
 
 /**  The identity of one change. */
@@ -149,6 +199,8 @@ export type ErrorCode =
 "changedSince" | 
 /**  The vPIC data is missing or damaged. */
 "snapshotMissing" | 
+/**  vPIC gave no answer. */
+"vpicAway" | 
 /**  The garage's file is not a garage, or is damaged. */
 "garageDamaged" | 
 /**  The garage's file comes from a newer version. */
@@ -159,8 +211,17 @@ export type ErrorCode =
 "garageReadOnly" | 
 /**  There is no room to write. */
 "diskFull" | 
+/**  Stopped by whoever asked for it. */
+"canceled" | 
 /**  Anything else. */
 "internal";
+
+/**  In which form a garage is written to a file. */
+export type ExportFormat = 
+/**  Everything, to be read again. */
+"json" | 
+/**  The vehicles, for a spreadsheet. */
+"csv";
 
 /**  One fact of vPIC's, named and grouped as vPIC does. */
 export type Fact = {
@@ -209,6 +270,30 @@ boolean |
 number | 
 /**  Everything else, the VIN and the unit included. */
 string;
+
+/**  Which vehicles are shown; the default is all that are not removed. */
+export type Filter = {
+	/**  Only of this make. */
+	make: string | null,
+	/**  Only of this model year. */
+	year: number | null,
+	/**  Only of this vehicle type. */
+	vehicleType: string | null,
+	/**  Only those in use, or only those not in use. */
+	isActive: boolean | null,
+	/**  The removed ones instead of the others. */
+	isRemoved: boolean,
+};
+
+/**  What the vehicles in the garage can be filtered by: only what at least one of them has. */
+export type FilterChoices = {
+	/**  Makes by name, each in one spelling. */
+	makes: string[],
+	/**  Model years, the latest first. */
+	years: number[],
+	/**  Vehicle types by name, each in one spelling. */
+	vehicleTypes: string[],
+};
 
 /**  Tells the page which of its queries are out of date. */
 export type GarageChanged = {
@@ -286,6 +371,34 @@ export type PossibleCharacters = {
 	characters: string,
 };
 
+/**  What a person prefers on this device. */
+export type Preferences = {
+	/**  Light, dark, or as the system is. */
+	theme: Theme,
+	/**  What new vehicles count in. */
+	odometerUnit: OdometerUnit,
+	/**  How the garage is shown. */
+	view: View,
+	/**  How the garage is sorted. */
+	sort: Sort,
+	/**  Which vehicles were shown last. */
+	filter: Filter,
+	/**  Whether vPIC is asked over the network about VINs. */
+	asksVpic: boolean,
+};
+
+/**  What a repair did. */
+export type Repair = {
+	/**  Where the damaged file is now; it is never deleted. */
+	damagedFile: string,
+	/**  Vehicles that were saved from it, the removed ones included. */
+	vehicles: number,
+	/**  Changes of history that were saved from it. */
+	changes: number,
+	/**  The newest backup beside the garage, which may hold what could not be saved. */
+	newestBackup: string | null,
+};
+
 /**  What a list is sorted by; empty values come last. What is equal in it follows by age. */
 export type Sort = 
 /**  The last added first. */
@@ -311,6 +424,15 @@ export type Source =
 "vpic" | 
 /**  The table of ISO 3780 that assigns the first two characters to countries. */
 "iso3780";
+
+/**  How far the long task is that is under way; there is one at a time. */
+export type TaskProgressed = {
+	/**  What is done, in percent. */
+	percent: number,
+};
+
+/**  Light, dark, or as the system is. */
+export type Theme = "system" | "light" | "dark";
 
 /**  A vehicle of the garage, on the wire flat: id, fields, times. */
 export type Vehicle = {
@@ -406,6 +528,13 @@ export type VehicleQuery = {
 	/**  Vehicles of a page, at most 500; 0 means 50. */
 	limit?: number,
 };
+
+/**  How the garage is shown. */
+export type View = 
+/**  One card a vehicle. */
+"cards" | 
+/**  One row a vehicle. */
+"rows";
 
 /**  A validated vehicle identification number: 17 characters, or 5 to 16 of a vehicle before 1981, upper case. */
 export type Vin = string;

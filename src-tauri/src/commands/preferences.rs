@@ -1,0 +1,28 @@
+//! What a person prefers on this device.
+
+use tauri::State;
+
+use super::{Answer, Garage};
+use crate::{
+    error::CommandError,
+    preferences::{PreferenceStore, Preferences},
+};
+
+/// What is preferred; the usual where nothing has been chosen.
+#[tauri::command]
+#[specta::specta]
+pub fn preferences(store: State<'_, PreferenceStore>) -> Preferences {
+    store.get()
+}
+
+/// Keeps what is preferred, and heeds it.
+#[tauri::command]
+#[specta::specta]
+pub async fn set_preferences(
+    store: State<'_, PreferenceStore>,
+    garage: Garage<'_>,
+    preferences: Preferences,
+) -> Answer<()> {
+    garage.set_vpic(preferences.asks_vpic).await;
+    store.set(&preferences).map_err(CommandError::not_kept)
+}
