@@ -73,7 +73,9 @@ impl Failure {
 
 fn exit_code(code: ErrorCode) -> u8 {
     match code {
-        ErrorCode::GarageDamaged | ErrorCode::GarageNewer | ErrorCode::SnapshotMissing => Failure::DAMAGED,
+        ErrorCode::GarageDamaged | ErrorCode::BackupDamaged | ErrorCode::GarageNewer | ErrorCode::SnapshotMissing => {
+            Failure::DAMAGED
+        }
         _ => REFUSED,
     }
 }

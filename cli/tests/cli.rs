@@ -20,6 +20,8 @@ impl Cli {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_garage"));
         command.args(arguments).env("GARAGE_FILE", self.0.path().join("garage.db")).stdin(Stdio::null());
+        // Nobody listens there: no test asks the real vPIC.
+        command.env("GARAGE_VPIC_URL", "http://127.0.0.1:9");
         command
     }
 
@@ -246,7 +248,7 @@ fn wrong_usage_exits_with_2_and_damaged_files_with_3() {
     std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
     let (code, _, stderr) = cli.run(&["vehicle", "list"]);
     assert_eq!((code, stderr.as_str()), (3, DAMAGED));
-    let mut without_data = cli.command(&["decode", ACCORD]);
+    let mut without_data = cli.command(&["decode", ACCORD, "--offline"]);
     let output = without_data.env("GARAGE_VPIC_FILE", cli.0.path().join("none")).output().expect("it runs");
     let (code, _, stderr) = read(&output);
     assert!(code == 3 && stderr.starts_with("error: The vPIC data is missing: there is no file "), "{code} {stderr}");
@@ -265,4 +267,162 @@ fn help_says_what_everything_does() {
     let cli = Cli::new();
     insta::assert_snapshot!(cli.ok(&["--help"]));
     insta::assert_snapshot!(cli.ok(&["vehicle", "--help"]));
+}
+
+/// The shape that scripts rely on: what differs from run to run is named, everything else is the golden file's.
+#[test]
+fn json_answers_are_as_the_golden_files_say() {
+    let cli = Cli::new();
+    let path = |name: &str| cli.0.path().join(name).to_string_lossy().into_owned();
+    let golden = |name: &str, arguments: &[&str]| {
+        let answer = normalized(cli.json(&[arguments, &["--json"]].concat()), &path(""));
+        insta::assert_json_snapshot!(name, answer);
+    };
+    golden("add", &["vehicle", "add", ACCORD, "--nickname", "Blue", "--odometer", "50000", "--trim", "EX"]);
+    golden("show", &["vehicle", "show", "Blue"]);
+    golden("list", &["vehicle", "list"]);
+    golden("search", &["search", "004352"]);
+    golden("edit", &["vehicle", "edit", "Blue", "--odometer", "51000", "--color", "Blue"]);
+    golden("history", &["vehicle", "history", "Blue"]);
+    golden("offers", &["vehicle", "offers", "Blue"]);
+    cli.ok(&["vehicle", "edit", "Blue", "--model", ""]);
+    golden("offers of an emptied field", &["vehicle", "offers", "Blue"]);
+    golden("accept", &["vehicle", "accept", "Blue", "model"]);
+    let history = cli.json(&["vehicle", "history", "Blue", "--json"]);
+    golden("undo", &["vehicle", "undo", history[0]["id"].as_str().expect("an id")]);
+    golden("remove", &["vehicle", "remove", "Blue"]);
+    golden("list of removed", &["vehicle", "list", "--removed"]);
+    golden("restore of a vehicle", &["vehicle", "restore", history[0]["vehicleId"].as_str().expect("an id")]);
+    golden("backup", &["backup", &path("backup.db")]);
+    golden("doctor", &["doctor"]);
+    golden("models", &["catalog", "models", "honda", "--year", "2003"]);
+    let export = cli.ok(&["export"]);
+    let export: serde_json::Value = serde_json::from_str(&export).expect("JSON");
+    insta::assert_json_snapshot!("export", normalized(export.clone(), &path("")));
+    std::fs::write(path("export.json"), export.to_string()).expect("write");
+    golden("import", &["import", &path("export.json")]);
+    std::fs::write(path("other.json"), r#"[{"year": "x"}, {"nickname": "New"}, 7]"#).expect("write");
+    let (code, stdout, _) = cli.run(&["import", &path("other.json"), "--preview", "--json"]);
+    assert_eq!(code, 1);
+    insta::assert_json_snapshot!(
+        "import with refusals",
+        serde_json::from_str::<serde_json::Value>(&stdout).expect("JSON")
+    );
+    golden("restore", &["restore", &path("backup.db")]);
+    let years = cli.json(&["catalog", "years", "--json"]);
+    assert!(years.as_array().is_some_and(|years| years.len() > 40 && years[0].is_i64()), "{years}");
+    let makes = cli.json(&["catalog", "makes", "--year", "2003", "--json"]);
+    let tesla = |makes: &serde_json::Value| makes.as_array().expect("a list").iter().any(|it| it["name"] == "TESLA");
+    assert!(!tesla(&makes) && tesla(&cli.json(&["catalog", "makes", "--json"])));
+    for arguments in [
+        &["vehicle", "add", "HELLO!", "--year", "1"][..],
+        &["vehicle", "show", "nobody"],
+        &["vehicle", "add", ACCORD],
+        &["vehicle", "restore", "00000000-0000-0000-0000-000000000000"],
+        &["restore", "no-such-file"],
+        &["restore", "Cargo.toml"],
+        &["catalog", "models", "Nobody"],
+    ] {
+        let (code, stdout, stderr) = cli.run(&[arguments, &["--json"]].concat());
+        let expected = if arguments.contains(&"Cargo.toml") { 3 } else { 1 };
+        assert_eq!((code, stdout.as_str()), (expected, ""), "{arguments:?}");
+        let error = normalized(serde_json::from_str(&stderr).expect("JSON"), &path(""));
+        insta::assert_json_snapshot!(format!("refused {}", arguments.join(" ")), error);
+    }
+}
+
+/// Names what differs from run to run: ids, times, the folder, sizes.
+fn normalized(value: serde_json::Value, folder: &str) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => {
+            let is_id = text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
+            let is_time = text.ends_with('Z') && text.contains('T') && text.starts_with("20");
+            match (is_id, is_time) {
+                (true, _) => "<id>".into(),
+                (_, true) => "<time>".into(),
+                _ if text.contains("before-restore-") => "<folder>/backups/before-restore-<time>.db".into(),
+                _ if text.contains("vpic-") && text.ends_with(".rkyv") => "<vPIC data>".into(),
+                _ => text.replace(folder.trim_end_matches('/'), "<folder>").into(),
+            }
+        }
+        Value::Array(values) => values.into_iter().map(|value| normalized(value, folder)).collect(),
+        Value::Object(values) => values
+            .into_iter()
+            .map(|(key, value)| {
+                let value = if key == "sizeBytes" { "<size>".into() } else { normalized(value, folder) };
+                (key, value)
+            })
+            .collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn vpic_is_asked_only_where_that_is_wanted() {
+    use garage_testkit::fake_vpic::{Behavior, FakeVpic};
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let corrections = [("Trim".to_owned(), "EX-V6 6MT".to_owned())].into();
+    let fake = runtime.block_on(FakeVpic::start(Behavior::Corrects(corrections)));
+    let cli = Cli::new();
+    let run = |arguments: &[&str]| {
+        let output = cli.command(arguments).env("GARAGE_VPIC_URL", &fake.base_url).output().expect("it runs");
+        let (code, stdout, stderr) = read(&output);
+        let trim = serde_json::from_str::<serde_json::Value>(&stdout).expect("JSON")["fields"]["trimLevel"].clone();
+        (code, stderr, format!("{} {}", trim["value"].as_str().expect("a trim"), trim["source"].as_str().expect("one")))
+    };
+    let decode = |option: &str| {
+        run(&["decode", ACCORD, "--json", option].into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>())
+    };
+    assert_eq!(decode(""), (0, String::new(), "EX-V6 snapshot".to_owned()));
+    assert!(!cli.0.path().join("garage.db").exists(), "decoding makes no garage");
+    cli.ok(&["vehicle", "add", ACCORD]);
+    assert_eq!((decode("").2.as_str(), fake.questions()), ("EX-V6 snapshot", 0));
+    assert_eq!(decode("--refresh"), (0, String::new(), "EX-V6 6MT cache".to_owned()));
+    assert_eq!((decode("").2.as_str(), fake.questions()), ("EX-V6 6MT cache", 1));
+    assert_eq!(decode("--offline").2, "EX-V6 snapshot");
+    assert!(cli.ok(&["decode", ACCORD]).contains("and what vPIC has said since"));
+    assert_eq!(cli.json(&["vehicle", "offers", ACCORD, "--json"])[0]["offered"], "EX-V6 6MT");
+
+    fake.set(Behavior::LimitsRate(1000));
+    let (code, stderr, trim) = run(&["decode", "1HGCM82633A004353", "--json", "--refresh"]);
+    assert_eq!((code, trim.as_str()), (1, "EX-V6 snapshot"), "the snapshot answers");
+    assert_eq!(stderr, "warning: vPIC is asked too often\n");
+    let lines = format!("{ACCORD}\n{ACCORD}\n$$$\n");
+    let (code, stdout, _) = cli.run_with_input(&["decode", "--stdin", "--json", "--refresh"], lines.as_bytes());
+    assert_eq!((code, stdout.lines().count()), (1, 3));
+}
+
+/// Whoever may not write is told so, and about which file.
+#[cfg(unix)]
+#[test]
+fn a_garage_that_may_not_be_written_says_so() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+    const NOBODY: u32 = 65_534;
+    let cli = Cli::new();
+    cli.ok(&["vehicle", "add", "--nickname", "Blue"]);
+    let garage_file = cli.0.path().join("garage.db");
+    let before = std::fs::read(&garage_file).expect("read");
+    // The administrator may write everything, so then somebody else tries, with a program that they can reach.
+    let program = cli.0.path().join("garage");
+    std::fs::copy(env!("CARGO_BIN_EXE_garage"), &program).expect("copied");
+    let allow = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+    };
+    allow(&garage_file, 0o444);
+    allow(cli.0.path(), 0o555);
+    let is_administrator = std::fs::write(cli.0.path().join("probe"), "").is_ok();
+    for arguments in [&["vehicle", "add", "--nickname", "Red"][..], &["vehicle", "list"]] {
+        let mut command = Command::new(&program);
+        command.args(arguments).env("GARAGE_FILE", &garage_file);
+        if is_administrator {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let (code, stdout, stderr) = read(&command.output().expect("it runs"));
+        assert_eq!((code, stdout.as_str()), (1, ""), "{arguments:?}");
+        assert!(stderr.starts_with("error: The garage's file cannot be written: "), "{stderr}");
+    }
+    assert_eq!(std::fs::read(&garage_file).expect("read"), before);
+    allow(cli.0.path(), 0o755);
 }

@@ -296,6 +296,7 @@ impl Database {
 /// # Errors
 /// There is no such file, it is no database, it is damaged, or its schema is newer.
 pub fn check(path: &Path, migrations: &refinery::Runner) -> Result<Connection, Error> {
+    std::fs::metadata(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     let is_known = connection.table_exists(None, HISTORY_TABLE)?;

@@ -6,7 +6,7 @@ use garage_sqlite::Existing;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::{Garage, GarageError, Progress, store};
+use crate::{ErrorCode, Garage, GarageError, Progress, store};
 
 /// How many daily backups are kept.
 const KEPT_DAILY_BACKUPS: usize = 7;
@@ -43,7 +43,10 @@ impl Garage {
     /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
     /// stopped. Nothing has been changed then.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
-        let backup = store::check(file).await?;
+        let backup = store::check(file).await.map_err(|error| match GarageError::from(error) {
+            error if error.code() == ErrorCode::GarageDamaged => GarageError::BadBackup,
+            error => error,
+        })?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
         self.back_up(&replaced, Existing::Keep, Progress::none()).await?;
         let device_id = self.environment.new_uuid();

@@ -29,6 +29,9 @@ pub enum GarageError {
     /// A file to be imported is none of ours.
     #[error("This file cannot be imported: {0}")]
     ImportUnreadable(String),
+    /// What was to be restored is no intact garage.
+    #[error("This backup is damaged, or is not a garage; nothing was changed")]
+    BadBackup,
     /// A long operation was stopped by whoever asked for it.
     #[error("Stopped; nothing was changed")]
     Canceled,
@@ -79,7 +82,7 @@ pub enum ErrorCode {
     Invalid,
     /// Another vehicle has this VIN.
     DuplicateVin,
-    /// No such vehicle or change.
+    /// No such vehicle, change or file.
     NotFound,
     /// What was to be undone has been changed since.
     ChangedSince,
@@ -89,6 +92,8 @@ pub enum ErrorCode {
     VpicAway,
     /// The garage's file is not a garage, or is damaged.
     GarageDamaged,
+    /// A backup is no intact garage.
+    BackupDamaged,
     /// The garage's file comes from a newer version.
     GarageNewer,
     /// Another program holds the garage's file for too long.
@@ -111,6 +116,7 @@ impl GarageError {
             GarageError::Invalid(_) | GarageError::NotAVin(_) | GarageError::ImportUnreadable(_) => ErrorCode::Invalid,
             GarageError::Export(error) if error.kind() == std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             GarageError::Export(_) => ErrorCode::Internal,
+            GarageError::BadBackup => ErrorCode::BackupDamaged,
             GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound => ErrorCode::NotFound,
@@ -143,6 +149,9 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
         garage_sqlite::Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             ErrorCode::DiskFull
         }
+        garage_sqlite::Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            ErrorCode::NotFound
+        }
         garage_sqlite::Error::File { .. } => ErrorCode::GarageReadOnly,
         _ => match error.sqlite_code() {
             Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
@@ -157,6 +166,13 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
 }
 
 fn store_message(error: &garage_sqlite::Error) -> String {
+    if let garage_sqlite::Error::File { path, source } = error {
+        match source.kind() {
+            std::io::ErrorKind::NotFound => return format!("There is no file {}", path.display()),
+            std::io::ErrorKind::AlreadyExists => return format!("There is a file {} already", path.display()),
+            _ => {}
+        }
+    }
     match store_code(error) {
         ErrorCode::GarageNewer => {
             "This garage was saved by a newer version of MotoVault. Update MotoVault to open it".to_owned()

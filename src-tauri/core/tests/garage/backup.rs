@@ -54,11 +54,11 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     for name in ["text", "empty", "truncated", "flipped", "other"] {
         assert_eq!(
             code(garage.restore_backup(&file(name), Progress::none()).await),
-            ErrorCode::GarageDamaged,
+            ErrorCode::BackupDamaged,
             "{name}"
         );
     }
-    assert_eq!(code(garage.restore_backup(&file("none"), Progress::none()).await), ErrorCode::GarageReadOnly);
+    assert_eq!(code(garage.restore_backup(&file("none"), Progress::none()).await), ErrorCode::NotFound);
     std::fs::write(file("newer"), &bytes).expect("write");
     let connection = rusqlite::Connection::open(file("newer")).expect("open");
     connection.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");

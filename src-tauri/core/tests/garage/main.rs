@@ -1,6 +1,7 @@
 //! The garage on real files with the complete vPIC data, a module for each part of it.
 
 mod backup;
+mod bad_input;
 mod history;
 mod list;
 mod refine;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -11,7 +12,8 @@ use std::{
 };
 
 use garage_core::{
-    Change, ChangeListener, Decode, Detail, Environment, Field, FieldValue, Garage, GarageConfig, decoding::Source,
+    Change, ChangeListener, Decode, Detail, Environment, ErrorCode, Field, FieldValue, Garage, GarageConfig, Progress,
+    VinQuery, decoding::Source,
 };
 use garage_testkit::fake_vpic::{Behavior, FakeVpic};
 use jiff::SignedDuration;
@@ -150,4 +152,73 @@ async fn a_better_decode_is_offered_and_never_imposed() {
         [Field::Make],
         "what is empty, not what was typed"
     );
+}
+
+#[tokio::test]
+async fn however_vpic_fails_the_snapshot_answers_and_everything_is_saved() {
+    for behavior in [
+        Behavior::IsSlow(Duration::from_secs(600)),
+        Behavior::LimitsRate(1000),
+        Behavior::Fails,
+        Behavior::AnswersHtml,
+        Behavior::BreaksOff,
+        Behavior::AnswersNothing,
+        Behavior::Replays(json!({"Results": [{"Make": "x".repeat(5_000), "Model": {"not": "text"}, "Trim": null}]})),
+        Behavior::Replays(json!([])),
+    ] {
+        let online = Online::start(behavior.clone()).await;
+        for _ in 0..2 {
+            let decode = online.decode().await;
+            assert_eq!(trim(&decode), ("EX-V6".to_owned(), Source::Snapshot), "{behavior:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let added = add(&online.garage, json!({"vin": ACCORD})).await;
+        assert_eq!(added.fields.make.as_deref(), Some("HONDA"), "{behavior:?}");
+        assert_eq!(online.garage.decode_offers(added.id).await.expect("offers"), [], "{behavior:?}");
+    }
+}
+
+#[tokio::test]
+async fn vpic_is_asked_about_many_at_once_where_that_is_wanted() {
+    let online = Online::start(corrected("EX-V6 6MT")).await;
+    let queries: Vec<_> = (0..120)
+        .map(|index| format!("1HGCM82633A{index:06}"))
+        .chain([ACCORD.to_owned(), "1HG".to_owned()])
+        .map(|vin_text| (VinQuery::parse(&vin_text).expect("a query"), None))
+        .collect();
+    let told = Arc::new(AtomicI64::new(0));
+    let hear = told.clone();
+    let progress = Progress::new(move |done, total| {
+        assert!(done <= total);
+        hear.store(done.try_into().expect("fits"), Ordering::SeqCst);
+        ControlFlow::Continue(())
+    });
+    online.garage.ask_vpic(&queries, progress.clone()).await.expect("answers");
+    assert_eq!((online.fake.questions(), told.load(Ordering::SeqCst)), (3, 122), "fifty at a time");
+    assert_eq!(trim(&online.decode().await), ("EX-V6 6MT".to_owned(), Source::Cache));
+    online.garage.ask_vpic(&queries, progress).await.expect("answers");
+    assert_eq!(online.fake.questions(), 3, "they are fresh");
+
+    let stopped = online.garage.ask_vpic(&queries[..1], Progress::new(|_, _| ControlFlow::Break(()))).await;
+    assert_eq!(crate::support::code(stopped), ErrorCode::Canceled);
+    online.days.store(31, Ordering::SeqCst);
+    online.fake.set(Behavior::LimitsRate(1000));
+    let away = online.garage.ask_vpic(&queries, Progress::none()).await;
+    assert_eq!(crate::support::code(away), ErrorCode::VpicAway);
+    online.garage.set_vpic(false);
+    let off = online.garage.ask_vpic(&queries, Progress::none()).await.expect_err("refused");
+    assert_eq!(off.to_string(), "vPIC is switched off");
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_in_years_are_forgotten() {
+    let online = Online::start(corrected("EX-V6 6MT")).await;
+    online.decode().await;
+    online.refined().await;
+    online.fake.set(Behavior::Fails);
+    for (day, source) in [(700, Source::Cache), (800, Source::Snapshot)] {
+        online.days.store(day, Ordering::SeqCst);
+        online.garage.forget_old_answers().await.expect("forgotten");
+        assert_eq!(trim(&online.decode().await).1, source, "after {day} days");
+    }
 }

@@ -83,3 +83,68 @@ async fn a_locked_garage_says_so() {
         .expect("a lock");
     assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageLocked);
 }
+
+#[tokio::test]
+async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for index in 0..200 {
+        add(&garage, json!({"nickname": format!("car {index}"), "notes": "n".repeat(500)})).await;
+    }
+    garage.close().await;
+    let bytes = std::fs::read(folder.garage_file()).expect("read");
+    for length in [2, 50, 100, 1_000, 4_096, bytes.len() / 4, bytes.len() / 2, bytes.len() - 4_096, bytes.len() - 1] {
+        let damaged = Folder::new();
+        std::fs::write(damaged.garage_file(), &bytes[..length]).expect("write");
+        let in_use = async {
+            let garage = open(&damaged.garage_file()).await?;
+            let examined = garage.examine().await;
+            garage.close().await;
+            examined
+        };
+        match in_use.await {
+            // The last page's end may be the end of nothing.
+            Ok(examination) if examination.problems.is_empty() => {
+                assert_eq!((length, examination.vehicles), (bytes.len() - 1, 200));
+            }
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.code(), ErrorCode::GarageDamaged, "{length} bytes: {error}"),
+        }
+        let (garage, repair) =
+            Garage::repair(config(&damaged.garage_file()), ChangeListener::none()).await.expect("repaired");
+        assert!(garage.examine().await.expect("examined").problems.is_empty(), "{length} bytes");
+        let kept = std::fs::read(&repair.damaged_file).expect("it is kept");
+        assert_eq!(kept[..length.min(kept.len())], bytes[..length.min(kept.len())], "{length} bytes");
+        if length == bytes.len() - 1 {
+            assert_eq!(repair.vehicles, 200, "a byte is missing, not a vehicle");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() {
+    let folder = Folder::new();
+    let (garage, repair) =
+        Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
+    assert_eq!(repair, None);
+    add(&garage, json!({"nickname": "saved"})).await;
+    garage.back_up_daily().await.expect("backed up");
+    garage.close().await;
+    std::fs::write(folder.garage_file(), "damaged ".repeat(1000)).expect("write");
+
+    let (garage, repair) =
+        Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
+    let repair = repair.expect("it was repaired");
+    assert_eq!(repair.vehicles, 0, "there is nothing to read in it");
+    let backup = repair.newest_backup.expect("there is one");
+    garage.restore_backup(&backup, Progress::none()).await.expect("restored");
+    let names = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
+    assert_eq!(names[0].fields.nickname.as_deref(), Some("saved"));
+
+    std::fs::write(folder.garage_file().with_extension("json"), "not a garage's business").expect("write");
+    let newer = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    newer.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
+    drop((garage, newer));
+    let refused = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await;
+    assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageNewer, "a newer one is not damaged");
+}
