@@ -72,7 +72,7 @@ test("refusals stand at their fields and nothing typed is lost", async ({ app, p
   await expect(app.vin).toHaveAccessibleDescription("VIN can contain only letters and digits");
 
   await app.vin.fill("");
-  await page.getByText("No VIN? Or add more now").click();
+  await page.getByText("Add more now").click();
   await page.getByRole("textbox", { name: "Year" }).fill("soon");
   await page.getByRole("textbox", { name: "Make" }).fill("Land Rover");
   await app.saveVehicle.click();
@@ -129,7 +129,7 @@ test("everything is reached by keyboard", async ({ app, page, isMobile }) => {
 test("nothing is wider than the window, down to 320 pixels", async ({ app, page }) => {
   await app.addByVin(ACCORD);
   await app.vin.fill("1HGCM8Z633A004352");
-  await page.getByText("No VIN? Or add more now").click();
+  await page.getByText("Add more now").click();
   for (const width of [320, 390, 820, 1440]) {
     await page.setViewportSize({ width, height: 800 });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -141,7 +141,7 @@ test("every control is large enough to touch", async ({ app, page, isMobile }) =
   test.skip(!isMobile, "a phone's concern");
   await app.addByVin(ACCORD);
   await app.vin.fill("1HGCM8Z633A004352");
-  await page.getByText("No VIN? Or add more now").click();
+  await page.getByText("Add more now").click();
   const small = await page.evaluate(() =>
     [...document.querySelectorAll("button, input, select, summary")]
       .map((control) => ({ name: control.outerHTML.slice(0, 80), box: control.getBoundingClientRect() }))
@@ -156,4 +156,48 @@ test("what another window writes appears", async ({ app, page, context }) => {
   await other.goto(page.url());
   await app.addByVin(ACCORD);
   await expect(other.getByRole("article", { name: "2003 HONDA Accord" })).toBeVisible();
+});
+
+test("without a VIN, year, make and model are chosen from what vPIC knows, or typed", async ({ app, page }) => {
+  await page.getByRole("button", { name: "No VIN? Choose year, make and model" }).click();
+  const field = (name: string) => page.getByRole("combobox", { name });
+  await expect(field("Year")).toBeFocused();
+  await field("Year").pressSequentially("2003");
+  await field("Year").press("ArrowDown");
+  await field("Year").press("Enter");
+  await expect(field("Year")).toHaveValue("2003");
+  await field("Make").click();
+  await app.expectAccessible();
+  await field("Make").fill("hon");
+  await page.getByRole("option", { name: "HONDA", exact: true }).click();
+  await field("Model").click();
+  await expect(page.getByRole("option", { name: "Accord", exact: true })).toBeVisible();
+  await field("Model").press("Escape");
+  await expect(page.getByRole("listbox")).toBeHidden();
+  await field("Model").fill("accord");
+  await field("Model").press("Tab");
+  await expect(field("Model")).toHaveValue("Accord");
+  await app.saveVehicle.click();
+  await expect(app.card("2003 HONDA Accord")).toBeVisible();
+
+  await field("Year").fill("1885");
+  await field("Make").fill("Benz");
+  await field("Model").fill("Patent-Motorwagen");
+  await app.saveVehicle.click();
+  await expect(page.getByText("year must be between 1886 and")).toBeVisible();
+  await expect(field("Year")).toBeFocused();
+  await field("Year").fill("1886");
+  await app.saveVehicle.click();
+  await expect(app.card("1886 Benz Patent-Motorwagen")).toBeVisible();
+});
+
+test("what the VIN says can be overwritten before saving", async ({ app, page }) => {
+  await app.vin.fill(ACCORD);
+  await page.getByText("Add more now").click();
+  const trim = page.getByRole("textbox", { name: "Trim" });
+  await expect(trim).toHaveAttribute("placeholder", "EX-V6");
+  await trim.fill("EX-V6 Coupe");
+  await page.getByRole("textbox", { name: "Notes" }).fill("two\nlines");
+  await app.saveVehicle.click();
+  await expect(app.card("2003 HONDA Accord")).toBeVisible();
 });

@@ -13,7 +13,10 @@ export const strings = {
     title: "Add a vehicle",
     vin: "VIN",
     vinHint: "Type or paste it. Spaces, dashes and lower case are fine.",
-    details: "No VIN? Or add more now",
+    noVin: "No VIN? Choose year, make and model",
+    withVin: "Use the VIN instead",
+    makeFirst: "Choose the make first, or type any model",
+    details: "Add more now",
     save: "Save vehicle",
     groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
@@ -27,6 +30,10 @@ export const strings = {
     source: (month: string) => `From NHTSA's vPIC data of ${month}, on this device`,
     noData: "The vPIC data is missing, so VINs are not decoded. Vehicles can still be saved.",
     maker: "Manufacturer",
+  },
+
+  combobox: {
+    more: (count: number) => `${count} fit; type to narrow them down`,
   },
 
   garage: {

@@ -65,6 +65,9 @@ export const garage = {
     } while (after !== null);
     return vehicles;
   },
+  listModelYears: () => unwrap(commands.listModelYears()),
+  listMakes: (year: number | null) => unwrap(commands.listMakes(year)),
+  listModels: (makeId: number, year: number | null) => unwrap(commands.listModels(makeId, year)),
   addVehicle: (draft: VehicleDraft) => unwrap(commands.addVehicle(draft)),
   editVehicle: (id: string, draft: VehicleDraft) => unwrap(commands.editVehicle(id, draft)),
   removeVehicle: (id: string) => unwrap(commands.removeVehicle(id)),

@@ -60,6 +60,30 @@ export function decodeQuery(asked: () => { text: string; year: number | null }) 
   });
 }
 
+/** The model years that vPIC knows makes and models for. */
+export function modelYearsQuery() {
+  return createQuery(() => ({ queryKey: ["catalog", "years"], queryFn: garage.listModelYears }));
+}
+
+/** The makes of a model year, or all. */
+export function makesQuery(asked: () => number | null) {
+  return createQuery(() => {
+    const year = asked();
+    return { queryKey: ["catalog", "makes", year], queryFn: () => garage.listMakes(year), placeholderData: keepPreviousData };
+  });
+}
+
+/** The models of a make in a model year, or ever. */
+export function modelsQuery(asked: () => { makeId: number | null; year: number | null }) {
+  return createQuery(() => {
+    const { makeId, year } = asked();
+    return {
+      queryKey: ["catalog", "models", makeId, year],
+      queryFn: () => (makeId === null ? [] : garage.listModels(makeId, year)),
+    };
+  });
+}
+
 export function addMutation() {
   return createMutation(() => ({ mutationFn: (draft: VehicleDraft) => garage.addVehicle(draft) }));
 }

@@ -8,6 +8,14 @@ export interface VehicleForm {
   make: string;
   model: string;
   color: string;
+  trimLevel: string;
+  engine: string;
+  transmission: string;
+  driveType: string;
+  fuelType: string;
+  bodyClass: string;
+  vehicleType: string;
+  notes: string;
   odometerReading: string;
   odometerUnit: OdometerUnit;
 }
@@ -20,6 +28,14 @@ export function formOf(vehicle?: Vehicle): VehicleForm {
     make: vehicle?.make ?? "",
     model: vehicle?.model ?? "",
     color: vehicle?.color ?? "",
+    trimLevel: vehicle?.trimLevel ?? "",
+    engine: vehicle?.engine ?? "",
+    transmission: vehicle?.transmission ?? "",
+    driveType: vehicle?.driveType ?? "",
+    fuelType: vehicle?.fuelType ?? "",
+    bodyClass: vehicle?.bodyClass ?? "",
+    vehicleType: vehicle?.vehicleType ?? "",
+    notes: vehicle?.notes ?? "",
     odometerReading: vehicle?.odometerReading?.toString() ?? "",
     odometerUnit: vehicle?.odometerUnit ?? "mi",
   };
@@ -34,6 +50,14 @@ export function draftOf(form: VehicleForm): VehicleDraft {
     make: form.make,
     model: form.model,
     color: form.color,
+    trimLevel: form.trimLevel,
+    engine: form.engine,
+    transmission: form.transmission,
+    driveType: form.driveType,
+    fuelType: form.fuelType,
+    bodyClass: form.bodyClass,
+    vehicleType: form.vehicleType,
+    notes: form.notes,
     odometerReading: wholeNumber(form.odometerReading) as number | null,
     odometerUnit: form.odometerUnit,
   };
