@@ -2,7 +2,7 @@
 
 use std::{
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -15,6 +15,9 @@ pub struct VirtualDisplay {
     server: Child,
     /// The value for `DISPLAY`.
     pub name: String,
+    /// A file in which the server keeps what it shows, in the form of XWD.
+    pub framebuffer: PathBuf,
+    _folder: tempfile::TempDir,
 }
 
 impl VirtualDisplay {
@@ -23,9 +26,11 @@ impl VirtualDisplay {
     /// # Errors
     /// Xvfb is missing or does not start.
     pub fn start(width: u32, height: u32) -> anyhow::Result<VirtualDisplay> {
+        let folder = tempfile::tempdir()?;
         let screen = format!("{width}x{height}x24");
         let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset"])
+            .args(["-displayfd", "1", "-screen", "0", &screen, "-nolisten", "tcp", "-noreset", "-fbdir"])
+            .arg(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -39,7 +44,8 @@ impl VirtualDisplay {
             number.push(byte[0]);
         }
         let name = format!(":{}", String::from_utf8_lossy(&number));
-        Ok(VirtualDisplay { server, name })
+        let framebuffer = folder.path().join("Xvfb_screen0");
+        Ok(VirtualDisplay { server, name, framebuffer, _folder: folder })
     }
 
     /// Writes a picture of the whole display as PNG.

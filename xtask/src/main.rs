@@ -1,5 +1,6 @@
 //! The project's tasks. `cargo xtask run` and `cargo xtask test` are all the set-up a machine needs.
 
+mod bench_app;
 mod display;
 mod run;
 mod setup;
@@ -45,7 +46,7 @@ enum Task {
     Tidy,
     /// Write the TypeScript types of the app's commands anew
     Bindings,
-    /// Measure the core against bare libraries and print the table of docs/benchmarks.md
+    /// Measure against peers in the same run, and print the tables of docs/benchmarks.md
     Bench {
         #[arg(value_enum)]
         what: Bench,
@@ -59,6 +60,8 @@ enum Task {
 enum Bench {
     /// Decoding, writing, reading, memory of the core and its CLI
     Core,
+    /// Start, memory and idling of the app, against an empty window
+    App,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Test { only } => test::test(&root, &only),
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),
+        Task::Bench { what: Bench::App } => bench_app::bench(&root),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))

@@ -38,13 +38,14 @@ const LAYERS: &[Layer] = &[
         reason: "tests of every layer use it, so it stands low",
     },
     Layer { package: "garage-bench", may_use: &["garage-core"], reason: "what is measured is what callers get" },
+    Layer { package: "empty-window", may_use: &[], reason: "it is the peer that has nothing in it" },
     Layer { package: "xtask", may_use: &[], reason: "a task compiles in seconds on a bare machine" },
 ];
 
 /// Tests may reach for these as well.
 const FOR_TESTS: &[&str] = &["garage-testkit", "garage-decode", "garage-domain"];
 /// The only crates that know Tauri.
-const TAURI_USERS: &[&str] = &["motovault", "e2e-host"];
+const TAURI_USERS: &[&str] = &["motovault", "e2e-host", "empty-window"];
 
 /// Checks everything and reports all that is wrong at once.
 ///

@@ -3,7 +3,7 @@
 mod browser;
 mod node;
 mod packages;
-mod snapshot;
+pub mod snapshot;
 
 use std::path::Path;
 

@@ -68,7 +68,11 @@ pub fn fetch() -> anyhow::Result<()> {
     bail!("the vPIC data cannot be had. Name a right copy in GARAGE_VPIC_FILE.\n  {}", reasons.join("\n  "))
 }
 
-fn cached_path() -> anyhow::Result<PathBuf> {
+/// Where the snapshot is kept.
+///
+/// # Errors
+/// The system names no cache folder.
+pub fn cached_path() -> anyhow::Result<PathBuf> {
     let folder = dirs::cache_dir().context("the system names no cache folder; set HOME")?;
     Ok(folder.join(pinned::APP_IDENTIFIER).join(pinned::FILE_NAME))
 }

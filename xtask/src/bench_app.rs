@@ -1,0 +1,250 @@
+//! `cargo xtask bench app`: the app against an empty Tauri window, both on the same display in the same run.
+//!
+//! A window counts as painted when the display shows what it will show from then on, but for a blinking caret. The two
+//! take turns, and the best of several rounds counts for each. Prints a table for `docs/benchmarks.md`. Never a test.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::{
+    display::{self, VirtualDisplay},
+    run, setup, shell,
+};
+
+const ROUNDS: usize = 5;
+/// Vehicles in the garage that is shown.
+const VEHICLES: usize = 10_000;
+/// A picture that stays the same for so long is the last one.
+const SETTLED: Duration = Duration::from_secs(3);
+/// For how long nothing is done while the processor's time is measured.
+const IDLE: Duration = Duration::from_secs(60);
+/// Pixels that a blinking caret or a clock may change.
+const CARET_PIXELS: usize = 200;
+/// An empty window has one or two colors; text alone has more, since its edges are smoothed.
+const FEWEST_COLORS: usize = 8;
+const LONGEST_START: Duration = Duration::from_secs(60);
+/// Of `/proc/*/stat`, the same on every Linux that Rust runs on.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Builds both with optimizations, measures, and prints the table.
+///
+/// # Errors
+/// A build fails, or a window shows nothing.
+pub fn bench(root: &Path) -> anyhow::Result<()> {
+    setup::for_running(root, true)?;
+    shell::run(shell::npm("ui", &["run", "build"]))?;
+    let packages = ["--package", "motovault", "--package", "empty-window", "--package", "garage-cli"];
+    shell::run(shell::cargo(&[&["build", "--profile", "bench"][..], &packages].concat()))?;
+    let folder = run::target_folder(root).join("release");
+
+    let home = tempfile::tempdir_in(&folder)?;
+    let vehicles: Vec<String> = (0..VEHICLES)
+        .map(|index| {
+            format!(
+                r#"{{"nickname":"Vehicle {index}","vin":"1HGCM82633A{index:06}","licensePlate":"BE {index}","year":{},
+                "make":"HONDA","model":"Accord","bodyClass":"Coupe","odometerReading":{}}}"#,
+                1981 + index % 45,
+                index * 17
+            )
+        })
+        .collect();
+    let list = home.path().join("vehicles.json");
+    fs::write(&list, format!("[{}]", vehicles.join(",")))?;
+    let environment = Environment { home: home.path().to_owned(), snapshot: setup::snapshot::cached_path()? };
+    let mut import = environment.command(&folder.join("garage"));
+    shell::output({
+        import.arg("import").arg(&list);
+        import
+    })?;
+
+    let mut sides =
+        [Side::new("the app", folder.join("motovault")), Side::new("an empty window", folder.join("empty-window"))];
+    for side in &mut sides {
+        side.reference = side.settle(&environment)?;
+    }
+    for _ in 0..ROUNDS {
+        for side in &mut sides {
+            side.start_once(&environment)?;
+        }
+    }
+    for side in &mut sides {
+        side.rest(&environment)?;
+    }
+    let [app, empty] = &sides;
+    println!("| what | measured | reach | |\n| --- | --- | --- | --- |");
+    let row = |what: &str, measured: String, reach: &str, is_reached: bool| {
+        println!("| {what} | {measured} | {reach} | {} |", if is_reached { "reached" } else { "missed" });
+    };
+    let start = app.start.as_secs_f64() / empty.start.as_secs_f64();
+    let measured = format!("{start:.2} × {:.2} s", empty.start.as_secs_f64());
+    row("start to a painted list of 10 000 vehicles", measured, "≤ 1.3 ×", start <= 1.3);
+    let memory = app.memory_kb as f64 / empty.memory_kb as f64;
+    let measured = format!("{memory:.2} × {} MB", empty.memory_kb / 1024);
+    row("memory of all processes, shared pages divided", measured, "≤ 1.3 ×", memory <= 1.3);
+    let idle = app.idle_s - empty.idle_s;
+    row("processor time of 60 s idle, beyond the empty window's", format!("{idle:.2} s"), "≤ 0.1 s", idle <= 0.1);
+    Ok(())
+}
+
+/// What both run in: a home of their own with the garage in it, and the vPIC data of this machine.
+struct Environment {
+    home: PathBuf,
+    snapshot: PathBuf,
+}
+
+impl Environment {
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env("HOME", &self.home)
+            .env("XDG_DATA_HOME", self.home.join("data"))
+            .env("XDG_CACHE_HOME", self.home.join("cache"))
+            .env("XDG_CONFIG_HOME", self.home.join("config"))
+            .env("GARAGE_VPIC_FILE", &self.snapshot)
+            // Nobody listens there: no bench asks the real vPIC.
+            .env("GARAGE_VPIC_URL", "http://127.0.0.1:9")
+            // There is no graphics card to share buffers with, and trying takes most of a start.
+            .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+struct Side {
+    name: &'static str,
+    program: PathBuf,
+    reference: Vec<u8>,
+    start: Duration,
+    memory_kb: u64,
+    idle_s: f64,
+}
+
+impl Side {
+    fn new(name: &'static str, program: PathBuf) -> Side {
+        Side { name, program, reference: Vec::new(), start: Duration::MAX, memory_kb: 0, idle_s: 0.0 }
+    }
+
+    fn launch(&self, environment: &Environment) -> anyhow::Result<(Running, VirtualDisplay, Instant)> {
+        let display = VirtualDisplay::start(1280, 800)?;
+        let mut command = environment.command(&self.program);
+        command.env("DISPLAY", &display.name).stdout(Stdio::null()).stderr(Stdio::null());
+        let started = Instant::now();
+        Ok((Running(command.spawn()?), display, started))
+    }
+
+    /// What the window shows in the end.
+    fn settle(&self, environment: &Environment) -> anyhow::Result<Vec<u8>> {
+        let (_running, display, started) = self.launch(environment)?;
+        let (mut last, mut since) = (display.pixels()?, Instant::now());
+        while started.elapsed() < LONGEST_START {
+            thread::sleep(Duration::from_millis(50));
+            let now = display.pixels()?;
+            if differing(&now, &last) > CARET_PIXELS {
+                (last, since) = (now, Instant::now());
+            } else if since.elapsed() > SETTLED && colors(&last) >= FEWEST_COLORS {
+                return Ok(last);
+            }
+        }
+        bail!("{} has shown nothing that stays for {} seconds", self.name, LONGEST_START.as_secs())
+    }
+
+    fn start_once(&mut self, environment: &Environment) -> anyhow::Result<()> {
+        let (_running, display, started) = self.launch(environment)?;
+        while differing(&display.pixels()?, &self.reference) > CARET_PIXELS {
+            ensure!(started.elapsed() < LONGEST_START, "{} shows something else this time", self.name);
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.start = started.elapsed().min(self.start);
+        Ok(())
+    }
+
+    /// Memory and idle processor time, once the start is over.
+    fn rest(&mut self, environment: &Environment) -> anyhow::Result<()> {
+        let (running, _display, _) = self.launch(environment)?;
+        thread::sleep(Duration::from_secs(8));
+        let processes = running.processes()?;
+        self.memory_kb = processes.iter().filter_map(|id| memory_kb(*id)).sum();
+        let before: u64 = processes.iter().filter_map(|id| ticks(*id)).sum();
+        thread::sleep(IDLE);
+        let after: u64 = processes.iter().filter_map(|id| ticks(*id)).sum();
+        self.idle_s = (after - before) as f64 / TICKS_PER_SECOND;
+        Ok(())
+    }
+}
+
+/// A started program; it ends with this value.
+struct Running(Child);
+
+impl Running {
+    /// It and all that it has started.
+    fn processes(&self) -> anyhow::Result<Vec<u32>> {
+        let parents: HashMap<u32, u32> = fs::read_dir("/proc")?
+            .filter_map(|entry| {
+                let id = entry.ok()?.file_name().to_str()?.parse().ok()?;
+                Some((id, stat(id)?.get(1)?.parse().ok()?))
+            })
+            .collect();
+        let is_ours = |id: u32| {
+            std::iter::successors(Some(id), |id| parents.get(id).copied()).any(|ancestor| ancestor == self.0.id())
+        };
+        Ok(parents.keys().copied().filter(|id| is_ours(*id)).collect())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        display::stop(&mut self.0);
+    }
+}
+
+/// The fields of `/proc/ID/stat` behind the name, which may hold spaces: state, parent, …
+fn stat(id: u32) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
+}
+
+/// User and system time.
+fn ticks(id: u32) -> Option<u64> {
+    let stat = stat(id)?;
+    Some(stat.get(11)?.parse::<u64>().ok()? + stat.get(12)?.parse::<u64>().ok()?)
+}
+
+/// Memory that is the process's own, and its share of what several use.
+fn memory_kb(id: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
+    rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())
+}
+
+fn differing(a: &[u8], b: &[u8]) -> usize {
+    if a.len() != b.len() {
+        return usize::MAX;
+    }
+    a.chunks_exact(4).zip(b.chunks_exact(4)).filter(|(a, b)| a != b).count()
+}
+
+fn colors(pixels: &[u8]) -> usize {
+    pixels.chunks_exact(4).collect::<std::collections::HashSet<_>>().len()
+}
+
+impl VirtualDisplay {
+    /// What the display shows, four bytes a pixel, straight from the X server's memory.
+    fn pixels(&self) -> anyhow::Result<Vec<u8>> {
+        let dump = fs::read(&self.framebuffer)?;
+        // An XWD file: a header of big-endian numbers, its size first, then colors of 12 bytes, then the pixels.
+        let number = |index: usize| {
+            let bytes = dump.get(index * 4..index * 4 + 4).context("a short XWD header")?;
+            Ok::<_, anyhow::Error>(u32::from_be_bytes(bytes.try_into()?) as usize)
+        };
+        const COLOR_COUNT: usize = 19;
+        let start = number(0)? + number(COLOR_COUNT)? * 12;
+        Ok(dump.get(start..).context("an XWD file without pixels")?.to_vec())
+    }
+}
