@@ -46,9 +46,23 @@ export class App {
 
   /** Ends the app without any goodbye and starts it again on the same garage. */
   async killAndRestart(): Promise<void> {
-    this.kill();
-    ({ host: this.host, address: this.address } = await startHost(this.garageFile));
+    await this.killAndRestartUnseen();
     await this.open();
+  }
+
+  /** The same, where the garage may not be what comes up; `meanwhile` happens while the app is down. */
+  async killAndRestartUnseen(meanwhile?: () => void): Promise<void> {
+    const hasEnded = new Promise((resolve) => this.host.once("exit", resolve));
+    this.kill();
+    await hasEnded;
+    meanwhile?.();
+    ({ host: this.host, address: this.address } = await startHost(this.garageFile));
+    await this.page.goto(this.address);
+  }
+
+  /** Chooses this file in the next dialogs of the system. */
+  async chooseFile(file: string): Promise<void> {
+    await this.page.evaluate((file) => Object.assign(window, { __chosenFile: file }), file);
   }
 
   kill(): void {

@@ -29,7 +29,32 @@ export const strings = {
     year: "Which model year?",
     source: (month: string) => `From NHTSA's vPIC data of ${month}, on this device`,
     noData: "The vPIC data is missing, so VINs are not decoded. Vehicles can still be saved.",
+    noDataHelp: "Installing MotoVault again brings the data back. Until then, describe the vehicle yourself.",
     maker: "Manufacturer",
+  },
+
+  trouble: {
+    title: "The garage cannot be opened",
+    repair: "Save what can be read",
+    tryAgain: "Try again",
+    help: {
+      garageDamaged:
+        "MotoVault can move the damaged file aside, keep it, and make a new garage of everything that can still be read.",
+      garageNewer: "Your vehicles are safe. Install the newest MotoVault on this device, then open it again.",
+      garageLocked: "Perhaps another program, a backup or a sync service holds the file. Close it, then try again.",
+      garageReadOnly: "Check that you may write this file and its folder, and that the disk is there, then try again.",
+      diskFull: "Delete something you no longer need, or empty the trash, then try again. Your vehicles are safe.",
+      other: "Try again. If it stays like this, start MotoVault anew; your vehicles are kept in the file.",
+    },
+    repaired: {
+      title: "Your garage was damaged and has been repaired",
+      saved: (count: number) => (count === 1 ? "1 vehicle was saved." : `${count} vehicles were saved.`),
+      kept: "The damaged file is kept:",
+      backup: "If something is missing, it may be in the newest backup:",
+      restore: "Restore the backup",
+      restored: "The backup is restored. What was there before is kept beside the garage.",
+      dismiss: "Leave it as it is",
+    },
   },
 
   combobox: {

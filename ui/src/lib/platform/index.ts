@@ -17,7 +17,9 @@ export type {
   DecodedFields,
   Fact,
   OdometerUnit,
+  ErrorCode,
   PossibleCharacters,
+  Repair,
   Vehicle,
   VehicleDraft,
 } from "./bindings";
@@ -68,6 +70,11 @@ export const garage = {
   listModelYears: () => unwrap(commands.listModelYears()),
   listMakes: (year: number | null) => unwrap(commands.listMakes(year)),
   listModels: (makeId: number, year: number | null) => unwrap(commands.listModels(makeId, year)),
+  /** Opens the garage; tells what a repair on the way has done, once. */
+  takeRepair: () => unwrap(commands.takeRepair()),
+  repairGarage: () => unwrap(commands.repairGarage()),
+  /** Gives the file that holds what was there before. */
+  restoreGarage: (file: string) => unwrap(commands.restoreGarage(file)),
   addVehicle: (draft: VehicleDraft) => unwrap(commands.addVehicle(draft)),
   editVehicle: (id: string, draft: VehicleDraft) => unwrap(commands.editVehicle(id, draft)),
   removeVehicle: (id: string) => unwrap(commands.removeVehicle(id)),

@@ -2,17 +2,22 @@
 import { createMutation, createQuery, keepPreviousData, QueryClient, useQueryClient } from "@tanstack/svelte-query";
 import { garage, onGarageChanged, type VehicleDraft } from "$lib/platform";
 import { cleaned, SHORTEST_QUERY } from "$lib/vehicle/vin";
+import { cachesThatTell } from "./trouble";
+
+export { openedQuery, repairMutation, restoreBackupMutation, troubleOf, tryingAgain } from "./trouble";
 
 const VEHICLES = ["vehicles"];
 
 /** Nothing here goes over a network, so nothing waits for one and nothing is tried again. */
 export function createGarageClient(): QueryClient {
-  return new QueryClient({
+  const client: QueryClient = new QueryClient({
+    ...cachesThatTell(() => client),
     defaultOptions: {
       queries: { networkMode: "always", retry: false, staleTime: Infinity },
       mutations: { networkMode: "always" },
     },
   });
+  return client;
 }
 
 /** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. */
