@@ -10,7 +10,7 @@ import { expect, test as base, type Page } from "@playwright/test";
 export { expect };
 export const ACCORD = "1HGCM82633A004352";
 
-const ROOT = join(import.meta.dirname, "../..");
+export const ROOT = join(import.meta.dirname, "../..");
 const HOST = process.env["E2E_HOST"] ?? join(ROOT, "target/debug/e2e-host");
 
 /** Starts the app's command layer on a garage file; it ends with this process at the latest. */

@@ -62,6 +62,8 @@ enum Bench {
     Core,
     /// Start, memory and idling of the app, against an empty window
     App,
+    /// Typing, scrolling and size of the page with 10 000 vehicles, in Chromium
+    Ui,
 }
 
 fn main() -> ExitCode {
@@ -82,6 +84,11 @@ fn perform() -> anyhow::Result<()> {
         Task::Test { only } => test::test(&root, &only),
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),
+        Task::Bench { what: Bench::Ui } => {
+            setup::for_tests(&root)?;
+            run::build(&root, false)?;
+            test::in_browser(&root, "bench")
+        }
         Task::Bench { what: Bench::App } => bench_app::bench(&root),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {

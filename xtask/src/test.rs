@@ -39,6 +39,16 @@ impl Step {
     }
 }
 
+/// Runs a script of the journeys' folder in Chromium, on what has been built.
+///
+/// # Errors
+/// There is no browser, or the script fails.
+pub fn in_browser(root: &Path, script: &str) -> anyhow::Result<()> {
+    let mut command = on_built_programs(root, shell::npm("e2e", &["run", script]));
+    command.env("CHROMIUM_BIN", setup::browser()?);
+    shell::run(command)
+}
+
 /// Sets up and runs the steps.
 ///
 /// # Errors
@@ -75,11 +85,7 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
         }
         Step::Rust => rust_tests(),
-        Step::Journeys => {
-            let mut journeys = on_built_programs(root, shell::npm("e2e", &["run", "journeys"]));
-            journeys.env("CHROMIUM_BIN", setup::browser()?);
-            shell::run(journeys)
-        }
+        Step::Journeys => in_browser(root, "journeys"),
         Step::Desktop if !cfg!(target_os = "linux") => {
             println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");
             Ok(())
