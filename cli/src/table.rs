@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use jiff::{Timestamp, tz::TimeZone};
+
 /// Writes `name  value` lines, indented; names without a value are left out.
 pub fn write_pairs(out: &mut impl Write, pairs: &[(&str, Option<String>)]) -> io::Result<()> {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
@@ -41,6 +43,11 @@ pub fn write_rows<const N: usize>(out: &mut impl Write, header: [&str; N], rows:
 pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     writeln!(io::stdout(), "{text}")
+}
+
+/// A time as it is where the person is.
+pub fn local_time(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 /// Text that cannot command the terminal: control and direction marks are shown, not sent.

@@ -12,7 +12,7 @@ use crate::{
     args::VehicleCommand,
     failure::Failure,
     garage::with_garage,
-    table::{self, print_json},
+    table::{self, local_time, print_json},
 };
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
@@ -157,7 +157,7 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
     let mut out = io::stdout().lock();
     for entry in entries {
         let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
-        writeln!(out, "{} {} by {}{undoes} ({})", entry.at, entry.kind.name(), entry.program, entry.id.0)?;
+        writeln!(out, "{} {} by {}{undoes} ({})", local_time(entry.at), entry.kind.name(), entry.program, entry.id.0)?;
         let by = |origin: Origin| match origin {
             Origin::Typed => "",
             Origin::Decoded { .. } => " (decoded)",
@@ -195,8 +195,8 @@ fn show(vehicle: &Vehicle) -> io::Result<()> {
             ("Odometer", odometer(vehicle)),
             ("In use", (!fields.is_active).then(|| "no".to_owned())),
             ("Notes", fields.notes.clone()),
-            ("Added", Some(vehicle.created_at.to_string())),
-            ("Changed", Some(vehicle.updated_at.to_string())),
+            ("Added", Some(local_time(vehicle.created_at))),
+            ("Changed", Some(local_time(vehicle.updated_at))),
             ("Id", Some(vehicle.id.to_string())),
         ],
     )

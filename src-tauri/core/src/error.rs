@@ -168,8 +168,8 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
 fn store_message(error: &garage_sqlite::Error) -> String {
     if let garage_sqlite::Error::File { path, source } = error {
         match source.kind() {
-            std::io::ErrorKind::NotFound => return format!("There is no file {}", path.display()),
-            std::io::ErrorKind::AlreadyExists => return format!("There is a file {} already", path.display()),
+            std::io::ErrorKind::NotFound => return format!("{} does not exist", path.display()),
+            std::io::ErrorKind::AlreadyExists => return format!("{} exists already", path.display()),
             _ => {}
         }
     }

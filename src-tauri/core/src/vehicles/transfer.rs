@@ -145,16 +145,19 @@ impl Garage {
         existing: Existing,
         progress: Progress,
     ) -> Result<(), GarageError> {
-        let at = |source| garage_sqlite::Error::File { path: file.to_owned(), source };
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            |source| garage_sqlite::Error::File { path, source }
+        };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at)?;
+        let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
         self.write_export(format, BufWriter::new(&mut scratch), progress).await?;
-        scratch.as_file().sync_all().map_err(at)?;
+        scratch.as_file().sync_all().map_err(at(file))?;
         let persisted = match existing {
             Existing::Keep => scratch.persist_noclobber(file),
             Existing::Replace => scratch.persist(file),
         };
-        persisted.map(|_| ()).map_err(|error| at(error.error).into())
+        persisted.map(|_| ()).map_err(|error| at(file)(error.error).into())
     }
 
     /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,
