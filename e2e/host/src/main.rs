@@ -91,8 +91,9 @@ async fn main() -> anyhow::Result<()> {
         .route("/host/bridge.js", get(|| async { ([(header::CONTENT_TYPE, "text/javascript")], BRIDGE) }))
         .route("/host/ipc/{command}", post(invoke))
         .route("/host/events", get(serve_events))
-        .with_state(host)
-        .fallback_service(ServeDir::new(args.page));
+        .with_state(host.clone())
+        // As in the app, an address that is no file is the page's own: its router knows what to show.
+        .fallback_service(ServeDir::new(args.page).fallback(get(serve_page).with_state(host)));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("http://{}", listener.local_addr()?);
     tokio::select! {

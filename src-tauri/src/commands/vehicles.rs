@@ -34,11 +34,11 @@ pub async fn filter_choices(garage: Garage<'_>) -> Answer<FilterChoices> {
     Ok(garage.get().await?.filter_choices().await?)
 }
 
-/// One vehicle that is not removed.
+/// One vehicle; a removed one has the time of it in `deletedAt`.
 #[tauri::command]
 #[specta::specta]
 pub async fn get_vehicle(garage: Garage<'_>, id: VehicleId) -> Answer<Vehicle> {
-    Ok(garage.get().await?.vehicle(id).await?)
+    Ok(garage.get().await?.vehicle_or_removed(id).await?)
 }
 
 /// Changes the fields that the draft names; null clears one.

@@ -55,6 +55,7 @@ impl ChangeKind {
 /// One field of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
 pub struct FieldChange {
     /// The field.
     pub field: Field,

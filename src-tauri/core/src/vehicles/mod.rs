@@ -49,6 +49,16 @@ impl Garage {
         self.database.read(move |transaction| live_vehicle(transaction, id)).await
     }
 
+    /// One vehicle, also where it has been removed: its history and what it was are there to see, and to restore.
+    ///
+    /// # Errors
+    /// There was never one of this id.
+    pub async fn vehicle_or_removed(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
+        self.database
+            .read(move |transaction| table::by_id(transaction, id)?.ok_or(GarageError::NotFound))
+            .await
+    }
+
     /// Changes the fields that the draft names. A new VIN fills the fields that are empty after the change.
     ///
     /// # Errors

@@ -115,10 +115,12 @@ async fn what_is_gone_says_so() {
     assert!(removed.deleted_at.is_some());
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
     assert_eq!(code(garage.vehicle(id).await), ErrorCode::NotFound);
+    assert_eq!(garage.vehicle_or_removed(id).await.expect("it is kept"), removed);
     assert_eq!(code(garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await), ErrorCode::NotFound);
     assert_eq!(code(garage.remove_vehicle(id).await), ErrorCode::NotFound);
     let unknown = "00000000-0000-0000-0000-00000000ffff".parse().expect("an id");
     assert_eq!(code(garage.restore_vehicle(unknown).await), ErrorCode::NotFound);
+    assert_eq!(code(garage.vehicle_or_removed(unknown).await), ErrorCode::NotFound);
 }
 
 #[tokio::test]

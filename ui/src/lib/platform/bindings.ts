@@ -48,7 +48,7 @@ export const commands = {
 	editVehicle: (id: VehicleId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
 	/**  What the vehicles in the garage can be filtered by. */
 	filterChoices: () => typedError<FilterChoices, CommandError>(__TAURI_INVOKE("filter_choices")),
-	/**  One vehicle that is not removed. */
+	/**  One vehicle; a removed one has the time of it in `deletedAt`. */
 	getVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
 	/**  A page of the vehicles that are wanted. */
 	listVehicles: (query: VehicleQuery) => typedError<VehiclePage, CommandError>(__TAURI_INVOKE("list_vehicles", { query })),
@@ -193,7 +193,7 @@ export type ErrorCode =
 "invalid" | 
 /**  Another vehicle has this VIN. */
 "duplicateVin" | 
-/**  No such vehicle or change. */
+/**  No such vehicle, change or file. */
 "notFound" | 
 /**  What was to be undone has been changed since. */
 "changedSince" | 
@@ -203,6 +203,8 @@ export type ErrorCode =
 "vpicAway" | 
 /**  The garage's file is not a garage, or is damaged. */
 "garageDamaged" | 
+/**  A backup is no intact garage. */
+"backupDamaged" | 
 /**  The garage's file comes from a newer version. */
 "garageNewer" | 
 /**  Another program holds the garage's file for too long. */
@@ -251,7 +253,7 @@ export type FieldChange = {
 	/**  Who set the new value. */
 	origin: Origin,
 	/**  Who had set the old one, for undo to give it back to them. */
-	old_origin: Origin,
+	oldOrigin: Origin,
 };
 
 /**  One broken rule of one field. */

@@ -1,6 +1,6 @@
 /** What the page asks of the garage, and keeping the answers fresh. Components never refetch by hand. */
 import { createMutation, createQuery, keepPreviousData, QueryClient, useQueryClient } from "@tanstack/svelte-query";
-import { garage, onGarageChanged, type VehicleDraft } from "$lib/platform";
+import { garage, onGarageChanged, type Field, type Vehicle, type VehicleDraft } from "$lib/platform";
 import { cleaned, SHORTEST_QUERY } from "$lib/vehicle/vin";
 import { cachesThatTell } from "./trouble";
 
@@ -22,9 +22,12 @@ export function createGarageClient(): QueryClient {
 
 /** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. */
 export function keepFresh(client: QueryClient): () => void {
-  const refresh = () => void client.invalidateQueries({ queryKey: VEHICLES });
+  const isOfVehicles = (tag: unknown) => typeof tag === "string" && tag.startsWith("vehicle");
+  const refresh = () => void client.invalidateQueries({ predicate: ({ queryKey }) => isOfVehicles(queryKey[0]) });
   const stop = onGarageChanged((tags) => {
     for (const tag of tags) void client.invalidateQueries({ queryKey: [tag] });
+    // With no vehicle named, it may be any of them: an import, or a restored backup.
+    if (tags.includes("vehicles") && !tags.some((tag) => tag.startsWith("vehicle:"))) refresh();
   });
   window.addEventListener("focus", refresh);
   return () => {
@@ -36,6 +39,34 @@ export function keepFresh(client: QueryClient): () => void {
 /** The vehicles of the garage, newest first. */
 export function vehiclesQuery() {
   return createQuery(() => ({ queryKey: VEHICLES, queryFn: garage.listVehicles }));
+}
+
+/** One vehicle, removed or not; asked for again with any change of it. */
+export function vehicleQuery(id: () => string) {
+  return createQuery(() => ({ queryKey: [`vehicle:${id()}`, "fields"], queryFn: () => garage.getVehicle(id()) }));
+}
+
+/** Everything that happened to a vehicle, newest first. */
+export function historyQuery(id: () => string) {
+  return createQuery(() => ({ queryKey: [`vehicle:${id()}`, "history"], queryFn: () => garage.history(id()) }));
+}
+
+/** What decoding knows better than the vehicle; asked for again when the vehicle changes or vPIC has answered. */
+export function offersQuery(vehicle: () => Vehicle) {
+  return createQuery(() => {
+    const { id, vin, updatedAt } = vehicle();
+    return { queryKey: ["decode", "offers", id, updatedAt], queryFn: () => garage.offers(id), enabled: vin !== null };
+  });
+}
+
+export function acceptOffersMutation() {
+  return createMutation(() => ({
+    mutationFn: ({ id, fields }: { id: string; fields: Field[] }) => garage.acceptOffers(id, fields),
+  }));
+}
+
+export function undoMutation() {
+  return createMutation(() => ({ mutationFn: (change: string) => garage.undo(change) }));
 }
 
 const decodeKey = (text: string, year: number | null) => ["decode", text, year];

@@ -17,7 +17,7 @@ export function messagesElsewhere(refusal: Refusal | undefined, shown: readonly 
 }
 
 /** The API's messages begin with the field's wire name; a person knows the field by its label. */
-function inWords(field: string, message: string): string {
+export function inWords(field: string, message: string): string {
   const label = Object.entries<string>(strings.fields).find(([name]) => name === field)?.[1];
   return label && message.startsWith(`${field} `) ? label.toLowerCase() + message.slice(field.length) : message;
 }
