@@ -77,6 +77,11 @@ export class App {
     return this.page.getByRole("button", { name: "Save vehicle" });
   }
 
+  /** Opens a vehicle's own screen from the garage. */
+  async openVehicle(name: string): Promise<void> {
+    await this.card(name).getByRole("link").first().click();
+  }
+
   /** The card of one vehicle in the garage. */
   card(name: string) {
     return this.page.getByRole("list", { name: "Vehicles" }).getByRole("article", { name, exact: true });

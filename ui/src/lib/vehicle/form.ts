@@ -68,13 +68,6 @@ export function isBlank(form: VehicleForm): boolean {
   return Object.entries(form).every(([field, text]) => field === "odometerUnit" || text.trim() === "");
 }
 
-/** Only what differs, so that an edit does not touch what another device may be changing. */
-export function changes(before: VehicleForm, after: VehicleForm): VehicleDraft {
-  const draft = draftOf(after);
-  const keys = Object.keys(after) as (keyof VehicleForm)[];
-  return Object.fromEntries(keys.filter((key) => before[key] !== after[key]).map((key) => [key, draft[key]]));
-}
-
 /**
  * A number as people write it, thousands grouped by comma, point, apostrophe or space; null for nothing; else the text.
  * Two kinds of separator mean that one of them is the decimal one, so that is no whole number.

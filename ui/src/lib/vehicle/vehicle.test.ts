@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { changes, draftOf, formOf, isBlank, wholeNumber } from "./form";
+import { draftOf, formOf, isBlank, wholeNumber } from "./form";
 import { displayName } from "./name";
 import { messageAt, messagesElsewhere } from "./refusal";
 import { cleaned, fitsCells, VIN_GROUPS } from "./vin";
@@ -48,12 +48,6 @@ describe("the form", () => {
     expect(isBlank(formOf())).toBe(true);
     expect(isBlank({ ...formOf(), nickname: " ", odometerUnit: "km" })).toBe(true);
     expect(isBlank({ ...formOf(), make: "Land Rover" })).toBe(false);
-  });
-  it("sends only what changed, and null for what was cleared", () => {
-    const before = { ...formOf(), nickname: "Blue", odometerReading: "50000" };
-    const after = { ...before, odometerReading: "", color: "Red" };
-    expect(changes(before, after)).toEqual({ odometerReading: null, color: "Red" });
-    expect(changes(before, before)).toEqual({});
   });
   it("keeps typing that is no number, for the core to explain", () => {
     expect(draftOf({ ...formOf(), year: "soon" }).year).toBe("soon");
