@@ -3,10 +3,10 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Page } from "@playwright/test";
-import { expect, ROOT, test } from "../journeys/app.ts";
+import { expect, GARAGE_CLI, ROOT, test } from "../journeys/app.ts";
 
 const VEHICLES = 10_000;
-const GARAGE_CLI = join(ROOT, "target/debug/garage");
+
 /** What a person types in a second is some five characters; faster would measure the queue, not the answer. */
 const BETWEEN_KEYS_MS = 80;
 

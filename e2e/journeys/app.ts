@@ -11,6 +11,7 @@ export { expect };
 export const ACCORD = "1HGCM82633A004352";
 
 export const ROOT = join(import.meta.dirname, "../..");
+export const GARAGE_CLI = process.env["GARAGE_CLI"] ?? join(ROOT, "target/debug/garage");
 const HOST = process.env["E2E_HOST"] ?? join(ROOT, "target/debug/e2e-host");
 
 /** Starts the app's command layer on a garage file; it ends with this process at the latest. */
@@ -52,6 +53,8 @@ export class App {
 
   /** The same, where the garage may not be what comes up; `meanwhile` happens while the app is down. */
   async killAndRestartUnseen(meanwhile?: () => void): Promise<void> {
+    // A page that is gone asks nothing while nobody answers.
+    await this.page.goto("about:blank");
     const hasEnded = new Promise((resolve) => this.host.once("exit", resolve));
     this.kill();
     await hasEnded;
@@ -77,20 +80,29 @@ export class App {
     return this.page.getByRole("button", { name: "Save vehicle" });
   }
 
-  /** Opens a vehicle's own screen from the garage. */
-  async openVehicle(name: string): Promise<void> {
-    await this.card(name).getByRole("link").first().click();
-  }
-
   /** The card of one vehicle in the garage. */
   card(name: string) {
     return this.page.getByRole("list", { name: "Vehicles" }).getByRole("article", { name, exact: true });
   }
 
+  /** Goes to one of the places of the navigation. */
+  async goTo(place: "Garage" | "Add" | "Settings"): Promise<void> {
+    await this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place }).click();
+  }
+
+  /** The screen of one vehicle is shown. */
+  async expectVehicle(name: string): Promise<void> {
+    await expect(this.page.getByRole("heading", { level: 1, name, exact: true })).toBeVisible();
+  }
+
+  /** Adds a vehicle by its VIN alone; its screen is shown then. */
   async addByVin(vin: string): Promise<void> {
+    await this.goTo("Add");
     await this.vin.fill(vin);
     await this.saveVehicle.click();
-    await expect(this.vin).toHaveValue("");
+    await expect(this.page.getByRole("link", { name: "Garage" }).last()).toBeVisible();
+    await expect(this.page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expect(this.saveVehicle).toBeHidden();
   }
 
   /** axe finds nothing, in both themes. */

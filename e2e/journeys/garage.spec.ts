@@ -1,195 +1,193 @@
-import { ACCORD, expect, test } from "./app.ts";
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ACCORD, expect, GARAGE_CLI, test, type App } from "./app.ts";
 
-test("an empty garage is a VIN field and a sentence", async ({ app }) => {
-  await expect(app.page.getByText("Your garage is empty.")).toBeVisible();
-  await expect(app.vin).toBeVisible();
-  await expect(app.saveVehicle).toBeDisabled();
+/** Vehicles from a file, by the CLI, while the app is down. */
+async function fill(app: App, vehicles: object[]): Promise<void> {
+  await app.killAndRestartUnseen(() => {
+    const list = join(dirname(app.garageFile), "vehicles.json");
+    writeFileSync(list, JSON.stringify(vehicles));
+    const { stderr } = spawnSync(GARAGE_CLI, ["--garage", app.garageFile, "import", list], { encoding: "utf8" });
+    expect(stderr).toBe("");
+  });
+}
+
+const SEVERAL = [
+  { nickname: "Landy", make: "Land Rover", model: "Defender", year: 1964, isActive: false },
+  { vin: ACCORD, make: "HONDA", model: "Accord", year: 2003, licensePlate: "ABC 123", odometerReading: 50_000 },
+  { nickname: "Citroën", make: "Citroën", model: "DS", year: 1972, odometerReading: 120_000 },
+];
+
+/** The names of the vehicles that are shown, in order. */
+const names = (app: App) =>
+  app.page.getByRole("article").evaluateAll((articles) => articles.map((article) => article.getAttribute("aria-label")));
+
+test("the garage is searched as one types, sorted and filtered, and remembers how", async ({ app, page }) => {
+  await fill(app, SEVERAL);
+  await expect.poll(() => names(app)).toEqual(["Citroën", "2003 HONDA Accord", "Landy"]);
+  await expect(page.getByText("3 vehicles")).toBeVisible();
   await app.expectAccessible();
-});
 
-test("a VIN is decoded while it is typed, saved, and there after the app was killed", async ({ app, page }) => {
-  await app.vin.pressSequentially("1hg");
-  await expect(page.getByText("AMERICAN HONDA MOTOR CO., INC., United States")).toBeVisible();
-  await app.vin.pressSequentially("cm826");
-  await expect(page.getByRole("heading", { name: "HONDA Accord" })).toBeVisible();
-  await app.vin.pressSequentially("33a004352");
-  await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
-  await expect(page.getByText("3.0L V6")).toBeVisible();
-  await expect(page.getByText("From NHTSA's vPIC data of 2026-10, on this device")).toBeVisible();
+  const search = page.getByRole("searchbox", { name: "Search the garage" });
+  for (const [text, found] of [
+    ["4352", ["2003 HONDA Accord"]],
+    ["citroen", ["Citroën"]],
+    ["c12", ["2003 HONDA Accord"]],
+  ] as const) {
+    await search.fill(text);
+    await expect.poll(() => names(app)).toEqual(found);
+    await expect(page.getByText("1 of 3")).toBeVisible();
+  }
+  await search.fill("tractor");
+  await expect(page.getByText("No vehicle fits.")).toBeVisible();
   await app.expectAccessible();
+  await page.getByRole("button", { name: "Show all vehicles" }).click();
+  await expect.poll(() => names(app)).toHaveLength(3);
 
-  await app.saveVehicle.click();
-  await expect(page.getByRole("status")).toContainText("2003 HONDA Accord is saved on this device");
-  await expect(app.vin).toHaveValue("");
-  await expect(app.vin).toBeFocused();
-  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+  await page.getByRole("combobox", { name: "Sort" }).selectOption("Year");
+  await expect.poll(() => names(app)).toEqual(["2003 HONDA Accord", "Citroën", "Landy"]);
+  await page.getByRole("combobox", { name: "In use" }).selectOption("Not in use");
+  await expect.poll(() => names(app)).toEqual(["Landy"]);
+  await page.getByRole("radio", { name: "Rows" }).check({ force: true });
+  await app.expectAccessible();
 
   await app.killAndRestart();
-  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+  await expect.poll(() => names(app)).toEqual(["Landy"]);
+  await expect(page.getByRole("radio", { name: "Rows" })).toBeChecked();
+  await page.getByRole("button", { name: "Clear in use" }).click();
+  await expect.poll(() => names(app)).toEqual(["2003 HONDA Accord", "Citroën", "Landy"]);
 });
 
-test("a VIN pasted in a sentence counts, and the sentence does not", async ({ app }) => {
-  await app.vin.fill("For sale: 2003 Accord, VIN 1hgcm82633a004352, one owner");
-  await app.saveVehicle.click();
-  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
-});
-
-test("a wrong character is explained, and the suggestion is one tap away", async ({ app, page }) => {
-  await app.vin.fill("1HGCM8Z633A004352");
-  await expect(page.getByText("Position 7: 2 would fit")).toBeVisible();
-  await app.expectAccessible();
-  await page.getByRole("button", { name: `Use ${ACCORD}` }).click();
-  await expect(app.vin).toHaveValue(ACCORD);
-  await expect(page.getByText("would fit")).toBeHidden();
-});
-
-test("a failed check digit warns with the expected one and does not block", async ({ app, page }) => {
-  await app.vin.fill("1HGCM82643A004352");
-  await expect(page.getByText("position 9 is 3")).toBeVisible();
-  await app.saveVehicle.click();
-  await expect(app.card("2003 HONDA Accord")).toContainText("1HGCM82643A004352");
-});
-
-test("an ambiguous model year asks", async ({ app, page }) => {
-  await app.vin.fill("1UYVS2535CU123456");
-  const year = page.getByRole("group", { name: "Which model year?" });
-  await expect(year.getByRole("button", { name: "2012" })).toHaveAttribute("aria-pressed", "true");
-  await year.getByRole("button", { name: "1982" }).click();
-  await expect(year.getByRole("button", { name: "1982" })).toHaveAttribute("aria-pressed", "true");
-  await app.saveVehicle.click();
-  await expect(page.getByRole("article", { name: /^1982 UTILITY TRAILER/ })).toBeVisible();
-});
-
-test("refusals stand at their fields and nothing typed is lost", async ({ app, page }) => {
-  await app.addByVin(ACCORD);
-  await app.vin.fill(ACCORD);
-  await app.saveVehicle.click();
-  await expect(page.getByText("Vehicle with this VIN already exists")).toBeVisible();
-  await expect(app.vin).toHaveValue(ACCORD);
-  await expect(app.vin).toHaveAccessibleDescription("Vehicle with this VIN already exists");
-
-  await app.vin.fill("<script>");
-  await expect(app.vin).toHaveAccessibleDescription("VIN can contain only letters and digits");
-
-  await app.vin.fill("");
-  await page.getByText("Add more now").click();
-  await page.getByRole("textbox", { name: "Year" }).fill("soon");
-  await page.getByRole("textbox", { name: "Make" }).fill("Land Rover");
-  await app.saveVehicle.click();
-  await expect(page.getByRole("textbox", { name: "Year" })).toHaveAccessibleDescription("year must be an integer");
-  await expect(page.getByRole("textbox", { name: "Make" })).toHaveValue("Land Rover");
-  await app.expectAccessible();
-
-  await page.getByRole("textbox", { name: "Year" }).fill("1964");
-  await app.saveVehicle.click();
-  await expect(app.card("1964 Land Rover")).toBeVisible();
-});
-
-test("a vehicle is removed from its card, and brought back", async ({ app, page }) => {
-  await app.addByVin(ACCORD);
-  await page.getByRole("button", { name: "Remove 2003 HONDA Accord" }).click();
-  await expect(page.getByText("Your garage is empty.")).toBeVisible();
-  await app.expectAccessible();
+test("a vehicle is removed, brought back by undo, and found among the removed", async ({ app, page }) => {
+  await fill(app, SEVERAL);
+  await page.getByRole("button", { name: "Remove Landy" }).click();
+  await expect(app.card("Landy")).toBeHidden();
+  await expect(page.getByRole("link", { name: "2003 HONDA Accord" })).toBeFocused();
   await page.getByRole("button", { name: "Undo" }).click();
-  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+  await expect(app.card("Landy")).toBeVisible();
+
+  await page.getByRole("button", { name: "Remove Landy" }).click();
+  await page.getByRole("button", { name: "Removed", exact: true }).click();
+  await expect.poll(() => names(app)).toEqual(["Landy"]);
+  await app.expectAccessible();
+  await page.getByRole("button", { name: "Restore Landy" }).click();
+  await expect(page.getByText("Landy is back in the garage")).toBeVisible();
+  await page.getByRole("button", { name: "Show all vehicles" }).click();
+  await expect.poll(() => names(app)).toHaveLength(3);
 });
 
-test("everything is reached by keyboard", async ({ app, page, isMobile }) => {
+test("of thousands of vehicles only those in sight are drawn, and all can be scrolled to", async ({ app, page }) => {
+  await fill(app, Array.from({ length: 2_000 }, (_, index) => ({ nickname: `Vehicle ${index}` })));
+  await expect(page.getByText("2,000 vehicles")).toBeVisible();
+  await expect(app.card("Vehicle 1999")).toBeVisible();
+  expect(await page.getByRole("article").count()).toBeLessThan(80);
+  await expect(async () => {
+    await page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+    await expect(app.card("Vehicle 0")).toBeVisible({ timeout: 200 });
+  }).toPass({ intervals: [100] });
+  expect(await page.getByRole("article").count()).toBeLessThan(80);
+});
+
+test("everything is reached by keyboard alone", async ({ app, page, isMobile }) => {
   test.skip(isMobile, "phones have no keyboard to tab with");
   await page.keyboard.press("n");
   await expect(app.vin).toBeFocused();
   await page.keyboard.type(ACCORD);
   await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
   await page.keyboard.press("Enter");
-  await expect(app.card("2003 HONDA Accord")).toBeVisible();
-  await expect(page.getByText("Your garage is empty.")).toBeHidden();
-  const link = page.getByRole("link", { name: "2003 HONDA Accord" });
-  for (let steps = 0; steps < 8; steps++) {
-    await page.keyboard.press("Tab");
-    if (await link.evaluate((it) => it === document.activeElement)) break;
-  }
-  await page.keyboard.press("Enter");
-  await expect(page.getByRole("heading", { level: 1, name: "2003 HONDA Accord" })).toBeVisible();
+  await app.expectVehicle("2003 HONDA Accord");
   await page.keyboard.press("e");
   await page.keyboard.type("Blue");
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("heading", { level: 1, name: "Blue" })).toBeVisible();
+  await app.expectVehicle("Blue");
   await page.keyboard.press("Escape");
   await expect(app.card("Blue")).toBeVisible();
+
+  await page.keyboard.press("/");
+  await expect(page.getByRole("searchbox")).toBeFocused();
+  await page.keyboard.type("blue");
+  await expect(page.getByText("1 of 1")).toBeVisible();
+  const link = page.getByRole("link", { name: "Blue" });
+  const remove = page.getByRole("button", { name: "Remove Blue" });
+  const tabTo = async (wanted: typeof link) => {
+    for (let steps = 0; steps < 20; steps++) {
+      await page.keyboard.press("Tab");
+      if (await wanted.evaluate((it) => it === document.activeElement)) return;
+    }
+    throw new Error("it is not reached");
+  };
+  await tabTo(remove);
+  await page.keyboard.press("Enter");
+  await expect(link).toBeHidden();
+  await tabTo(page.getByRole("button", { name: "Undo" }));
+  await page.keyboard.press("Enter");
+  await expect(link).toBeVisible();
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keyboard" })).toBeVisible();
+  await app.expectAccessible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toBeHidden();
 });
 
-test("nothing is wider than the window, down to 320 pixels", async ({ app, page }) => {
-  await app.addByVin(ACCORD);
-  await app.vin.fill("1HGCM8Z633A004352");
-  await page.getByText("Add more now").click();
-  for (const width of [320, 390, 820, 1440]) {
-    await page.setViewportSize({ width, height: 800 });
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    expect(overflow, `${width} pixels`).toBe(0);
-  }
-});
-
-test("every control is large enough to touch", async ({ app, page, isMobile }) => {
+test("everything is reached by touch alone", async ({ app, page, isMobile }) => {
   test.skip(!isMobile, "a phone's concern");
-  await app.addByVin(ACCORD);
-  await app.vin.fill("1HGCM8Z633A004352");
-  await page.getByText("Add more now").click();
-  const small = await page.evaluate(() =>
-    [...document.querySelectorAll("button, input, select, summary")]
-      .map((control) => ({ name: control.outerHTML.slice(0, 80), box: control.getBoundingClientRect() }))
-      .filter(({ box }) => box.height < 44 || box.width < 44)
-      .map(({ name }) => name),
-  );
-  expect(small).toEqual([]);
+  await app.page.getByRole("link", { name: "Add" }).tap();
+  await app.vin.tap();
+  await app.vin.fill(ACCORD);
+  await app.saveVehicle.tap();
+  await app.expectVehicle("2003 HONDA Accord");
+  await page.getByRole("button", { name: "Edit color: empty" }).tap();
+  await page.getByRole("textbox", { name: "Color" }).fill("Blue");
+  await page.getByRole("heading", { name: "Facts" }).tap();
+  await expect(page.getByRole("button", { name: "Edit color: Blue" })).toBeVisible();
+  await page.getByRole("button", { name: "Remove from the garage" }).tap();
+  await page.getByRole("button", { name: "Undo" }).tap();
+  await app.card("2003 HONDA Accord").getByRole("link").tap();
+  await app.expectVehicle("2003 HONDA Accord");
 });
 
-test("what another window writes appears", async ({ app, page, context }) => {
+test("nothing is wider than the window, down to 320 pixels, and every control can be touched", async ({ app, page, isMobile }) => {
+  await fill(app, SEVERAL);
+  await app.card("2003 HONDA Accord").getByRole("link").click();
+  const vehicle = page.url();
+  const look = async (what: string) => {
+    for (const width of isMobile ? [320, 390] : [320, 390, 820, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect(overflow, `${what}, ${width} pixels`).toBe(0);
+    }
+    const small = await page.evaluate(() =>
+      [...document.querySelectorAll("button, input:not(.visually-hidden), select, textarea, summary, nav a")]
+        // A checkbox is touched by its label.
+        .map((control) => (control.matches("[type=checkbox]") ? (control.closest("label") ?? control) : control))
+        .map((control) => ({ name: control.outerHTML.slice(0, 90), box: control.getBoundingClientRect() }))
+        .filter(({ box }) => box.width > 0 && (box.height < 43.5 || box.width < 43.5))
+        .map(({ name }) => name),
+    );
+    expect(small, what).toEqual([]);
+  };
+  await look("vehicle");
+  await page.goto(new URL("/", vehicle).href);
+  await expect(app.card("2003 HONDA Accord")).toBeVisible();
+  await look("garage");
+  await app.goTo("Add");
+  await app.vin.fill("1HGCM8Z633A004352");
+  await page.getByText("Add more now").click();
+  await look("add");
+  await app.goTo("Settings");
+  await expect(page.getByRole("heading", { name: "Your data" })).toBeVisible();
+  await look("settings");
+});
+
+test("what another window or the CLI writes appears", async ({ app, page, context }) => {
   const other = await context.newPage();
   await other.goto(page.url());
   await app.addByVin(ACCORD);
   await expect(other.getByRole("article", { name: "2003 HONDA Accord" })).toBeVisible();
-});
 
-test("without a VIN, year, make and model are chosen from what vPIC knows, or typed", async ({ app, page }) => {
-  await page.getByRole("button", { name: "No VIN? Choose year, make and model" }).click();
-  const field = (name: string) => page.getByRole("combobox", { name });
-  await expect(field("Year")).toBeFocused();
-  await field("Year").pressSequentially("2003");
-  await field("Year").press("ArrowDown");
-  await field("Year").press("Enter");
-  await expect(field("Year")).toHaveValue("2003");
-  await field("Make").click();
-  await app.expectAccessible();
-  await field("Make").fill("hon");
-  await page.getByRole("option", { name: "HONDA", exact: true }).click();
-  await field("Model").click();
-  await expect(page.getByRole("option", { name: "Accord", exact: true })).toBeVisible();
-  await field("Model").press("Escape");
-  await expect(page.getByRole("listbox")).toBeHidden();
-  await field("Model").fill("accord");
-  await field("Model").press("Tab");
-  await expect(field("Model")).toHaveValue("Accord");
-  await app.saveVehicle.click();
-  await expect(app.card("2003 HONDA Accord")).toBeVisible();
-
-  await field("Year").fill("1885");
-  await field("Make").fill("Benz");
-  await field("Model").fill("Patent-Motorwagen");
-  await app.saveVehicle.click();
-  await expect(page.getByText("year must be between 1886 and")).toBeVisible();
-  await expect(field("Year")).toBeFocused();
-  await field("Year").fill("1886");
-  await app.saveVehicle.click();
-  await expect(app.card("1886 Benz Patent-Motorwagen")).toBeVisible();
-});
-
-test("what the VIN says can be overwritten before saving", async ({ app, page }) => {
-  await app.vin.fill(ACCORD);
-  await page.getByText("Add more now").click();
-  const trim = page.getByRole("textbox", { name: "Trim" });
-  await expect(trim).toHaveAttribute("placeholder", "EX-V6");
-  await trim.fill("EX-V6 Coupe");
-  await page.getByRole("textbox", { name: "Notes" }).fill("two\nlines");
-  await app.saveVehicle.click();
-  await expect(app.card("2003 HONDA Accord")).toBeVisible();
+  const { stderr } = spawnSync(GARAGE_CLI, ["--garage", app.garageFile, "vehicle", "add", "--nickname", "By CLI"], { encoding: "utf8" });
+  expect(stderr).toBe("");
+  await other.evaluate(() => window.dispatchEvent(new Event("focus")));
+  await expect(other.getByRole("article", { name: "By CLI" })).toBeVisible();
 });

@@ -11,6 +11,7 @@ function moveGarage(from: string, to: string): void {
 
 test("a damaged garage is repaired, said so, and its backup restored", async ({ app, page }) => {
   await app.addByVin(ACCORD);
+  await app.goTo("Garage");
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
   await app.killAndRestartUnseen(() => {
     const backups = join(dirname(app.garageFile), "backups");
@@ -30,6 +31,7 @@ test("a damaged garage is repaired, said so, and its backup restored", async ({ 
 
 test("a garage that cannot be opened says why and what helps, and trying again is enough", async ({ app, page }) => {
   await app.addByVin(ACCORD);
+  await app.goTo("Garage");
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
   const aside = `${app.garageFile}.aside`;
   await app.killAndRestartUnseen(() => {

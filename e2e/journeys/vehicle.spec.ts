@@ -3,8 +3,9 @@ import { ACCORD, expect, test, type App } from "./app.ts";
 /** A vehicle with a history, and its screen. */
 async function openVehicle(app: App): Promise<void> {
   await app.addByVin(ACCORD);
-  await app.openVehicle("2003 HONDA Accord");
-  await expect(app.page.getByRole("heading", { level: 1, name: "2003 HONDA Accord" })).toBeVisible();
+  await app.goTo("Garage");
+  await app.card("2003 HONDA Accord").getByRole("link").click();
+  await app.expectVehicle("2003 HONDA Accord");
 }
 
 test("a field is edited in place, said to be saved, and taken back from history", async ({ app, page }) => {

@@ -112,6 +112,7 @@ fn rust_tests() -> anyhow::Result<()> {
 fn on_built_programs(root: &Path, mut command: Command) -> Command {
     let folder = run::target_folder(root).join("debug");
     let program = |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    command.env("E2E_HOST", program("e2e-host")).env("MOTOVAULT_APP", program("motovault"));
+    command.env("E2E_HOST", program("e2e-host")).env("GARAGE_CLI", program("garage"));
+    command.env("MOTOVAULT_APP", program("motovault"));
     command
 }

@@ -6,11 +6,12 @@ import {
   type ErrorCode,
   type Field,
   type FieldError,
-  type PageEnd,
-  type Vehicle,
+  type ExportFormat,
+  type Preferences,
   type VehicleDraft,
-  type VehiclePage,
+  type VehicleQuery,
 } from "./bindings";
+import { open, save } from "@tauri-apps/plugin-dialog";
 import { strings } from "$lib/strings";
 
 export type {
@@ -18,20 +19,25 @@ export type {
   DecodedFields,
   Fact,
   OdometerUnit,
+  About,
+  BackupFile,
   ErrorCode,
+  ExportFormat,
   Field,
   FieldValue,
   HistoryEntry,
   Offer,
   Origin,
+  Filter,
+  PageEnd,
   PossibleCharacters,
+  Preferences,
   Repair,
+  Sort,
   Vehicle,
   VehicleDraft,
+  VehicleQuery,
 } from "./bindings";
-
-/** The most vehicles that the core gives at once. */
-const LONGEST_PAGE = 500;
 
 /** A refusal, with a sentence for the person and the fields concerned. */
 export class GarageError extends Error {
@@ -62,17 +68,16 @@ function isCommandError(error: unknown): error is CommandError {
 
 export const garage = {
   decodeVin: (text: string, year: number | null) => unwrap(commands.decodeVin(text, year)),
-  /** All vehicles, newest first. */
-  async listVehicles(): Promise<Vehicle[]> {
-    const vehicles: Vehicle[] = [];
-    let after: PageEnd | null = null;
-    do {
-      const page: VehiclePage = await unwrap(commands.listVehicles({ after, limit: LONGEST_PAGE }));
-      vehicles.push(...page.vehicles);
-      after = page.next;
-    } while (after !== null);
-    return vehicles;
-  },
+  listVehicles: (query: VehicleQuery) => unwrap(commands.listVehicles(query)),
+  countVehicles: (query: VehicleQuery) => unwrap(commands.countVehicles(query)),
+  filterChoices: () => unwrap(commands.filterChoices()),
+  preferences: () => commands.preferences(),
+  setPreferences: (preferences: Preferences) => unwrap(commands.setPreferences(preferences)),
+  about: () => unwrap(commands.about()),
+  listBackups: () => unwrap(commands.listBackups()),
+  exportGarage: (file: string, format: ExportFormat) => unwrap(commands.exportGarage(file, format)),
+  backUpGarage: (file: string) => unwrap(commands.backUpGarage(file)),
+  stopTask: () => commands.stopTask(),
   listModelYears: () => unwrap(commands.listModelYears()),
   listMakes: (year: number | null) => unwrap(commands.listMakes(year)),
   listModels: (makeId: number, year: number | null) => unwrap(commands.listModels(makeId, year)),
@@ -98,3 +103,17 @@ export function onGarageChanged(listen: (tags: string[]) => void): () => void {
   const stop = events.garageChanged.listen((event) => listen(event.payload.tags));
   return () => void stop.then((unlisten) => unlisten());
 }
+
+/** Calls `listen` with how far the long task is that is under way, in percent, until the returned function is called. */
+export function onTaskProgressed(listen: (percent: number) => void): () => void {
+  const stop = events.taskProgressed.listen((event) => listen(event.payload.percent));
+  return () => void stop.then((unlisten) => unlisten());
+}
+
+/** Where the person wants a file to be written; null where they think better of it. */
+export const chooseFileToSave = (name: string, kind: string, ending: string): Promise<string | null> =>
+  save({ defaultPath: name, filters: [{ name: kind, extensions: [ending] }] });
+
+/** Which file the person chooses; null where they think better of it. */
+export const chooseFileToOpen = (kind: string, ending: string): Promise<string | null> =>
+  open({ filters: [{ name: kind, extensions: [ending] }] });

@@ -1,10 +1,20 @@
 /** What the page asks of the garage, and keeping the answers fresh. Components never refetch by hand. */
-import { createMutation, createQuery, keepPreviousData, QueryClient, useQueryClient } from "@tanstack/svelte-query";
-import { garage, onGarageChanged, type Field, type Vehicle, type VehicleDraft } from "$lib/platform";
+import { createInfiniteQuery, createMutation, createQuery, keepPreviousData, QueryClient, useQueryClient } from "@tanstack/svelte-query";
+import {
+  garage,
+  onGarageChanged,
+  type Field,
+  type PageEnd,
+  type Vehicle,
+  type VehicleDraft,
+  type VehicleQuery,
+} from "$lib/platform";
 import { cleaned, SHORTEST_QUERY } from "$lib/vehicle/vin";
 import { cachesThatTell } from "./trouble";
 
-export { openedQuery, repairMutation, restoreBackupMutation, troubleOf, tryingAgain } from "./trouble";
+export { preferencesQuery, preferring } from "./preferences";
+export { aboutQuery, backupsQuery, task } from "./files.svelte";
+export { openedQuery, repairMutation, troubleOf, tryingAgain } from "./trouble";
 
 const VEHICLES = ["vehicles"];
 
@@ -36,9 +46,35 @@ export function keepFresh(client: QueryClient): () => void {
   };
 }
 
-/** The vehicles of the garage, newest first. */
-export function vehiclesQuery() {
-  return createQuery(() => ({ queryKey: VEHICLES, queryFn: garage.listVehicles }));
+/** How many vehicles a page of the list holds: more than a screen shows, and quick to draw. */
+const PAGE_LENGTH = 120;
+
+/** The vehicles that are wanted, as far as they have been scrolled to; while others come, the last ones stay. */
+export function vehiclesQuery(wanted: () => VehicleQuery) {
+  return createInfiniteQuery(() => {
+    const query = wanted();
+    return {
+      queryKey: [...VEHICLES, "list", query],
+      queryFn: ({ pageParam }: { pageParam: PageEnd | null }) =>
+        garage.listVehicles({ ...query, after: pageParam, limit: PAGE_LENGTH }),
+      initialPageParam: null as PageEnd | null,
+      getNextPageParam: (page: { next: PageEnd | null }) => page.next,
+      placeholderData: keepPreviousData,
+    };
+  });
+}
+
+/** How many vehicles are wanted. */
+export function countQuery(wanted: () => VehicleQuery) {
+  return createQuery(() => {
+    const query = wanted();
+    return { queryKey: [...VEHICLES, "count", query], queryFn: () => garage.countVehicles(query), placeholderData: keepPreviousData };
+  });
+}
+
+/** What the vehicles of the garage can be filtered by. */
+export function filterChoicesQuery() {
+  return createQuery(() => ({ queryKey: [...VEHICLES, "choices"], queryFn: garage.filterChoices }));
 }
 
 /** One vehicle, removed or not; asked for again with any change of it. */

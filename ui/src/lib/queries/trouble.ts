@@ -49,8 +49,3 @@ export function repairMutation() {
     },
   }));
 }
-
-/** Replaces the garage by a backup. */
-export function restoreBackupMutation() {
-  return createMutation(() => ({ mutationFn: (file: string) => garage.restoreGarage(file) }));
-}

@@ -1,4 +1,4 @@
-import type { OdometerUnit, Vehicle, VehicleDraft } from "$lib/platform";
+import type { OdometerUnit, VehicleDraft } from "$lib/platform";
 
 /** The fields that the form shows, as text a person edits. */
 export interface VehicleForm {
@@ -20,24 +20,25 @@ export interface VehicleForm {
   odometerUnit: OdometerUnit;
 }
 
-export function formOf(vehicle?: Vehicle): VehicleForm {
+/** An empty form; the odometer counts in what the person prefers. */
+export function formOf(odometerUnit: OdometerUnit = "mi"): VehicleForm {
   return {
-    nickname: vehicle?.nickname ?? "",
-    licensePlate: vehicle?.licensePlate ?? "",
-    year: vehicle?.year?.toString() ?? "",
-    make: vehicle?.make ?? "",
-    model: vehicle?.model ?? "",
-    color: vehicle?.color ?? "",
-    trimLevel: vehicle?.trimLevel ?? "",
-    engine: vehicle?.engine ?? "",
-    transmission: vehicle?.transmission ?? "",
-    driveType: vehicle?.driveType ?? "",
-    fuelType: vehicle?.fuelType ?? "",
-    bodyClass: vehicle?.bodyClass ?? "",
-    vehicleType: vehicle?.vehicleType ?? "",
-    notes: vehicle?.notes ?? "",
-    odometerReading: vehicle?.odometerReading?.toString() ?? "",
-    odometerUnit: vehicle?.odometerUnit ?? "mi",
+    nickname: "",
+    licensePlate: "",
+    year: "",
+    make: "",
+    model: "",
+    color: "",
+    trimLevel: "",
+    engine: "",
+    transmission: "",
+    driveType: "",
+    fuelType: "",
+    bodyClass: "",
+    vehicleType: "",
+    notes: "",
+    odometerReading: "",
+    odometerUnit,
   };
 }
 

@@ -1,0 +1,133 @@
+import { ACCORD, expect, test } from "./app.ts";
+
+test("an empty garage is a VIN field and a sentence", async ({ app }) => {
+  await expect(app.page.getByText("Your garage is empty.")).toBeVisible();
+  await expect(app.vin).toBeVisible();
+  await expect(app.saveVehicle).toBeDisabled();
+  await app.expectAccessible();
+});
+
+test("a VIN is decoded while it is typed, saved, and there after the app was killed", async ({ app, page }) => {
+  await app.vin.pressSequentially("1hg");
+  await expect(page.getByText("AMERICAN HONDA MOTOR CO., INC., United States")).toBeVisible();
+  await app.vin.pressSequentially("cm826");
+  await expect(page.getByRole("heading", { name: "HONDA Accord" })).toBeVisible();
+  await app.vin.pressSequentially("33a004352");
+  await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+  await expect(page.getByText("3.0L V6")).toBeVisible();
+  await expect(page.getByText("From NHTSA's vPIC data of 2026-10, on this device")).toBeVisible();
+  await app.expectAccessible();
+
+  await app.saveVehicle.click();
+  await expect(page.getByText("2003 HONDA Accord is saved on this device")).toBeVisible();
+  await app.expectVehicle("2003 HONDA Accord");
+
+  await app.killAndRestart();
+  await expect(app.card("2003 HONDA Accord")).toContainText(ACCORD);
+});
+
+test("a VIN pasted in a sentence counts, and the sentence does not", async ({ app }) => {
+  await app.vin.fill("For sale: 2003 Accord, VIN 1hgcm82633a004352, one owner");
+  await app.saveVehicle.click();
+  await app.expectVehicle("2003 HONDA Accord");
+  await expect(app.page.getByRole("button", { name: `Edit vin: ${ACCORD}` })).toBeVisible();
+});
+
+test("a wrong character is explained, and the suggestion is one tap away", async ({ app, page }) => {
+  await app.vin.fill("1HGCM8Z633A004352");
+  await expect(page.getByText("Position 7: 2 would fit")).toBeVisible();
+  await app.expectAccessible();
+  await page.getByRole("button", { name: `Use ${ACCORD}` }).click();
+  await expect(app.vin).toHaveValue(ACCORD);
+  await expect(page.getByText("would fit")).toBeHidden();
+});
+
+test("a failed check digit warns with the expected one and does not block", async ({ app, page }) => {
+  await app.vin.fill("1HGCM82643A004352");
+  await expect(page.getByText("position 9 is 3")).toBeVisible();
+  await app.saveVehicle.click();
+  await expect(page.getByRole("button", { name: "Edit vin: 1HGCM82643A004352" })).toBeVisible();
+});
+
+test("an ambiguous model year asks", async ({ app, page }) => {
+  await app.vin.fill("1UYVS2535CU123456");
+  const year = page.getByRole("group", { name: "Which model year?" });
+  await expect(year.getByRole("button", { name: "2012" })).toHaveAttribute("aria-pressed", "true");
+  await year.getByRole("button", { name: "1982" }).click();
+  await expect(year.getByRole("button", { name: "1982" })).toHaveAttribute("aria-pressed", "true");
+  await app.saveVehicle.click();
+  await expect(page.getByRole("heading", { level: 1, name: /^1982 UTILITY TRAILER/ })).toBeVisible();
+});
+
+test("refusals stand at their fields and nothing typed is lost", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await app.goTo("Add");
+  await app.vin.fill(ACCORD);
+  await app.saveVehicle.click();
+  await expect(page.getByText("Vehicle with this VIN already exists")).toBeVisible();
+  await expect(app.vin).toHaveValue(ACCORD);
+  await expect(app.vin).toHaveAccessibleDescription("Vehicle with this VIN already exists");
+
+  await app.vin.fill("<script>");
+  await expect(app.vin).toHaveAccessibleDescription("VIN can contain only letters and digits");
+
+  await app.vin.fill("");
+  await page.getByText("Add more now").click();
+  await page.getByRole("textbox", { name: "Year" }).fill("soon");
+  await page.getByRole("textbox", { name: "Make" }).fill("Land Rover");
+  await app.saveVehicle.click();
+  await expect(page.getByRole("textbox", { name: "Year" })).toHaveAccessibleDescription("year must be an integer");
+  await expect(page.getByRole("textbox", { name: "Make" })).toHaveValue("Land Rover");
+  await app.expectAccessible();
+
+  await page.getByRole("textbox", { name: "Year" }).fill("1964");
+  await app.saveVehicle.click();
+  await app.expectVehicle("1964 Land Rover");
+});
+
+test("without a VIN, year, make and model are chosen from what vPIC knows, or typed", async ({ app, page }) => {
+  await page.getByRole("button", { name: "No VIN? Choose year, make and model" }).click();
+  const field = (name: string) => page.getByRole("combobox", { name });
+  await expect(field("Year")).toBeFocused();
+  await field("Year").pressSequentially("2003");
+  await field("Year").press("ArrowDown");
+  await field("Year").press("Enter");
+  await expect(field("Year")).toHaveValue("2003");
+  await field("Make").click();
+  await app.expectAccessible();
+  await field("Make").fill("hon");
+  await page.getByRole("option", { name: "HONDA", exact: true }).click();
+  await field("Model").click();
+  await expect(page.getByRole("option", { name: "Accord", exact: true })).toBeVisible();
+  await field("Model").press("Escape");
+  await expect(page.getByRole("listbox")).toBeHidden();
+  await field("Model").fill("accord");
+  await field("Model").press("Tab");
+  await expect(field("Model")).toHaveValue("Accord");
+  await app.saveVehicle.click();
+  await app.expectVehicle("2003 HONDA Accord");
+
+  await app.goTo("Add");
+  await page.getByRole("button", { name: "No VIN? Choose year, make and model" }).click();
+  await field("Year").fill("1885");
+  await field("Make").fill("Benz");
+  await field("Model").fill("Patent-Motorwagen");
+  await app.saveVehicle.click();
+  await expect(page.getByText("year must be between 1886 and")).toBeVisible();
+  await expect(field("Year")).toBeFocused();
+  await field("Year").fill("1886");
+  await app.saveVehicle.click();
+  await app.expectVehicle("1886 Benz Patent-Motorwagen");
+});
+
+test("what the VIN says can be overwritten before saving", async ({ app, page }) => {
+  await app.vin.fill(ACCORD);
+  await page.getByText("Add more now").click();
+  const trim = page.getByRole("textbox", { name: "Trim" });
+  await expect(trim).toHaveAttribute("placeholder", "EX-V6");
+  await trim.fill("EX-V6 Coupe");
+  await page.getByRole("textbox", { name: "Notes" }).fill("two\nlines");
+  await app.saveVehicle.click();
+  await app.expectVehicle("2003 HONDA Accord");
+  await expect(page.getByRole("button", { name: "Edit trim: EX-V6 Coupe" })).toBeVisible();
+});

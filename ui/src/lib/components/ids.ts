@@ -1,0 +1,2 @@
+/** The search field, which a key leads to from anywhere. */
+export const SEARCH_ID = "search";

@@ -1,0 +1,20 @@
+/** What the person prefers on this device. */
+import { createQuery, useQueryClient } from "@tanstack/svelte-query";
+import { garage, type Preferences } from "$lib/platform";
+
+const PREFERENCES = ["preferences"];
+
+export function preferencesQuery() {
+  return createQuery(() => ({ queryKey: PREFERENCES, queryFn: garage.preferences, gcTime: Infinity }));
+}
+
+/** Changes some of them: seen at once, kept on the way. */
+export function preferring(): (changes: Partial<Preferences>) => Promise<void> {
+  const client = useQueryClient();
+  return async (changes) => {
+    const before = client.getQueryData<Preferences>(PREFERENCES) ?? (await garage.preferences());
+    const preferences = { ...before, ...changes };
+    client.setQueryData(PREFERENCES, preferences);
+    await garage.setPreferences(preferences);
+  };
+}
