@@ -7,7 +7,7 @@ use std::{
 
 use garage_core::{
     Decode, Detail, Environment, GarageError, VinQuery,
-    decoding::{Snapshot, default_snapshot_path},
+    decoding::{Snapshot, default_packed_paths, default_snapshot_path},
 };
 
 use crate::{args::DecodeArgs, failure::Failure, table};
@@ -19,7 +19,7 @@ const INPUT_BUFFER_BYTES: usize = 64 * 1024;
 
 pub fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
     let path = default_snapshot_path().map_err(GarageError::from)?;
-    let snapshot = Snapshot::open(&path).map_err(GarageError::from)?;
+    let snapshot = Snapshot::open_or_unpack(&path, &default_packed_paths()).map_err(GarageError::from)?;
     let mut decoder = Decoder { args, snapshot, environment: Environment::system(), all_were_vins: true };
     let mut out = BufWriter::new(io::stdout().lock());
     for vin_text in &args.vins {
