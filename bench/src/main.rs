@@ -123,6 +123,7 @@ async fn open(file: &Path) -> anyhow::Result<Garage> {
     let config = GarageConfig {
         garage_file: file.to_owned(),
         snapshot_file: default_snapshot_path()?,
+        packed_snapshots: Vec::new(),
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,

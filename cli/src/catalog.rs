@@ -7,7 +7,7 @@ use std::{
 
 use garage_core::{
     CatalogEntry, Environment, GarageError,
-    decoding::{Catalog, Snapshot, default_snapshot_path},
+    decoding::{Catalog, Snapshot, default_packed_paths, default_snapshot_path},
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 
 pub fn run(command: CatalogCommand) -> Result<ExitCode, Failure> {
     let path = default_snapshot_path().map_err(GarageError::from)?;
-    let snapshot = Snapshot::open(&path).map_err(GarageError::from)?;
+    let snapshot = Snapshot::open_or_unpack(&path, &default_packed_paths()).map_err(GarageError::from)?;
     let catalog = Catalog::open_or_build(&snapshot, &path);
     let entries = match command {
         CatalogCommand::Years { output } => {

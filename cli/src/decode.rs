@@ -8,7 +8,7 @@ use std::{
 
 use garage_core::{
     ChangeListener, Decode, Detail, Environment, Garage, GarageError, VinQuery,
-    decoding::{Snapshot, default_snapshot_path, pinned, vpic::LARGEST_BATCH},
+    decoding::{Snapshot, default_packed_paths, default_snapshot_path, pinned, vpic::LARGEST_BATCH},
 };
 
 use crate::{
@@ -29,7 +29,9 @@ pub async fn run(garage_file: Option<PathBuf>, args: DecodeArgs) -> Result<ExitC
         Some(garage) => Knowledge::Garage(Box::new(garage)),
         None => {
             let path = default_snapshot_path().map_err(GarageError::from)?;
-            Knowledge::Snapshot(Box::new(Snapshot::open(&path).map_err(GarageError::from)?))
+            Knowledge::Snapshot(Box::new(
+                Snapshot::open_or_unpack(&path, &default_packed_paths()).map_err(GarageError::from)?,
+            ))
         }
     };
     let mut decoder = Decoder { knowledge, environment: Environment::system(), args, exit_code: ExitCode::SUCCESS };

@@ -67,6 +67,31 @@ fn decodes_offline_as_the_contract_shows() {
     insta::assert_snapshot!(cli.ok(&["decode", ACCORD]));
 }
 
+#[cfg(target_os = "linux")] // Elsewhere no variable names the cache folder.
+#[test]
+fn the_first_decodes_after_installing_unpack_the_data_even_two_at_once() {
+    let cli = Cli::new();
+    let packed = garage_testkit::packed_snapshot(cli.0.path());
+    let start = || {
+        let mut command = cli.command(&["decode", ACCORD]);
+        command.env_remove("GARAGE_VPIC_FILE").env("GARAGE_VPIC_PACKED", &packed);
+        command.env("XDG_CACHE_HOME", cli.0.path().join("cache")).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    for started in [start(), start()] {
+        let (code, stdout, stderr) = read(&started.wait_with_output().expect("it ends"));
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert!(stdout.contains("HONDA"), "{stdout}");
+    }
+    std::fs::write(&packed, "damaged").expect("written");
+    let again = read(&start().wait_with_output().expect("it ends"));
+    assert_eq!(again.0, 0, "what is unpacked counts");
+    std::fs::remove_dir_all(cli.0.path().join("cache")).expect("removed");
+    let (code, _, stderr) = read(&start().wait_with_output().expect("it ends"));
+    assert_eq!(code, 3);
+    assert!(stderr.contains(packed.to_str().expect("UTF-8")), "{stderr}");
+}
+
 #[test]
 fn explains_wrong_vins() {
     let (code, stdout, stderr) = Cli::new().run(&["decode", "1HGCM8Z633A004352", "hello world", "$$$", "1HG"]);

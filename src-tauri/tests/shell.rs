@@ -24,6 +24,7 @@ impl MockApp {
             Ok(GarageConfig {
                 garage_file,
                 snapshot_file: garage_decode::default_snapshot_path()?,
+                packed_snapshots: Vec::new(),
                 vpic_url: None,
                 environment: Environment::system(),
                 program: Program::App,

@@ -16,6 +16,7 @@ mod engine;
 pub mod pinned;
 mod query;
 mod snapshot;
+mod unpack;
 pub mod vpic;
 
 pub use answer::{
@@ -24,4 +25,4 @@ pub use answer::{
 pub use catalog::{Catalog, CatalogEntry};
 pub use country::{Country, country_of};
 pub use query::VinQuery;
-pub use snapshot::{Snapshot, SnapshotError, default_snapshot_path};
+pub use snapshot::{Snapshot, SnapshotError, default_packed_paths, default_snapshot_path};

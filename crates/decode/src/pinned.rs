@@ -5,6 +5,8 @@
 pub const MONTH: &str = "2026-10";
 /// The snapshot's name in the cache folder; another month is another file.
 pub const FILE_NAME: &str = "vpic-2026-10.rkyv";
+/// The snapshot's name as installers bring it, packed with zstd.
+pub const PACKED_FILE_NAME: &str = "vpic-2026-10.rkyv.zst";
 /// Size of the snapshot in bytes.
 pub const SIZE_BYTES: u64 = 84_124_480;
 /// blake3 over the file's bytes from 64 on, followed by its bytes 10 to 13. The decoding library pins the same

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::pinned;
+use crate::{pinned, unpack};
 
 /// NHTSA's complete vPIC data, opened read-only. Cheap to share; decodes from any number of threads.
 ///
@@ -28,6 +28,14 @@ pub enum SnapshotError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The packed data is there, but there is no place to unpack it to.
+    #[error("The vPIC data cannot be unpacked into {} ({} MB are needed): {reason}", folder.display(), pinned::SIZE_BYTES / 1_000_000)]
+    NotUnpacked {
+        /// Where it was to be put.
+        folder: PathBuf,
+        /// What stands against it.
+        reason: String,
+    },
 }
 
 /// Where the snapshot is looked for: the file that `GARAGE_VPIC_FILE` names, or the one in the user's cache folder.
@@ -43,7 +51,43 @@ pub fn default_snapshot_path() -> Result<PathBuf, SnapshotError> {
         .ok_or_else(|| SnapshotError::Missing { path: PathBuf::from(pinned::FILE_NAME) })
 }
 
+/// Where an installer may have put the packed snapshot, the likeliest first: the one file that `GARAGE_VPIC_PACKED`
+/// names; or next to the program, where the bundles of other systems have their resources, and in the system's folders
+/// for data. None where `GARAGE_VPIC_FILE` says which snapshot is meant.
+#[must_use]
+pub fn default_packed_paths() -> Vec<PathBuf> {
+    let named = |variable| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    if named("GARAGE_VPIC_FILE").is_some() {
+        return Vec::new();
+    }
+    if let Some(path) = named("GARAGE_VPIC_PACKED") {
+        return vec![path];
+    }
+    let program = std::env::current_exe().ok().and_then(|program| program.canonicalize().ok());
+    let beside = program.as_deref().and_then(Path::parent).into_iter();
+    let beside = beside.flat_map(|folder| ["", "../Resources", "../share/motovault"].map(|other| folder.join(other)));
+    let of_the_system = ["/usr/local/share/motovault", "/usr/share/motovault"].map(PathBuf::from);
+    beside.chain(of_the_system).map(|folder| folder.join(pinned::PACKED_FILE_NAME)).collect()
+}
+
 impl Snapshot {
+    /// Opens the snapshot; where it is missing or no good, unpacks the first of the `packed` ones that is there, which
+    /// takes about a second, once. Programs that do so at the same time wait for each other.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`] where nothing packed is there; else the packed snapshot is damaged, or cannot be unpacked
+    /// (the disk is full, the folder cannot be written). No half file is left then.
+    pub fn open_or_unpack(path: &Path, packed: &[PathBuf]) -> Result<Snapshot, SnapshotError> {
+        let refused = match Snapshot::open(path) {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(refused) => refused,
+        };
+        match packed.iter().find(|packed| packed.is_file()) {
+            Some(packed) => unpack::unpack(packed, path),
+            None => Err(refused),
+        }
+    }
+
     /// Opens the snapshot and checks its digest. Takes about 0.1 s: call it off the start-up path.
     ///
     /// # Errors

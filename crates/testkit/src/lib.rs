@@ -2,10 +2,16 @@
 
 pub mod fake_vpic;
 
-use std::sync::OnceLock;
+use std::{
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
-use garage_decode::{Snapshot, default_snapshot_path};
+use garage_decode::{Snapshot, default_snapshot_path, pinned};
 use jiff::Timestamp;
+use ruzstd::encoding::CompressionLevel;
 
 /// The time at which tests run.
 #[must_use]
@@ -24,4 +30,18 @@ pub fn snapshot() -> &'static Snapshot {
         let path = default_snapshot_path().expect("a cache folder");
         Snapshot::open(&path).unwrap_or_else(|error| panic!("{error}; fetch it with `cargo xtask setup`"))
     })
+}
+
+/// Writes the complete vPIC data into a folder as an installer brings it, and gives the file's path. It is not made
+/// smaller, which would take most of a minute.
+///
+/// # Panics
+/// The data is not on this machine, or the folder cannot be written.
+#[must_use]
+pub fn packed_snapshot(folder: &Path) -> PathBuf {
+    let source = File::open(default_snapshot_path().expect("a cache folder")).expect("`cargo xtask setup` fetches it");
+    let packed = folder.join(pinned::PACKED_FILE_NAME);
+    let target = BufWriter::new(File::create(&packed).expect("a file"));
+    ruzstd::encoding::compress(source, target, CompressionLevel::Uncompressed);
+    packed
 }

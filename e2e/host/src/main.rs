@@ -60,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
     let config = GarageConfig {
         garage_file: args.garage,
         snapshot_file: args.snapshot.map_or_else(decoding::default_snapshot_path, Ok)?,
+        packed_snapshots: Vec::new(),
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,

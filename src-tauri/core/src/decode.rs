@@ -17,13 +17,14 @@ use crate::{Garage, GarageError};
 #[derive(Clone)]
 pub(crate) struct SnapshotHolder {
     path: PathBuf,
+    packed: Arc<[PathBuf]>,
     snapshot: Arc<OnceCell<Arc<Snapshot>>>,
     catalog: Arc<OnceCell<Arc<Catalog>>>,
 }
 
 impl SnapshotHolder {
-    pub fn new(path: PathBuf) -> SnapshotHolder {
-        SnapshotHolder { path, snapshot: Arc::default(), catalog: Arc::default() }
+    pub fn new(path: PathBuf, packed: Vec<PathBuf>) -> SnapshotHolder {
+        SnapshotHolder { path, packed: packed.into(), snapshot: Arc::default(), catalog: Arc::default() }
     }
 
     pub fn path(&self) -> &Path {
@@ -32,9 +33,9 @@ impl SnapshotHolder {
 
     pub async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {
         let open = || async {
-            let path = self.path.clone();
-            // Checking the digest takes 0.1 s of computing.
-            tokio::task::spawn_blocking(move || Snapshot::open(&path).map(Arc::new))
+            let (path, packed) = (self.path.clone(), Arc::clone(&self.packed));
+            // Checking the digest takes 0.1 s of computing; unpacking, at the first start, a second.
+            tokio::task::spawn_blocking(move || Snapshot::open_or_unpack(&path, &packed).map(Arc::new))
                 .await
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
         };

@@ -55,6 +55,8 @@ pub struct GarageConfig {
     pub garage_file: PathBuf,
     /// The vPIC snapshot; may be missing, then nothing decodes.
     pub snapshot_file: PathBuf,
+    /// Where an installer may have put the snapshot packed; the first that is there is unpacked when needed.
+    pub packed_snapshots: Vec<PathBuf>,
     /// The address of vPIC's API; none where it is never to be asked.
     pub vpic_url: Option<String>,
     /// Time and ids.
@@ -72,6 +74,7 @@ impl GarageConfig {
         Ok(GarageConfig {
             garage_file: locations::garage_file()?,
             snapshot_file: garage_decode::default_snapshot_path()?,
+            packed_snapshots: garage_decode::default_packed_paths(),
             vpic_url: Some(decoding::vpic::VpicClient::base_url()),
             environment: Environment::system(),
             program,
@@ -101,7 +104,7 @@ impl Garage {
         let database = store::open(&config.garage_file).await?;
         Ok(Garage {
             database,
-            snapshot: SnapshotHolder::new(config.snapshot_file),
+            snapshot: SnapshotHolder::new(config.snapshot_file, config.packed_snapshots),
             refiner: Refiner::new(config.vpic_url.as_deref()),
             environment: config.environment,
             program: config.program,

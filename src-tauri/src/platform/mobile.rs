@@ -11,6 +11,8 @@ pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Bo
     Ok(GarageConfig {
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
         snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
+        // A file on iOS. On Android resources lie inside the app's archive, where no path leads.
+        packed_snapshots: vec![app.path().resource_dir()?.join(pinned::PACKED_FILE_NAME)],
         vpic_url: Some(decoding::vpic::VpicClient::base_url()),
         environment: Environment::system(),
         program: Program::App,

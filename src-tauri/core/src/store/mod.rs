@@ -87,6 +87,7 @@ mod tests {
         let config = GarageConfig {
             garage_file: folder.join("garage.db"),
             snapshot_file: folder.join("none"),
+            packed_snapshots: Vec::new(),
             vpic_url: None,
             environment: Environment::system(),
             program: Program::App,

@@ -54,9 +54,7 @@ impl Garage {
     /// # Errors
     /// There was never one of this id.
     pub async fn vehicle_or_removed(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
-        self.database
-            .read(move |transaction| table::by_id(transaction, id)?.ok_or(GarageError::NotFound))
-            .await
+        self.database.read(move |transaction| table::by_id(transaction, id)?.ok_or(GarageError::NotFound)).await
     }
 
     /// Changes the fields that the draft names. A new VIN fills the fields that are empty after the change.

@@ -69,6 +69,22 @@ async fn a_missing_snapshot_never_stops_a_save() {
 }
 
 #[tokio::test]
+async fn a_packed_snapshot_is_unpacked_when_it_is_first_needed() {
+    let folder = Folder::new();
+    let config = GarageConfig {
+        snapshot_file: folder.0.path().join("cache/vpic.rkyv"),
+        packed_snapshots: vec![garage_testkit::packed_snapshot(folder.0.path())],
+        ..config(&folder.garage_file())
+    };
+    let snapshot_file = config.snapshot_file.clone();
+    let garage = Garage::open(config, ChangeListener::none()).await.expect("open");
+    assert!(!snapshot_file.exists());
+    let added = add(&garage, json!({"vin": ACCORD})).await;
+    assert_eq!(added.fields.make.as_deref(), Some("HONDA"));
+    assert!(snapshot_file.exists());
+}
+
+#[tokio::test]
 async fn edits_change_only_what_they_name() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
