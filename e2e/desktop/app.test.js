@@ -82,7 +82,7 @@ test("add by VIN, kill -9, start again: it is there; and the CLI sees the same g
   await vin.sendKeys(ACCORD.toLowerCase());
   await waitForText(driver, "form h3", "2003 HONDA Accord");
   await (await find(driver, "form button[type=submit]")).click();
-  await waitForText(driver, "article", ACCORD);
+  await waitForText(driver, "main > header h1, main h1", "2003 HONDA Accord");
   // Two frames, or the picture shows the one before.
   await driver.executeAsyncScript("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))");
   mkdirSync(join(ROOT, "target"), { recursive: true });
