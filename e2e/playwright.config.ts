@@ -11,6 +11,8 @@ const quiet = ["--disable-background-networking", "--no-first-run", "--disable-c
 export default defineConfig({
   testDir: "journeys",
   outputDir: "results",
+  // The same pictures for all: the sizes are in their names.
+  snapshotPathTemplate: "{testDir}/pictures/{arg}{ext}",
   fullyParallel: true,
   workers: 2,
   forbidOnly: Boolean(process.env["CI"]),

@@ -22,7 +22,13 @@ pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> 
 
 /// Everything that the tests need.
 pub fn for_tests(root: &Path) -> anyhow::Result<()> {
-    packages::install(&[packages::BUILD, packages::FETCH, packages::VIRTUAL_DISPLAY, packages::WEBVIEW_DRIVER])?;
+    packages::install(&[
+        packages::BUILD,
+        packages::FETCH,
+        packages::VIRTUAL_DISPLAY,
+        packages::WEBVIEW_DRIVER,
+        packages::FONT,
+    ])?;
     node::install(root, "ui")?;
     node::install(root, "e2e")?;
     snapshot::fetch()?;

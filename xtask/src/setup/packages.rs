@@ -49,6 +49,9 @@ pub const WEBVIEW_DRIVER: Packages = Packages {
     programs: &["pgrep", "WebKitWebDriver"],
     libraries: &[],
 };
+/// To compare pictures of the page, whose text is drawn in this font.
+pub const FONT: Packages =
+    Packages { purpose: "compare pictures of the page", names: &["fonts-dejavu-core"], programs: &[], libraries: &[] };
 /// To test the page; see `browser`, which knows when this is needed.
 pub const CHROMIUM: Packages =
     Packages { purpose: "test the page in a browser", names: &["chromium"], programs: &["chromium"], libraries: &[] };
