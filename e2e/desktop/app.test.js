@@ -1,20 +1,17 @@
 // The app itself, in its own webview under a display: what only the real window can show.
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { By, Capabilities, until, WebDriver } from "selenium-webdriver";
-import { Executor, HttpClient } from "selenium-webdriver/http/index.js";
+import { By, until } from "selenium-webdriver";
+import { addByVin, PATIENCE_MS, startApp, startDriver, waitForText } from "./window.js";
 
 const ROOT = join(import.meta.dirname, "../..");
 const APP = process.env.MOTOVAULT_APP ?? join(ROOT, "target/debug/motovault");
 const CLI = join(APP, "../garage");
 const ACCORD = "1HGCM82633A004352";
-/** A loaded machine takes seconds to start WebKit; nothing here measures time. */
-const PATIENCE_MS = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), "motovault-desktop-"));
 /** The app's own folders, but not this user's; the cache with the vPIC data stays. */
@@ -23,24 +20,8 @@ const environment = { ...process.env, XDG_DATA_HOME: folder, TAURI_WEBVIEW_AUTOM
 let driverServer;
 let address;
 
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 before(async () => {
-  const port = await freePort();
-  address = `http://127.0.0.1:${port}`;
-  driverServer = spawn("WebKitWebDriver", [`--port=${port}`, "--host=127.0.0.1"], { env: environment, stdio: "ignore" });
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const isReady = await fetch(`${address}/status`).then((response) => response.ok, () => false);
-    if (isReady) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error("WebKitWebDriver does not answer");
+  ({ server: driverServer, address } = await startDriver(["WebKitWebDriver"], environment));
 });
 
 after(() => {
@@ -48,13 +29,6 @@ after(() => {
   driverServer?.kill();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Starts the app and gives a session in its window. */
-async function startApp() {
-  const capabilities = new Capabilities({ "webkitgtk:browserOptions": { binary: APP, args: [] } });
-  // Not by selenium's Builder, which wants the name of a browser, and an app has none.
-  return WebDriver.createSession(new Executor(new HttpClient(address)), capabilities);
-}
 
 /** The processes of the app that this test's driver started. */
 function appProcesses() {
@@ -67,22 +41,9 @@ function killApp() {
   for (const id of appProcesses()) process.kill(id, "SIGKILL");
 }
 
-async function find(driver, css) {
-  return driver.wait(until.elementLocated(By.css(css)), PATIENCE_MS);
-}
-
-async function waitForText(driver, css, text) {
-  const element = await find(driver, css);
-  await driver.wait(until.elementTextContains(element, text), PATIENCE_MS);
-}
-
 test("add by VIN, kill -9, start again: it is there; and the CLI sees the same garage", async () => {
-  let driver = await startApp();
-  const vin = await find(driver, "input.mono");
-  await vin.sendKeys(ACCORD.toLowerCase());
-  await waitForText(driver, "form h3", "2003 HONDA Accord");
-  await (await find(driver, "form button[type=submit]")).click();
-  await waitForText(driver, "main > header h1, main h1", "2003 HONDA Accord");
+  let driver = await startApp(address, APP);
+  await addByVin(driver, ACCORD.toLowerCase(), "2003 HONDA Accord");
   // Two frames, or the picture shows the one before.
   await driver.executeAsyncScript("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))");
   mkdirSync(join(ROOT, "target"), { recursive: true });
@@ -91,7 +52,7 @@ test("add by VIN, kill -9, start again: it is there; and the CLI sees the same g
   killApp();
   await driver.quit().catch(() => {});
 
-  driver = await startApp();
+  driver = await startApp(address, APP);
   await waitForText(driver, "article", ACCORD);
 
   const added = spawnSync(CLI, ["vehicle", "add", "--nickname", "From the terminal", "--json"], { env: environment, encoding: "utf8" });

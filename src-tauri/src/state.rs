@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair};
@@ -13,6 +14,9 @@ use tauri::{App, Manager, Runtime, async_runtime};
 use tokio::sync::RwLock;
 
 use crate::{events, preferences};
+
+/// After this time nobody is waiting for the first picture any more.
+const UPKEEP_DELAY: Duration = Duration::from_secs(10);
 
 /// The garage, opened by the first command: the window stands before the disk is read, and a garage that cannot be
 /// opened is an error the page can show. The next command tries again. A damaged one is repaired on the way.
@@ -108,11 +112,12 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),
         is_stopping: Arc::default(),
     });
-    // The snapshot's first use takes 0.1 s; have it over before somebody types. Then today's upkeep.
+    // Today's upkeep, once the window has long been painted. The snapshot is left to whoever decodes first: it would
+    // take 85 MB that a look into the garage does not need.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
+        tokio::time::sleep(UPKEEP_DELAY).await;
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
-            let _ = garage.snapshot_month().await;
             if let Err(error) = garage.back_up_daily().await {
                 tracing::warn!(%error, "there is no backup of today");
             }

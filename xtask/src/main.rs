@@ -1,6 +1,7 @@
 //! The project's tasks. `cargo xtask run` and `cargo xtask test` are all the set-up a machine needs.
 
 mod bench_app;
+mod bundle;
 mod display;
 mod run;
 mod setup;
@@ -51,6 +52,12 @@ enum Task {
         #[arg(value_enum)]
         what: Bench,
     },
+    /// Build the app as it ships, and its installers for this system (.deb and .rpm)
+    Bundle {
+        /// Install the .deb into a bare Debian below the target folder, use, upgrade and remove it there; needs root
+        #[arg(long = "try")]
+        is_tried: bool,
+    },
     /// Type-check the app for Android and iOS
     CheckTargets,
 }
@@ -90,6 +97,7 @@ fn perform() -> anyhow::Result<()> {
             test::in_browser(&root, "bench")
         }
         Task::Bench { what: Bench::App } => bench_app::bench(&root),
+        Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))

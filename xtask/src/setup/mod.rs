@@ -2,7 +2,7 @@
 
 mod browser;
 mod node;
-mod packages;
+pub mod packages;
 pub mod snapshot;
 
 use std::path::Path;

@@ -49,6 +49,13 @@ pub const WEBVIEW_DRIVER: Packages = Packages {
     programs: &["pgrep", "WebKitWebDriver"],
     libraries: &[],
 };
+/// To try a package out on a bare system.
+pub const BARE_SYSTEM: Packages = Packages {
+    purpose: "try the package on a bare system",
+    names: &["debootstrap", "dpkg-dev", "rpm"],
+    programs: &["debootstrap", "dpkg-deb", "rpm"],
+    libraries: &[],
+};
 /// To compare pictures of the page, whose text is drawn in this font.
 pub const FONT: Packages =
     Packages { purpose: "compare pictures of the page", names: &["fonts-dejavu-core"], programs: &[], libraries: &[] };

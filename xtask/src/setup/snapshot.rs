@@ -13,8 +13,7 @@ use super::packages;
 use crate::shell;
 
 #[path = "../../../crates/decode/src/pinned.rs"]
-#[expect(dead_code, reason = "some of it is for the decoder alone")]
-mod pinned;
+pub mod pinned;
 
 /// The data as a file of the decoding library's release.
 const RELEASE_ASSET: &str = "https://github.com/blackthorn-interstellar/ultravin/releases/download/v3.0.2/vpic.rkyv";
