@@ -18,8 +18,8 @@ use crate::{events, preferences};
 /// After this time nobody is waiting for the first picture any more.
 const UPKEEP_DELAY: Duration = Duration::from_secs(10);
 
-/// The garage, opened by the first command: the window stands before the disk is read, and a garage that cannot be
-/// opened is an error the page can show. The next command tries again. A damaged one is repaired on the way.
+/// The garage, opened beside the window: a garage that cannot be opened is an error the page can show, and the next
+/// command tries again. A damaged one is repaired on the way.
 pub(crate) struct AppGarage {
     config: GarageConfig,
     on_change: ChangeListener,
@@ -112,10 +112,11 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),
         is_stopping: Arc::default(),
     });
-    // Today's upkeep, once the window has long been painted. The snapshot is left to whoever decodes first: it would
-    // take 85 MB that a look into the garage does not need.
+    // The garage is opened while the page still loads. Today's upkeep waits until the window has long been painted. The
+    // snapshot is left to whoever decodes first: it would take 85 MB that a look into the garage does not need.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
+        let _ = handle.state::<AppGarage>().get().await;
         tokio::time::sleep(UPKEEP_DELAY).await;
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
             if let Err(error) = garage.back_up_daily().await {

@@ -47,7 +47,7 @@ export function keepFresh(client: QueryClient): () => void {
 }
 
 /** How many vehicles a page of the list holds: more than a screen shows, and quick to draw. */
-const PAGE_LENGTH = 120;
+const PAGE_LENGTH = 60;
 
 /** The vehicles that are wanted, as far as they have been scrolled to; while others come, the last ones stay. */
 export function vehiclesQuery(wanted: () => VehicleQuery) {
