@@ -32,7 +32,7 @@ async function look(app: App, name: string): Promise<void> {
         // What is different in every run.
         mask: [page.locator("time"), page.locator("figure"), page.locator("dd code")],
         maskColor: "#888",
-        maxDiffPixelRatio: 0.01,
+        maxDiffPixelRatio: 0.02,
       });
     }
   }

@@ -13,7 +13,7 @@ const enter = [
   "private",
   "sh",
   "-c",
-  `mount --bind /dev ${root}/dev && mount -t proc proc ${root}/proc && mount --bind /tmp/.X11-unix ${root}/tmp/.X11-unix && exec chroot ${root} "$@"`,
+  `mount --bind /dev ${root}/dev && mount -t proc proc ${root}/proc && mkdir -p ${root}/tmp/.X11-unix && mount --bind /tmp/.X11-unix ${root}/tmp/.X11-unix && exec chroot ${root} "$@"`,
   "sh",
   "dbus-run-session",
   "--",

@@ -1,6 +1,7 @@
 //! The project's tasks. `cargo xtask run` and `cargo xtask test` are all the set-up a machine needs.
 
 mod bench_app;
+#[cfg(unix)]
 mod bundle;
 mod display;
 mod run;
@@ -97,7 +98,10 @@ fn perform() -> anyhow::Result<()> {
             test::in_browser(&root, "bench")
         }
         Task::Bench { what: Bench::App } => bench_app::bench(&root),
+        #[cfg(unix)]
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),
+        #[cfg(not(unix))]
+        Task::Bundle { .. } => anyhow::bail!("here `tauri build` writes the installer by itself"),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))

@@ -47,8 +47,24 @@ pub fn stage(root: &Path, release: &Path) -> anyhow::Result<()> {
     let linux = root.join("src-tauri/linux");
     let metainfo = "org.motovault.garage.metainfo.xml";
     fs::copy(linux.join(metainfo), place(&format!("share/metainfo/{metainfo}"))?)?;
-    fs::copy(linux.join("copyright"), place("share/doc/motovault/copyright")?)?;
-    gzip(&place("share/doc/motovault/third-party-licenses.txt.gz")?, licenses::of_everything(root)?.as_bytes())?;
+    fs::copy(linux.join("copyright"), place("share/doc/moto-vault/copyright")?)?;
+    gzip(&place("share/doc/moto-vault/third-party-licenses.txt.gz")?, licenses::of_everything(root)?.as_bytes())?;
+    allow_everybody_to_read(&usr)
+}
+
+/// A package keeps the permissions of what it is made of, and those here depend on who builds it and how.
+fn allow_everybody_to_read(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            allow_everybody_to_read(&path)?;
+        } else {
+            let is_program = path.parent().is_some_and(|folder| folder.ends_with("bin"));
+            fs::set_permissions(&path, fs::Permissions::from_mode(if is_program { 0o755 } else { 0o644 }))?;
+        }
+    }
     Ok(())
 }
 

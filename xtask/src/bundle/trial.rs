@@ -5,13 +5,18 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, ensure};
 
-use crate::{display::VirtualDisplay, setup::packages, shell};
+use crate::{
+    display::VirtualDisplay,
+    setup::{packages, snapshot::pinned},
+    shell,
+};
 
 /// The oldest Debian whose WebKit the app runs on.
 const SUITE: &str = "bookworm";
@@ -27,8 +32,8 @@ const FILES: &[&str] = &[
     "usr/share/man/man1/garage.1.gz",
     "usr/share/icons/hicolor/128x128/apps/motovault.png",
     "usr/share/metainfo/org.motovault.garage.metainfo.xml",
-    "usr/share/doc/motovault/copyright",
-    "usr/share/doc/motovault/third-party-licenses.txt.gz",
+    "usr/share/doc/moto-vault/copyright",
+    "usr/share/doc/moto-vault/third-party-licenses.txt.gz",
 ];
 
 /// Installs, uses, upgrades and removes the .deb, and looks into the .rpm.
@@ -43,8 +48,11 @@ pub fn run(root: &Path, deb: &Path, rpm: &Path) -> anyhow::Result<()> {
 
     println!("An older package is installed, with what it depends on");
     system.apt(&["install", "--yes", "--no-install-recommends", &older])?;
-    for file in FILES {
-        ensure!(system.root.join(file).exists(), "the package does not bring /{file}");
+    let packed = format!("usr/share/motovault/{}", pinned::PACKED_FILE_NAME);
+    for file in FILES.iter().copied().chain([packed.as_str()]) {
+        let mode =
+            fs::metadata(system.root.join(file)).with_context(|| format!("the package does not bring /{file}"))?;
+        ensure!(mode.permissions().mode() & 0o004 != 0, "/{file} cannot be read by everybody");
     }
     system.run(&["desktop-file-validate", "/usr/share/applications/MotoVault.desktop"])?;
 
