@@ -107,12 +107,16 @@ impl Database {
         }
         let writer = tokio_rusqlite::Connection::open(path).await?;
         let owned_path = path.to_owned();
-        call(&writer, move |connection| -> Result<(), Error> {
+        let prepared = call(&writer, move |connection| -> Result<(), Error> {
             configure(connection)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             migrate(connection, &owned_path, migrations)
-        })
-        .await?;
+        });
+        if let Err(error) = prepared.await {
+            // Whoever is told may move the file, and SQLite removes its companions by name when it closes.
+            let _ = writer.close().await;
+            return Err(error);
+        }
         let mut readers = Vec::with_capacity(READERS);
         for _ in 0..READERS {
             readers.push(open_reader(path).await?);
@@ -209,24 +213,25 @@ impl Database {
             Ok((pragma("page_count")? * pragma("page_size")?).unsigned_abs())
         });
         let total = size_bytes.await?;
-        tokio::pin!(copying);
-        loop {
+        let mut copying = Box::pin(copying);
+        let copied = loop {
             tokio::select! {
-                copied = &mut copying => {
-                    copied?;
-                    break;
-                }
+                copied = &mut copying => break copied.map(drop),
                 // VACUUM INTO itself does not say how far it is, but its file grows.
                 () = tokio::time::sleep(PROGRESS_INTERVAL) => {
                     let done = std::fs::metadata(&copy).map(|it| it.len()).unwrap_or_default().min(total);
                     if !goes_on(done, total) {
                         interrupt.interrupt();
-                        let _ = copying.await;
-                        return Err(Error::Stopped);
+                        let _ = copying.as_mut().await;
+                        break Err(Error::Stopped);
                     }
                 }
             }
-        }
+        };
+        drop(copying);
+        // Before the caller goes on: while it is open, the database is not one file.
+        let _ = connection.close().await;
+        copied?;
         std::fs::File::open(&copy).and_then(|file| file.sync_all()).map_err(at(&copy))?;
         if existing == Existing::Replace {
             return std::fs::rename(&copy, path).map_err(at(path));

@@ -124,9 +124,11 @@ impl Garage {
         // SQLite's companions go along: the log may hold the newest edits.
         for suffix in ["-wal", "-shm", ""] {
             let from = with_suffix(&config.garage_file, suffix);
-            if from.exists() {
-                let moved = std::fs::rename(&from, with_suffix(&damaged_file, suffix));
-                moved.map_err(|source| garage_sqlite::Error::File { path: from, source })?;
+            match std::fs::rename(&from, with_suffix(&damaged_file, suffix)) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(garage_sqlite::Error::File { path: from, source }.into());
+                }
+                _ => {}
             }
         }
         let Salvage { vehicles, history } = Salvage::of(&damaged_file);
