@@ -64,7 +64,7 @@ test("a vehicle is removed, brought back by undo, and found among the removed", 
   await page.getByRole("button", { name: "Remove Landy" }).click();
   await expect(app.card("Landy")).toBeHidden();
   await expect(page.getByRole("link", { name: "2003 HONDA Accord" })).toBeFocused();
-  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
   await expect(app.card("Landy")).toBeVisible();
 
   await page.getByRole("button", { name: "Remove Landy" }).click();
@@ -120,7 +120,7 @@ test("everything is reached by keyboard alone", async ({ app, page, isMobile }) 
   await tabTo(remove);
   await page.keyboard.press("Enter");
   await expect(link).toBeHidden();
-  await tabTo(page.getByRole("button", { name: "Undo" }));
+  await tabTo(page.getByRole("button", { name: "Undo", exact: true }));
   await page.keyboard.press("Enter");
   await expect(link).toBeVisible();
   await page.keyboard.press("?");
@@ -142,7 +142,7 @@ test("everything is reached by touch alone", async ({ app, page, isMobile }) => 
   await page.getByRole("heading", { name: "Facts" }).tap();
   await expect(page.getByRole("button", { name: "Edit color: Blue" })).toBeVisible();
   await page.getByRole("button", { name: "Remove from the garage" }).tap();
-  await page.getByRole("button", { name: "Undo" }).tap();
+  await page.getByRole("button", { name: "Undo", exact: true }).tap();
   await app.card("2003 HONDA Accord").getByRole("link").tap();
   await app.expectVehicle("2003 HONDA Accord");
 });

@@ -49,7 +49,7 @@ test("the garage is exported, backed up, and restored, and that can be undone", 
   await expect(page.getByText("The backup is restored")).toBeVisible();
   await app.goTo("Garage");
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
-  await page.getByRole("button", { name: "Undo" }).last().click();
+  await page.getByRole("button", { name: "Undo", exact: true }).last().click();
   await expect(app.card("2003 HONDA Accord")).toBeHidden();
 });
 

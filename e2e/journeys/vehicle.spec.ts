@@ -89,7 +89,7 @@ test("a vehicle is removed, undone, and restored from its own page", async ({ ap
   const address = page.url();
   await page.getByRole("button", { name: "Remove from the garage" }).click();
   await expect(page.getByText("Your garage is empty.")).toBeVisible();
-  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
 
   await page.goto(address);
