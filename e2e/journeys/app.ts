@@ -15,8 +15,8 @@ export const GARAGE_CLI = process.env["GARAGE_CLI"] ?? join(ROOT, "target/debug/
 const HOST = process.env["E2E_HOST"] ?? join(ROOT, "target/debug/e2e-host");
 
 /** Starts the app's command layer on a garage file; it ends with this process at the latest. */
-async function startHost(garageFile: string): Promise<{ host: ChildProcess; address: string }> {
-  const host = spawn(HOST, ["--garage", garageFile, "--page", join(ROOT, "ui/dist")], {
+async function startHost(garageFile: string, options: string[] = []): Promise<{ host: ChildProcess; address: string }> {
+  const host = spawn(HOST, ["--garage", garageFile, "--page", join(ROOT, "ui/dist"), ...options], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   if (!host.stdout) throw new Error("the host has no output");
@@ -52,14 +52,14 @@ export class App {
   }
 
   /** The same, where the garage may not be what comes up; `meanwhile` happens while the app is down. */
-  async killAndRestartUnseen(meanwhile?: () => void): Promise<void> {
+  async killAndRestartUnseen(meanwhile?: () => void, options?: string[]): Promise<void> {
     // A page that is gone asks nothing while nobody answers.
     await this.page.goto("about:blank");
     const hasEnded = new Promise((resolve) => this.host.once("exit", resolve));
     this.kill();
     await hasEnded;
     meanwhile?.();
-    ({ host: this.host, address: this.address } = await startHost(this.garageFile));
+    ({ host: this.host, address: this.address } = await startHost(this.garageFile, options));
     await this.page.goto(this.address);
   }
 

@@ -47,3 +47,16 @@ test("a garage that cannot be opened says why and what helps, and trying again i
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
 });
+
+test("without the vPIC data it is said what is missing, and vehicles are saved all the same", async ({ app, page }) => {
+  await app.killAndRestartUnseen(undefined, ["--snapshot", join(dirname(app.garageFile), "no-such-file")]);
+  await expect(page.getByText("The vPIC data is missing, so VINs are not decoded.")).toBeVisible();
+  await expect(page.getByText("Installing MotoVault again brings the data back.")).toBeVisible();
+  await app.vin.fill(ACCORD);
+  await expect(page.getByText("no-such-file")).toBeVisible();
+  await app.expectAccessible();
+  await app.saveVehicle.click();
+  await app.expectVehicle(ACCORD);
+  await app.goTo("Settings");
+  await expect(page.getByText("Installing MotoVault again brings the data back.")).toBeVisible();
+});

@@ -129,3 +129,13 @@ async fn an_outage_that_ends_is_survived_and_one_that_lasts_is_left_alone() {
     assert_eq!(client.decode(&asked, None).await, Err(VpicError::Resting));
     assert_eq!(fake.questions(), questions, "it was not asked");
 }
+
+/// On a clock that jumps ahead whenever everybody waits, since nobody should wait here.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_in_time_is_not_waited_for() {
+    let fake = FakeVpic::start(Behavior::IsSlow(Duration::from_secs(600))).await;
+    let asked = tokio::time::Instant::now();
+    assert_eq!(client(&fake).decode(&vin(ACCORD), None).await, Err(VpicError::TimedOut));
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(30), "three times five seconds, and what lies between: {waited:?}");
+}
