@@ -40,15 +40,23 @@ async fn recorded_answers_are_read_as_they_are() {
 
 #[tokio::test]
 async fn a_recorded_batch_keeps_its_order() {
-    let body = recorded("DecodeVINValuesBatch-5UXWX7C5xBA-2011-and-5YJSA3DSxEF");
-    let fake = FakeVpic::start(Behavior::Replays(body)).await;
-    let client = client(&fake);
+    let mut body = recorded("DecodeVINValuesBatch-5UXWX7C5xBA-2011-and-5YJSA3DSxEF");
     let vins = [(vin("5UXWX7C50BA000000"), Some(2011)), (vin("5YJSA3DS0EF000000"), None)];
+    // Recorded with unknown characters; vPIC repeats a whole VIN in the same way.
+    for (answer, (vin, _)) in body["Results"].as_array_mut().expect("answers").iter_mut().zip(&vins) {
+        answer["VIN"] = vin.as_str().into();
+    }
+    let fake = FakeVpic::start(Behavior::Replays(body.clone())).await;
+    let client = client(&fake);
     let answers = client.decode_batch(&vins).await.expect("answers");
     let make = |answer: &VpicAnswer| serde_json::to_value(answer).expect("JSON")["Make"].clone();
     assert_eq!(answers.iter().map(make).collect::<Vec<_>>(), ["BMW", "TESLA"]);
     let one = client.decode_batch(&vins[..1]).await;
     assert!(one.is_err(), "an answer for another number of VINs belongs to another question");
+    body["Results"].as_array_mut().expect("answers").reverse();
+    fake.set(Behavior::Replays(body));
+    let reversed = client.decode_batch(&vins).await;
+    assert_eq!(reversed, Err(VpicError::Malformed), "no vehicle gets the answer about another");
 }
 
 #[tokio::test]

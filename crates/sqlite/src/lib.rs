@@ -26,6 +26,8 @@ const HISTORY_TABLE: &str = "refinery_schema_history";
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 /// Pages that are copied between two looks at whether to go on.
 const PAGES_PER_STEP: i32 = 1_000;
+/// How often a migration is tried again, should another program be at it.
+const MIGRATION_RACES: u32 = 3;
 /// Connections that read side by side.
 const READERS: usize = 2;
 
@@ -196,6 +198,7 @@ impl Database {
             let path = path.to_owned();
             move |source| Error::File { path, source }
         };
+        self.refuse_own_file(path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(at(folder))?;
         // Written beside and given its name when complete; the name is taken only if it is free.
@@ -244,6 +247,21 @@ impl Database {
                 _ => std::fs::rename(&copy, path),
             })
             .map_err(at(path))
+    }
+
+    /// Refuses a path that is the database's own file or one of SQLite's beside it: writing there would destroy it.
+    ///
+    /// # Errors
+    /// It is one of them.
+    pub fn refuse_own_file(&self, path: &Path) -> Result<(), Error> {
+        let is_own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
+            let mut own = self.path.as_os_str().to_owned();
+            own.push(suffix);
+            let own = Path::new(&own);
+            own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
+        });
+        let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "the garage itself");
+        if is_own { Err(Error::File { path: path.to_owned(), source }) } else { Ok(()) }
     }
 
     /// Replaces the whole content by another database's and brings its schema up to date. Others who have this
@@ -337,7 +355,16 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: refinery::Runne
     if connection.table_exists(None, HISTORY_TABLE)? {
         refuse_newer(connection, path, &migrations)?;
     }
-    migrations.set_grouped(true).run(connection)?;
+    let runner = migrations.set_grouped(true);
+    // What is applied is read before the write begins. Another program that starts at the same moment may have done it
+    // by then, and the next look finds nothing left to do.
+    for _ in 0..MIGRATION_RACES {
+        if runner.run(connection).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(PROGRESS_INTERVAL);
+    }
+    runner.run(connection)?;
     Ok(())
 }
 

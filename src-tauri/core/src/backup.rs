@@ -43,10 +43,11 @@ impl Garage {
     /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
     /// stopped. Nothing has been changed then.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
-        let backup = store::check(file).await.map_err(|error| match GarageError::from(error) {
-            error if error.code() == ErrorCode::GarageDamaged => GarageError::BadBackup,
-            error => error,
-        })?;
+        self.database.refuse_own_file(file)?;
+        let folder = self.backup_folder();
+        std::fs::create_dir_all(&folder).map_err(|source| store_error(&folder, source))?;
+        let scratch = tempfile::tempdir_in(&folder).map_err(|source| store_error(&folder, source))?;
+        let backup = upgraded_copy(file, &scratch.path().join("copy.db")).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
         self.back_up(&replaced, Existing::Keep, Progress::none()).await?;
         let device_id = self.environment.new_uuid();
@@ -109,6 +110,31 @@ impl Garage {
     pub fn backup_folder(&self) -> PathBuf {
         self.garage_file.with_file_name("backups")
     }
+}
+
+/// A checked copy of a backup, brought up to date: what goes wrong with it goes wrong before anything is replaced.
+async fn upgraded_copy(file: &Path, copy: &Path) -> Result<rusqlite::Connection, GarageError> {
+    let as_backup = |error| match GarageError::from(error) {
+        error if error.code() == ErrorCode::GarageDamaged => GarageError::BadBackup,
+        error => error,
+    };
+    let backup = store::check(file).await.map_err(as_backup)?;
+    backup.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(|error| as_backup(error.into()))?;
+    drop(backup);
+    // A schema that is not ours, in a file that looks like a garage, does not get through this.
+    match store::open(copy).await {
+        Ok(database) => database.close().await,
+        Err(error)
+            if matches!(error, garage_sqlite::Error::Migration(_))
+                && error.sqlite_code() != Some(rusqlite::ErrorCode::DiskFull) =>
+        {
+            return Err(GarageError::BadBackup);
+        }
+        Err(error) => return Err(as_backup(error)),
+    }
+    let upgraded = store::check(copy).await.map_err(as_backup)?;
+    let is_garage = upgraded.query_row("SELECT count(*) FROM vehicles, device", [], |row| row.get::<_, i64>(0)).is_ok();
+    if is_garage { Ok(upgraded) } else { Err(GarageError::BadBackup) }
 }
 
 fn store_error(path: &Path, source: std::io::Error) -> GarageError {

@@ -108,9 +108,16 @@ impl Garage {
 
     /// What the VIN says, for filling a vehicle that gets it. `None` where there is nothing to decode, or nothing to
     /// decode with: a vehicle is then saved as it was typed.
-    pub(crate) async fn decode_new_vin(&self, fields: &VehicleFields) -> Option<DecodedFields> {
+    ///
+    /// A `known_year` decides where the VIN fits two; one that was itself decoded is none, or an older VIN would say what
+    /// a newer one means.
+    pub(crate) async fn decode_new_vin(
+        &self,
+        fields: &VehicleFields,
+        known_year: Option<i32>,
+    ) -> Option<DecodedFields> {
         let vin = fields.vin.as_ref().filter(|vin| vin.is_full())?;
-        match self.decode_vin(vin.as_str(), fields.year, Detail::Fields).await {
+        match self.decode_vin(vin.as_str(), known_year, Detail::Fields).await {
             Ok(decode) => Some(decode.fields),
             Err(error) => {
                 tracing::warn!(%error, "saving without decoding");
@@ -118,6 +125,12 @@ impl Garage {
             }
         }
     }
+}
+
+/// The year that a person or a file has given.
+pub(crate) fn known_year(vehicle: &Vehicle) -> Option<i32> {
+    let is_decoded = matches!(vehicle.origins.get(&Field::Year), Some(Origin::Decoded { .. }));
+    vehicle.fields.year.filter(|_| !is_decoded)
 }
 
 /// Fills what is empty and notes where from; never replaces a value.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 
 use crate::{
@@ -121,32 +121,55 @@ impl Garage {
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ").to_string();
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
-        // SQLite's companions go along: the log may hold the newest edits.
-        for suffix in ["-wal", "-shm", ""] {
-            let from = with_suffix(&config.garage_file, suffix);
-            match std::fs::rename(&from, with_suffix(&damaged_file, suffix)) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(garage_sqlite::Error::File { path: from, source }.into());
-                }
-                _ => {}
-            }
-        }
-        let Salvage { vehicles, history } = Salvage::of(&damaged_file);
+        let repairing_file = with_suffix(&config.garage_file, &format!(".repairing-{stamp}"));
+        // Filled first and put in place when it is whole: where that fails, all is as it was.
+        let Salvage { vehicles, history } = Salvage::of(&config.garage_file);
         let (vehicle_count, change_count) = (vehicles.len(), history.len());
+        let repairing = GarageConfig { garage_file: repairing_file.clone(), ..config.clone() };
+        if let Err(error) = filled(repairing, vehicles, history).await {
+            for suffix in SUFFIXES {
+                let _ = std::fs::remove_file(with_suffix(&repairing_file, suffix));
+            }
+            return Err(error);
+        }
+        // SQLite's companions go along: the log may hold the newest edits.
+        for suffix in SUFFIXES {
+            move_if_there(&with_suffix(&config.garage_file, suffix), &with_suffix(&damaged_file, suffix))?;
+        }
+        move_if_there(&repairing_file, &config.garage_file)?;
         tracing::warn!(file = %damaged_file.display(), vehicle_count, change_count, "the damaged garage was moved aside");
         let garage = Garage::open(config, on_change).await?;
-        let fill = garage.database.write(move |transaction| {
-            for vehicle in &vehicles {
-                vehicles_table::insert(transaction, vehicle)?;
-            }
-            for entry in &history {
-                history_table::insert(transaction, entry)?;
-            }
-            Ok::<_, GarageError>(())
-        });
-        fill.await?;
         let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
         Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
+    }
+}
+
+/// SQLite's files: the database, its log, and the log's index.
+const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
+
+/// A new garage with this in it, closed again.
+async fn filled(config: GarageConfig, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -> Result<(), GarageError> {
+    let garage = Garage::open(config, ChangeListener::none()).await?;
+    let fill = garage.database.write(move |transaction| {
+        for vehicle in &vehicles {
+            vehicles_table::insert(transaction, vehicle)?;
+        }
+        for entry in &history {
+            history_table::insert(transaction, entry)?;
+        }
+        Ok::<_, GarageError>(())
+    });
+    let filled = fill.await;
+    garage.close().await;
+    filled
+}
+
+fn move_if_there(from: &Path, to: &Path) -> Result<(), GarageError> {
+    match std::fs::rename(from, to) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(garage_sqlite::Error::File { path: from.to_owned(), source }.into())
+        }
+        _ => Ok(()),
     }
 }
 
@@ -165,7 +188,10 @@ struct Salvage {
 
 impl Salvage {
     fn of(file: &Path) -> Salvage {
-        let Ok(connection) = Connection::open(file) else { return Salvage::default() };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let Ok(connection) = Connection::open_with_flags(file, flags) else { return Salvage::default() };
+        // Lets SQLite read a file that is shorter than it says.
+        let _ = connection.pragma_update(None, "writable_schema", true);
         // A garage that was not upgraded before it was damaged lacks what came later.
         let has_column = |column: &str| connection.column_exists(None, "vehicles", column).unwrap_or(false);
         let columns = COLUMNS.split(", ").map(|column| if has_column(column) { column } else { "'{}'" });

@@ -118,7 +118,7 @@ impl VpicClient {
             self.http.get(&url).query(&query)
         };
         let mut answers = self.ask(request, 1).await?;
-        answers.pop().ok_or(VpicError::Malformed)
+        answers.pop().filter(|answer| answer.is_about(vin)).ok_or(VpicError::Malformed)
     }
 
     /// What vPIC knows about up to 50 VINs, in their order.
@@ -136,7 +136,11 @@ impl VpicClient {
             None => vin.to_string(),
         };
         let data = vins.iter().map(one).collect::<Vec<_>>().join(";");
-        self.ask(|| self.http.post(&url).form(&[("format", "json"), ("data", &data)]), vins.len()).await
+        let answers =
+            self.ask(|| self.http.post(&url).form(&[("format", "json"), ("data", &data)]), vins.len()).await?;
+        // An answer that is about another VIN must not become this one's.
+        let is_in_order = vins.iter().zip(&answers).all(|((vin, _), answer)| answer.is_about(vin));
+        if is_in_order { Ok(answers) } else { Err(VpicError::Malformed) }
     }
 
     async fn ask(

@@ -9,6 +9,7 @@ mod client;
 
 use std::collections::BTreeMap;
 
+use garage_domain::Vin;
 use serde::{Deserialize, Serialize};
 
 pub use client::{LARGEST_BATCH, VpicClient, VpicError};
@@ -48,6 +49,11 @@ impl VpicAnswer {
 
     fn get(&self, code: &str) -> Option<&str> {
         self.0.get(code).map(String::as_str)
+    }
+
+    /// Whether it is about this VIN, as far as it says.
+    fn is_about(&self, vin: &Vin) -> bool {
+        self.get("VIN").is_none_or(|answered| answered.eq_ignore_ascii_case(vin.as_str()))
     }
 
     /// Whether vPIC knows the vehicle at all, and not only that the VIN is wrong.

@@ -24,6 +24,11 @@ pub(crate) fn get(transaction: &Transaction<'_>, vin: &Vin, model_year: Option<i
             })
         })
         .optional()
+        // A row that cannot be read is as good as none, and the next answer replaces it.
+        .or_else(|error| match error {
+            rusqlite::Error::FromSqlConversionFailure(..) => Ok(None),
+            error => Err(error),
+        })
 }
 
 /// Keeps an answer in place of an older one.

@@ -14,7 +14,11 @@ use self::{
     history::ChangeKind,
     write::{Recorded, Write, live_vehicle, refuse_duplicate_vin},
 };
-use crate::{Garage, GarageError, decode::fill_empty, store::vehicles as table};
+use crate::{
+    Garage, GarageError,
+    decode::{fill_empty, known_year},
+    store::vehicles as table,
+};
 
 impl Garage {
     /// Adds a vehicle; its VIN fills the fields that the draft leaves empty.
@@ -24,7 +28,7 @@ impl Garage {
     pub async fn add_vehicle(&self, draft: &VehicleDraft) -> Result<Vehicle, GarageError> {
         let now = self.environment.now();
         let fields = VehiclePatch::parse(draft, now)?.apply(VehicleFields::default())?;
-        let decoded = self.decode_new_vin(&fields).await;
+        let decoded = self.decode_new_vin(&fields, fields.year).await;
         let mut vehicle = Vehicle {
             id: VehicleId(self.environment.new_uuid()),
             fields,
@@ -66,7 +70,11 @@ impl Garage {
         let patch = VehiclePatch::parse(draft, now)?;
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
         let decoded = if patch.names(Field::Vin) {
-            self.decode_new_vin(&patch.apply(self.vehicle(id).await?.fields)?).await
+            let vehicle = self.vehicle(id).await?;
+            let known = known_year(&vehicle);
+            let fields = patch.apply(vehicle.fields)?;
+            let known = if patch.names(Field::Year) { fields.year } else { known };
+            self.decode_new_vin(&fields, known).await
         } else {
             None
         };

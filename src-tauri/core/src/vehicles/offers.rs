@@ -8,7 +8,10 @@ use super::{
     history::ChangeKind,
     write::{Write, live_vehicle},
 };
-use crate::{Garage, GarageError, decode::decoded_values};
+use crate::{
+    Garage, GarageError,
+    decode::{decoded_values, known_year},
+};
 
 /// A decoded value that differs from the vehicle's, which is empty or was decoded itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,7 +34,7 @@ impl Garage {
     /// There is no such vehicle.
     pub async fn decode_offers(&self, id: VehicleId) -> Result<Vec<Offer>, GarageError> {
         let vehicle = self.vehicle(id).await?;
-        let decoded = self.decode_new_vin(&vehicle.fields).await;
+        let decoded = self.decode_new_vin(&vehicle.fields, known_year(&vehicle)).await;
         Ok(decoded.into_iter().flat_map(decoded_values).filter_map(|it| offer(&vehicle, it)).collect())
     }
 
@@ -40,7 +43,8 @@ impl Garage {
     /// # Errors
     /// There is no such vehicle.
     pub async fn accept_offers(&self, id: VehicleId, fields: Vec<Field>) -> Result<Vehicle, GarageError> {
-        let decoded = self.decode_new_vin(&self.vehicle(id).await?.fields).await;
+        let vehicle = self.vehicle(id).await?;
+        let decoded = self.decode_new_vin(&vehicle.fields, known_year(&vehicle)).await;
         self.write_vehicle(move |transaction| {
             let before = live_vehicle(transaction, id)?;
             let mut after = before.clone();

@@ -150,6 +150,7 @@ impl Garage {
             |source| garage_sqlite::Error::File { path, source }
         };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.database.refuse_own_file(file)?;
         let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
         self.write_export(format, BufWriter::new(&mut scratch), progress).await?;
         scratch.as_file().sync_all().map_err(at(file))?;

@@ -65,7 +65,7 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     drop(connection);
     assert_eq!(code(garage.restore_backup(&file("newer"), Progress::none()).await), ErrorCode::GarageNewer);
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
-    assert!(!garage.backup_folder().exists(), "nothing was about to be replaced");
+    assert_eq!(garage.backups().expect("a list"), [], "nothing was about to be replaced");
 }
 
 #[tokio::test]
@@ -116,5 +116,60 @@ async fn older_garages_are_upgraded() {
         let found = VehicleQuery { search: "4352 honda".to_owned(), ..VehicleQuery::default() };
         assert_eq!(garage.all_vehicles(found).await.expect("a list").len(), 1, "from schema {known}");
         assert_eq!(add(&garage, json!({"nickname": "new"})).await.fields.nickname.as_deref(), Some("new"));
+    }
+}
+
+#[tokio::test]
+async fn the_garages_own_file_is_never_written_over() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let here = add(&garage, json!({"nickname": "here"})).await;
+    let path = folder.garage_file();
+    let indirect = folder.0.path().join("./garage.db");
+    for target in [&path, &indirect, &path.with_file_name("garage.db-wal")] {
+        garage.back_up(target, Existing::Replace, Progress::none()).await.expect_err("refused");
+        let format = garage_core::ExportFormat::Json;
+        garage.export_to_file(format, target, Existing::Replace, Progress::none()).await.expect_err("refused");
+        garage.restore_backup(target, Progress::none()).await.expect_err("refused");
+    }
+    drop(garage);
+    let reopened = open(&path).await.expect("open");
+    assert_eq!(reopened.vehicle(here.id).await.expect("it is there"), here);
+}
+
+/// What only looks like a garage is found out before it has replaced one.
+#[tokio::test]
+async fn a_backup_that_cannot_be_upgraded_replaces_nothing() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let here = add(&garage, json!({"nickname": "here"})).await;
+    let file = folder.0.path().join("other.db");
+    let other = rusqlite::Connection::open(&file).expect("open");
+    other
+        .execute_batch(
+            "CREATE TABLE refinery_schema_history (version INTEGER, name TEXT, applied_on TEXT, checksum TEXT);
+             INSERT INTO refinery_schema_history VALUES (1, 'other', '2026-01-01T00:00:00Z', '1');
+             CREATE TABLE t (x);",
+        )
+        .expect("a table");
+    drop(other);
+    assert_eq!(code(garage.restore_backup(&file, Progress::none()).await), ErrorCode::BackupDamaged);
+    assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), [here]);
+}
+
+/// The app and the CLI may both be the first after an upgrade.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_may_open_a_new_garage_at_once() {
+    for _ in 0..5 {
+        let folder = Folder::new();
+        let openings: Vec<_> = (0..8)
+            .map(|_| {
+                let path = folder.garage_file();
+                tokio::spawn(async move { open(&path).await.map(drop) })
+            })
+            .collect();
+        for opening in openings {
+            opening.await.expect("no panic").expect("open");
+        }
     }
 }

@@ -217,3 +217,20 @@ async fn listeners_hear_of_every_write_and_of_no_refusal() {
     let heard: Vec<Change> = heard.try_iter().collect();
     assert_eq!(heard, vec![Change::Vehicle(id); 4]);
 }
+
+#[tokio::test]
+async fn a_corrected_vin_is_decoded_by_itself_and_not_by_the_year_of_the_wrong_one() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    // One wrong character, which stands for 2001.
+    let wrong = add(&garage, json!({"vin": "1HGCM82631A004352"})).await;
+    let edited = garage.edit_vehicle(wrong.id, &draft(json!({"vin": ACCORD}))).await.expect("edited");
+    assert_eq!(edited.fields.model.as_deref(), Some("Accord"), "what was empty is filled");
+    let offers = garage.decode_offers(wrong.id).await.expect("offers");
+    let year = offers.iter().find(|offer| offer.field == garage_core::Field::Year);
+    assert_eq!(
+        year.map(|offer| &offer.offered),
+        Some(&garage_core::FieldValue::Integer(2003)),
+        "what the wrong one has said is offered anew: {offers:?}"
+    );
+}
