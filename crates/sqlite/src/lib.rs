@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{
@@ -111,7 +111,7 @@ impl Database {
         let owned_path = path.to_owned();
         let prepared = call(&writer, move |connection| -> Result<(), Error> {
             configure(connection)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            switch_to_wal(connection)?;
             migrate(connection, &owned_path, migrations)
         });
         if let Err(error) = prepared.await {
@@ -348,6 +348,21 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // FULL, not WAL's usual NORMAL: an acknowledged edit survives a power cut, not only a crash of the program.
     connection.pragma_update(None, "synchronous", "FULL")
+}
+
+/// SQLite itself does not wait for another program that is switching at the same moment.
+fn switch_to_wal(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                std::thread::sleep(PROGRESS_INTERVAL);
+            }
+            switched => return switched,
+        }
+    }
 }
 
 /// Refuses a newer schema, then applies what is missing in one transaction.

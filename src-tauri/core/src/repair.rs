@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -106,7 +107,13 @@ impl Garage {
     ) -> Result<(Garage, Option<Repair>), GarageError> {
         match Garage::open(config.clone(), on_change.clone()).await {
             Err(error) if error.code() == ErrorCode::GarageDamaged => {
-                let (garage, repair) = Garage::repair(config, on_change).await?;
+                let lock = RepairLock::take(&config).await?;
+                // Another program may have been quicker.
+                match Garage::open(config.clone(), on_change.clone()).await {
+                    Err(error) if error.code() == ErrorCode::GarageDamaged => {}
+                    opened => return Ok((opened?, None)),
+                }
+                let (garage, repair) = Garage::repair_locked(config, on_change, &lock).await?;
                 Ok((garage, Some(repair)))
             }
             opened => Ok((opened?, None)),
@@ -119,6 +126,15 @@ impl Garage {
     /// # Errors
     /// The files cannot be moved, or the new garage cannot be written; the damaged file is there in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
+        let lock = RepairLock::take(&config).await?;
+        Garage::repair_locked(config, on_change, &lock).await
+    }
+
+    async fn repair_locked(
+        config: GarageConfig,
+        on_change: ChangeListener,
+        _lock: &RepairLock,
+    ) -> Result<(Garage, Repair), GarageError> {
         let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ").to_string();
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
         let repairing_file = with_suffix(&config.garage_file, &format!(".repairing-{stamp}"));
@@ -141,6 +157,24 @@ impl Garage {
         let garage = Garage::open(config, on_change).await?;
         let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
         Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
+    }
+}
+
+/// Held while a garage is repaired: two who repair at once would move each other's new garage aside. The system lets go
+/// of it when a program ends, however it ends.
+struct RepairLock {
+    _file: File,
+}
+
+impl RepairLock {
+    async fn take(config: &GarageConfig) -> Result<RepairLock, GarageError> {
+        let path = with_suffix(&config.garage_file, ".repair-lock");
+        let wait = move || {
+            let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
+            let file = file.map_err(|source| garage_sqlite::Error::File { path, source })?;
+            Ok(RepairLock { _file: file })
+        };
+        tokio::task::spawn_blocking(wait).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 

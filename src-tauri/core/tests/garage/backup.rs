@@ -158,7 +158,7 @@ async fn a_backup_that_cannot_be_upgraded_replaces_nothing() {
 }
 
 /// The app and the CLI may both be the first after an upgrade.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn many_may_open_a_new_garage_at_once() {
     for _ in 0..5 {
         let folder = Folder::new();

@@ -151,3 +151,24 @@ async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() 
     let refused = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await;
     assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageNewer, "a newer one is not damaged");
 }
+
+#[tokio::test]
+async fn several_who_repair_at_once_lose_nothing() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for index in 0..30 {
+        add(&garage, json!({"nickname": format!("car {index}")})).await;
+    }
+    garage.close().await;
+    let repairs: Vec<_> = (0..4)
+        .map(|_| {
+            let config = config(&folder.garage_file());
+            tokio::spawn(async move { Garage::repair(config, ChangeListener::none()).await.map(drop) })
+        })
+        .collect();
+    for repair in repairs {
+        repair.await.expect("no panic").expect("repaired");
+    }
+    let garage = open(&folder.garage_file()).await.expect("open");
+    assert_eq!(garage.count_vehicles(VehicleQuery::default()).await.expect("a count"), 30);
+}
