@@ -17,6 +17,7 @@ use rusqlite::{
     Connection, OpenFlags, Transaction, TransactionBehavior,
     backup::{Backup, StepResult},
 };
+use tokio::runtime::Handle;
 
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,9 +50,23 @@ pub enum Existing {
     Replace,
 }
 
+/// What a program's databases have in common.
+pub struct Schema {
+    /// How their tables come to be.
+    pub migrations: refinery::Runner,
+    /// SQLite's number of the program a file belongs to. A migration sets it; files from before that one have none.
+    pub application_id: i32,
+}
+
 /// Why a database cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The file is another program's database; it is as it was.
+    #[error("{} is a database of another program", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file's schema comes from a newer version of the program.
     #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
     Newer {
@@ -93,7 +108,7 @@ impl Error {
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
                 .and_then(rusqlite::Error::sqlite_error_code),
-            Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
+            Error::Foreign { .. } | Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
         }
     }
 }
@@ -102,8 +117,9 @@ impl Database {
     /// Opens the file, creating it and its folder where they are missing, and brings its schema up to date.
     ///
     /// # Errors
-    /// The folder cannot be made, the file is no database, is locked, or was written by a newer version.
-    pub async fn open(path: &Path, migrations: refinery::Runner) -> Result<Database, Error> {
+    /// The folder cannot be made, the file is no database, is another program's, is locked, or was written by a newer
+    /// version.
+    pub async fn open(path: &Path, schema: Schema) -> Result<Database, Error> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
         }
@@ -111,8 +127,9 @@ impl Database {
         let owned_path = path.to_owned();
         let prepared = call(&writer, move |connection| -> Result<(), Error> {
             configure(connection)?;
+            refuse_foreign(connection, &owned_path, &schema)?;
             switch_to_wal(connection)?;
-            migrate(connection, &owned_path, migrations)
+            migrate(connection, &owned_path, schema.migrations)
         });
         if let Err(error) = prepared.await {
             // Whoever is told may move the file, and SQLite removes its companions by name when it closes.
@@ -260,42 +277,37 @@ impl Database {
             let own = Path::new(&own);
             own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
         });
-        let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "the garage itself");
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is the open database itself");
         if is_own { Err(Error::File { path: path.to_owned(), source }) } else { Ok(()) }
     }
 
-    /// Replaces the whole content by another database's and brings its schema up to date. Others who have this
-    /// database open see the new content with their next statement. `goes_on` is told how many pages are done, of how
-    /// many, and says whether to go on.
+    /// Replaces the whole content by that of another database of the same schema, after saving what is replaced into
+    /// the file `saved_as`; between the two nobody writes. Others who have this database open see the new content with
+    /// their next statement. `goes_on` is told how many pages are done, of how many, and says whether to go on.
     ///
     /// # Errors
-    /// SQLite's refusal to copy, or `goes_on` said no; the content is as it was then.
+    /// The file exists or cannot be written, SQLite refuses to copy, or `goes_on` said no; the content is as it was then,
+    /// and no file is left.
     pub async fn replace(
         &self,
         source: Connection,
-        migrations: refinery::Runner,
+        saved_as: &Path,
         goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
     ) -> Result<(), Error> {
-        let path = PathBuf::new();
+        let (database, saved_as, runtime) = (self.clone(), saved_as.to_owned(), Handle::current());
         call(&self.writer, move |connection| {
             let backup = Backup::new(&source, connection)?;
-            loop {
-                match backup.step(PAGES_PER_STEP)? {
-                    StepResult::Done => break,
-                    StepResult::More => {}
-                    // It has been waited for already.
-                    _ => return Err(busy()),
-                }
-                let pages = backup.progress();
-                let (left, total) =
-                    (u64::from(pages.remaining.unsigned_abs()), u64::from(pages.pagecount.unsigned_abs()));
-                // Dropped before it is done, the copy is rolled back.
-                if !goes_on(total - left, total) {
-                    return Err(Error::Stopped);
-                }
-            }
+            // Copies nothing, but takes the write lock: what is saved next is what is replaced, and no write comes
+            // between.
+            advance(&backup, 0)?;
+            runtime.block_on(database.back_up(&saved_as, Existing::Keep, |_, _| true))?;
+            let replaced = copy_pages(&backup, goes_on);
+            // Dropped before it is done, the copy is rolled back.
             drop(backup);
-            migrate(connection, &path, migrations)
+            if replaced.is_err() {
+                let _ = std::fs::remove_file(&saved_as);
+            }
+            replaced
         })
         .await
     }
@@ -318,7 +330,7 @@ impl Database {
 ///
 /// # Errors
 /// There is no such file, it is no database, it is damaged, or its schema is newer.
-pub fn check(path: &Path, migrations: &refinery::Runner) -> Result<Connection, Error> {
+pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     std::fs::metadata(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
@@ -327,8 +339,29 @@ pub fn check(path: &Path, migrations: &refinery::Runner) -> Result<Connection, E
         let code = if is_known { rusqlite::ffi::SQLITE_CORRUPT } else { rusqlite::ffi::SQLITE_NOTADB };
         return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into());
     }
-    refuse_newer(&connection, path, migrations)?;
+    refuse_foreign(&connection, path, schema)?;
+    refuse_newer(&connection, path, &schema.migrations)?;
     Ok(connection)
+}
+
+/// Copies what is left to copy.
+fn copy_pages(backup: &Backup<'_, '_>, goes_on: impl Fn(u64, u64) -> bool) -> Result<(), Error> {
+    while advance(backup, PAGES_PER_STEP)? == StepResult::More {
+        let pages = backup.progress();
+        let (left, total) = (u64::from(pages.remaining.unsigned_abs()), u64::from(pages.pagecount.unsigned_abs()));
+        if !goes_on(total - left, total) {
+            return Err(Error::Stopped);
+        }
+    }
+    Ok(())
+}
+
+fn advance(backup: &Backup<'_, '_>, pages: i32) -> Result<StepResult, Error> {
+    match backup.step(pages)? {
+        step @ (StepResult::Done | StepResult::More) => Ok(step),
+        // It has been waited for already.
+        _ => Err(busy()),
+    }
 }
 
 async fn open_reader(path: &Path) -> Result<tokio_rusqlite::Connection, Error> {
@@ -383,6 +416,16 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: refinery::Runne
     Ok(())
 }
 
+/// Refuses what another program has made, before anything is changed in it.
+fn refuse_foreign(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let is_empty = || connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0));
+    // Files from before the number was set have only the migrations' own table to be told by.
+    let is_ours = found == schema.application_id
+        || (found == 0 && (is_empty()? || connection.table_exists(None, HISTORY_TABLE)?));
+    if is_ours { Ok(()) } else { Err(Error::Foreign { path: path.to_owned() }) }
+}
+
 fn refuse_newer(connection: &Connection, path: &Path, migrations: &refinery::Runner) -> Result<(), Error> {
     let known = migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default();
     let newest = "SELECT max(version) FROM refinery_schema_history";
@@ -412,7 +455,7 @@ where
 mod tests {
     use super::*;
 
-    fn schema(versions: &[u32]) -> refinery::Runner {
+    fn schema(versions: &[u32]) -> Schema {
         let migrations: Vec<refinery::Migration> = versions
             .iter()
             .map(|version| {
@@ -420,7 +463,7 @@ mod tests {
                 refinery::Migration::unapplied(&format!("V{version:04}__t{version}"), &sql).expect("a migration")
             })
             .collect();
-        refinery::Runner::new(&migrations)
+        Schema { migrations: refinery::Runner::new(&migrations), application_id: 7 }
     }
 
     async fn count(database: &Database) -> i64 {
@@ -455,6 +498,74 @@ mod tests {
         let refused = Database::open(&path, schema(&[1])).await.err().expect("refused");
         assert!(matches!(refused, Error::Newer { found: 2, known: 1, .. }), "{refused}");
         Database::open(&path, schema(&[1, 2, 3])).await.expect("an older one is upgraded");
+    }
+
+    #[tokio::test]
+    async fn another_programs_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for sql in ["CREATE TABLE notes (text TEXT)", "PRAGMA application_id = 8"] {
+            let path = folder.path().join("notes.db");
+            let notes = Connection::open(&path).expect("open");
+            notes.execute_batch(sql).expect("written");
+            drop(notes);
+            let before = std::fs::read(&path).expect("read");
+            let refused = Database::open(&path, schema(&[1])).await.err().expect("refused");
+            assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
+            assert_eq!(std::fs::read(&path).expect("read"), before);
+            std::fs::remove_file(&path).expect("removed");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_replaced_is_saved_to_the_last_write_of_anybody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        let ours = Database::open(&path, schema(&[1])).await.expect("open");
+        let other = Database::open(&path, schema(&[1])).await.expect("open");
+        let new_path = folder.path().join("new.db");
+        Database::open(&new_path, schema(&[1])).await.expect("open").close().await;
+        let insert = |tx: &Transaction<'_>| Ok::<_, Error>(tx.execute("INSERT INTO t1 VALUES (1)", [])?);
+        for round in 0..10 {
+            let saved = folder.path().join(format!("saved-{round}.db"));
+            let writing = tokio::spawn({
+                let other = other.clone();
+                async move {
+                    let mut written = 0;
+                    for _ in 0..20 {
+                        other.write(insert).await.expect("a write");
+                        written += 1;
+                    }
+                    written
+                }
+            });
+            let source = check(&new_path, &schema(&[1])).expect("intact");
+            ours.replace(source, &saved, |_, _| true).await.expect("replaced");
+            let written: i64 = writing.await.expect("written");
+            let before = Database::open(&saved, schema(&[1])).await.expect("open");
+            assert_eq!(count(&before).await + count(&other).await, written, "each write is in one of the two");
+            before.close().await;
+            ours.write::<_, Error>(|tx| Ok(tx.execute("DELETE FROM t1", [])?)).await.expect("emptied");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replacement_that_was_stopped_leaves_all_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, saved) = (folder.path().join("garage.db"), folder.path().join("saved.db"));
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        database.write::<_, Error>(|tx| Ok(tx.execute("INSERT INTO t1 VALUES (1)", [])?)).await.expect("a write");
+        let big_path = folder.path().join("big.db");
+        let big = Database::open(&big_path, schema(&[1])).await.expect("open");
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900000)
+                    INSERT INTO t1 SELECT i FROM n";
+        big.write::<_, Error>(move |tx| Ok(tx.execute(fill, [])?)).await.expect("filled");
+        big.close().await;
+        let source = check(&big_path, &schema(&[1])).expect("intact");
+        let stopped = database.replace(source, &saved, |_, _| false).await;
+        assert!(matches!(stopped, Err(Error::Stopped)));
+        assert_eq!(count(&database).await, 1);
+        assert!(!saved.exists());
+        database.write::<_, Error>(|tx| Ok(tx.execute("DELETE FROM t1", [])?)).await.expect("it goes on");
     }
 
     #[tokio::test]

@@ -1,12 +1,20 @@
 //! The whole garage as one SQLite file, and back.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use garage_sqlite::Existing;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
 
-use crate::{ErrorCode, Garage, GarageError, Progress, store};
+use crate::{
+    ErrorCode, Garage, GarageError, Progress,
+    store::{self, vehicles as table},
+};
 
 /// How many daily backups are kept.
 const KEPT_DAILY_BACKUPS: usize = 7;
@@ -32,7 +40,8 @@ impl Garage {
     /// # Errors
     /// The file exists and is to be kept, or it cannot be written, or it was stopped; no half file is left.
     pub async fn back_up(&self, file: &Path, existing: Existing, progress: Progress) -> Result<(), GarageError> {
-        Ok(self.database.back_up(file, existing, move |done, total| progress.at(done, total).is_ok()).await?)
+        let goes_on = move |done, total| progress.at(done, total).is_ok();
+        self.database.back_up(file, existing, goes_on).await.map_err(of_target)
     }
 
     /// Replaces everything in the garage by a backup, after the garage itself has been backed up. Gives the file that
@@ -43,20 +52,20 @@ impl Garage {
     /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
     /// stopped. Nothing has been changed then.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
-        self.database.refuse_own_file(file)?;
+        self.database.refuse_own_file(file).map_err(of_target)?;
         let folder = self.backup_folder();
-        std::fs::create_dir_all(&folder).map_err(|source| store_error(&folder, source))?;
-        let scratch = tempfile::tempdir_in(&folder).map_err(|source| store_error(&folder, source))?;
-        let backup = upgraded_copy(file, &scratch.path().join("copy.db")).await?;
+        std::fs::create_dir_all(&folder).map_err(|source| unwritable(&folder, source))?;
+        let scratch = tempfile::tempdir_in(&folder).map_err(|source| unwritable(&folder, source))?;
+        let backup = upgraded_copy(file, &scratch.path().join("copy.db"), self.environment.new_uuid()).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
-        self.back_up(&replaced, Existing::Keep, Progress::none()).await?;
-        let device_id = self.environment.new_uuid();
-        store::replace(&self.database, backup, device_id, move |done, total| progress.at(done, total).is_ok()).await?;
+        let goes_on = move |done, total| progress.at(done, total).is_ok();
+        self.database.replace(backup, &replaced, goes_on).await.map_err(of_target)?;
         self.on_change.many_changed();
         Ok(replaced)
     }
 
-    /// Makes today's backup beside the garage unless it is there, and removes the oldest beyond seven.
+    /// Makes today's backup beside the garage unless it is there, and removes the oldest beyond seven. A garage without
+    /// a vehicle has none: it would displace, day by day, what was there before it was emptied.
     ///
     /// # Errors
     /// The backup cannot be written. Old ones are removed only after a new one is complete.
@@ -64,11 +73,19 @@ impl Garage {
         let folder = self.backup_folder();
         let today = self.environment.now().to_zoned(TimeZone::UTC).date();
         let file = folder.join(format!("daily-{today}.db"));
-        if file.exists() {
+        let is_empty = async || {
+            let vehicles = self.database.read(|transaction| Ok::<_, GarageError>(table::count_all(transaction)?));
+            Ok::<_, GarageError>(vehicles.await? == 0)
+        };
+        if file.exists() || is_empty().await? {
             return Ok(());
         }
-        self.back_up(&file, Existing::Keep, Progress::none()).await?;
-        let names = std::fs::read_dir(&folder).map_err(|source| store_error(&folder, source))?;
+        match self.back_up(&file, Existing::Keep, Progress::none()).await {
+            // Another program was quicker.
+            Err(error) if error.code() == ErrorCode::FileExists => return Ok(()),
+            made => made?,
+        }
+        let names = std::fs::read_dir(&folder).map_err(|source| unwritable(&folder, source))?;
         let mut daily: Vec<PathBuf> = names
             .filter_map(Result::ok)
             .map(|entry| entry.path())
@@ -77,9 +94,22 @@ impl Garage {
         // By name is by date.
         daily.sort();
         for old in daily.iter().rev().skip(KEPT_DAILY_BACKUPS) {
-            std::fs::remove_file(old).map_err(|source| store_error(old, source))?;
+            std::fs::remove_file(old).map_err(|source| unwritable(old, source))?;
         }
         Ok(())
+    }
+
+    /// Has today's backup made beside the day's first write, for programs that run on past midnight, or only shortly.
+    pub(crate) fn back_up_on_first_write(&self) {
+        let today = self.environment.now().to_zoned(TimeZone::UTC).date();
+        self.daily_backup.start_once(today, || {
+            let garage = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = garage.back_up_daily().await {
+                    tracing::warn!(%error, "there is no backup of today");
+                }
+            })
+        });
     }
 
     /// The backups beside the garage, the newest first.
@@ -91,7 +121,7 @@ impl Garage {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(store_error(&folder, error)),
+            Err(source) => return Err(GarageError::Unreadable { path: folder, source }),
         };
         let mut backups: Vec<BackupFile> = entries
             .filter_map(|entry| {
@@ -112,18 +142,53 @@ impl Garage {
     }
 }
 
-/// A checked copy of a backup, brought up to date: what goes wrong with it goes wrong before anything is replaced.
-async fn upgraded_copy(file: &Path, copy: &Path) -> Result<rusqlite::Connection, GarageError> {
-    let as_backup = |error| match GarageError::from(error) {
-        error if error.code() == ErrorCode::GarageDamaged => GarageError::BadBackup,
-        error => error,
+/// Whether this program has seen to a day's backup, and the making of it.
+#[derive(Clone, Default)]
+pub(crate) struct DailyBackup(Arc<Mutex<(Option<Date>, Option<JoinHandle<()>>)>>);
+
+impl DailyBackup {
+    fn start_once(&self, today: Date, start: impl FnOnce() -> JoinHandle<()>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0 != Some(today) {
+            *state = (Some(today), Some(start()));
+        }
+    }
+
+    /// Waits for the one that is being made.
+    pub async fn finish(&self) {
+        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+}
+
+/// A checked copy of a backup, brought up to date and named as a device of its own: what goes wrong with it goes wrong
+/// before anything is replaced.
+async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusqlite::Connection, GarageError> {
+    let as_backup = |error| match error {
+        garage_sqlite::Error::File { path, source } => GarageError::Unreadable { path, source },
+        error => match GarageError::from(error) {
+            error if matches!(error.code(), ErrorCode::GarageDamaged | ErrorCode::GarageForeign) => {
+                GarageError::BadBackup
+            }
+            error => error,
+        },
     };
     let backup = store::check(file).await.map_err(as_backup)?;
     backup.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(|error| as_backup(error.into()))?;
     drop(backup);
     // A schema that is not ours, in a file that looks like a garage, does not get through this.
     match store::open(copy).await {
-        Ok(database) => database.close().await,
+        Ok(database) => {
+            let name = "UPDATE device SET device_id = ?1";
+            let named = database.write::<_, garage_sqlite::Error>(move |transaction| {
+                Ok(transaction.execute(name, [device_id.to_string()])?)
+            });
+            let named = named.await;
+            database.close().await;
+            named.map_err(as_backup)?;
+        }
         Err(error)
             if matches!(error, garage_sqlite::Error::Migration(_))
                 && error.sqlite_code() != Some(rusqlite::ErrorCode::DiskFull) =>
@@ -137,8 +202,16 @@ async fn upgraded_copy(file: &Path, copy: &Path) -> Result<rusqlite::Connection,
     if is_garage { Ok(upgraded) } else { Err(GarageError::BadBackup) }
 }
 
-fn store_error(path: &Path, source: std::io::Error) -> GarageError {
-    garage_sqlite::Error::File { path: path.to_owned(), source }.into()
+fn unwritable(path: &Path, source: std::io::Error) -> GarageError {
+    GarageError::Unwritable { path: path.to_owned(), source }
+}
+
+/// The store's error where a file was named to be written.
+pub(crate) fn of_target(error: garage_sqlite::Error) -> GarageError {
+    match error {
+        garage_sqlite::Error::File { path, source } => GarageError::Unwritable { path, source },
+        error => error.into(),
+    }
 }
 
 /// A time that can stand in a file's name.

@@ -1,5 +1,10 @@
 //! Everything that can go wrong in the garage, and the closed set of codes that callers may match on.
 
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
 use garage_decode::{SnapshotError, vpic::VpicError};
 use garage_domain::{Field, FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
@@ -37,7 +42,26 @@ pub enum GarageError {
     Canceled,
     /// What is exported cannot be written.
     #[error("The export cannot be written: {0}")]
-    Export(#[from] std::io::Error),
+    Export(#[from] io::Error),
+    /// A file that was named, such as a backup's, cannot be written.
+    #[error("{}", file_message(.path, .source, "written"))]
+    Unwritable {
+        /// The file, or its folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file that was named cannot be read.
+    #[error("{}", file_message(.path, .source, "read"))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The garage is to be moved, and others have it open.
+    #[error("{}", LOCKED)]
+    InUse,
     /// There is no usable vPIC data.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
@@ -90,8 +114,14 @@ pub enum ErrorCode {
     SnapshotMissing,
     /// vPIC gave no answer.
     VpicAway,
-    /// The garage's file is not a garage, or is damaged.
+    /// A file that was named exists already.
+    FileExists,
+    /// A file that was named cannot be read or written.
+    FileFailed,
+    /// The garage's file is no database, or is damaged.
     GarageDamaged,
+    /// The garage's file is another program's database.
+    GarageForeign,
     /// A backup is no intact garage.
     BackupDamaged,
     /// The garage's file comes from a newer version.
@@ -114,8 +144,10 @@ impl GarageError {
     pub fn code(&self) -> ErrorCode {
         match self {
             GarageError::Invalid(_) | GarageError::NotAVin(_) | GarageError::ImportUnreadable(_) => ErrorCode::Invalid,
-            GarageError::Export(error) if error.kind() == std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
-            GarageError::Export(_) => ErrorCode::Internal,
+            GarageError::Export(source)
+            | GarageError::Unwritable { source, .. }
+            | GarageError::Unreadable { source, .. } => file_code(source),
+            GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
             GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
@@ -143,15 +175,33 @@ impl GarageError {
     }
 }
 
+fn file_code(source: &io::Error) -> ErrorCode {
+    match source.kind() {
+        io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+        io::ErrorKind::NotFound => ErrorCode::NotFound,
+        io::ErrorKind::AlreadyExists => ErrorCode::FileExists,
+        _ => ErrorCode::FileFailed,
+    }
+}
+
+fn file_message(path: &Path, source: &io::Error, done: &str) -> String {
+    let path = path.display();
+    match source.kind() {
+        io::ErrorKind::StorageFull => DISK_FULL.to_owned(),
+        io::ErrorKind::NotFound => format!("{path} does not exist"),
+        io::ErrorKind::AlreadyExists => format!("{path} exists already"),
+        _ => format!("{path} cannot be {done}: {source}"),
+    }
+}
+
+const LOCKED: &str = "Another program is using the garage's file. Close it and try again; nothing was changed";
+const DISK_FULL: &str = "The disk is full. Make room and try again; nothing was changed";
+
 fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
     match error {
         garage_sqlite::Error::Newer { .. } => ErrorCode::GarageNewer,
-        garage_sqlite::Error::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-            ErrorCode::DiskFull
-        }
-        garage_sqlite::Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            ErrorCode::NotFound
-        }
+        garage_sqlite::Error::Foreign { .. } => ErrorCode::GarageForeign,
+        garage_sqlite::Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
         garage_sqlite::Error::File { .. } => ErrorCode::GarageReadOnly,
         _ => match error.sqlite_code() {
             Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
@@ -166,23 +216,24 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
 }
 
 fn store_message(error: &garage_sqlite::Error) -> String {
-    if let garage_sqlite::Error::File { path, source } = error {
-        match source.kind() {
-            std::io::ErrorKind::NotFound => return format!("{} does not exist", path.display()),
-            std::io::ErrorKind::AlreadyExists => return format!("{} exists already", path.display()),
-            _ => {}
-        }
-    }
     match store_code(error) {
         ErrorCode::GarageNewer => {
             "This garage was saved by a newer version of MotoVault. Update MotoVault to open it".to_owned()
         }
-        ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
-        ErrorCode::GarageLocked => {
-            "Another program is using the garage's file. Close it and try again; nothing was changed".to_owned()
+        ErrorCode::GarageForeign => {
+            "This file is another program's database and not a garage; nothing was changed".to_owned()
         }
+        ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
+        ErrorCode::GarageLocked => LOCKED.to_owned(),
         ErrorCode::GarageReadOnly => format!("The garage's file cannot be written: {error}"),
-        ErrorCode::DiskFull => "The disk is full. Make room and try again; nothing was changed".to_owned(),
-        _ => format!("The garage's file could not be used: {error}"),
+        ErrorCode::DiskFull => DISK_FULL.to_owned(),
+        _ => match error {
+            // The library's own text goes on with the whole migration's SQL.
+            garage_sqlite::Error::Migration(migration) => {
+                let reason = std::error::Error::source(migration).map_or_else(String::new, |it| format!(": {it}"));
+                format!("The garage's file could not be brought up to date{reason}")
+            }
+            error => format!("The garage's file could not be used: {error}"),
+        },
     }
 }

@@ -4,7 +4,7 @@
 //! - `vehicles`: the operations on vehicles and their rules
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
 //! - `refine`: asking vPIC in the background, and keeping its answers
-//! - `backup`, `repair`: the file as a whole
+//! - `backup`, `repair`, `lock`: the file as a whole, and who has it open
 //! - `progress`: how far a long operation is, and stopping it
 //! - `store`: SQL, one file of functions per table; nothing outside it knows a column
 //! - `locations`: where the app keeps its files
@@ -18,13 +18,17 @@ mod decode;
 mod environment;
 mod error;
 pub mod locations;
+mod lock;
 mod progress;
 mod refine;
 mod repair;
 mod store;
 mod vehicles;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 pub use backup::BackupFile;
 pub use change::{Change, ChangeListener};
@@ -46,7 +50,7 @@ pub use vehicles::{
 
 use garage_sqlite::Database;
 
-use crate::{decode::SnapshotHolder, refine::Refiner};
+use crate::{backup::DailyBackup, decode::SnapshotHolder, lock::GarageLock, refine::Refiner};
 
 /// The files and the sources of time and ids that a garage works with.
 #[derive(Clone)]
@@ -92,6 +96,9 @@ pub struct Garage {
     program: Program,
     garage_file: PathBuf,
     on_change: ChangeListener,
+    daily_backup: DailyBackup,
+    /// Until the garage is closed.
+    lock: Arc<Mutex<Option<GarageLock>>>,
 }
 
 impl Garage {
@@ -99,8 +106,17 @@ impl Garage {
     /// `on_change` hears of every write made through this garage.
     ///
     /// # Errors
-    /// The file is damaged, locked, read-only or from a newer version; nothing has been changed then.
+    /// The file is damaged, locked, read-only, another program's or from a newer version; nothing has been changed then.
     pub async fn open(config: GarageConfig, on_change: ChangeListener) -> Result<Garage, GarageError> {
+        let lock = GarageLock::shared(&config.garage_file).await?;
+        Garage::open_locked(config, on_change, lock).await
+    }
+
+    async fn open_locked(
+        config: GarageConfig,
+        on_change: ChangeListener,
+        lock: GarageLock,
+    ) -> Result<Garage, GarageError> {
         let database = store::open(&config.garage_file).await?;
         Ok(Garage {
             database,
@@ -110,12 +126,16 @@ impl Garage {
             program: config.program,
             garage_file: config.garage_file,
             on_change,
+            daily_backup: DailyBackup::default(),
+            lock: Arc::new(Mutex::new(Some(lock))),
         })
     }
 
     /// Closes the garage's file, for programs that end: it is then one file, without a log beside it.
     pub async fn close(self) {
+        self.daily_backup.finish().await;
         self.database.close().await;
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The garage's SQLite file.

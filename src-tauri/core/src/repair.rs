@@ -3,20 +3,25 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs::File,
+    io::{Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
 use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use serde::Serialize;
 
 use crate::{
     ChangeKind, ChangeListener, ErrorCode, FieldChange, Garage, GarageConfig, GarageError, HistoryEntry,
+    lock::GarageLock,
     store::{
-        history as history_table,
+        self, history as history_table,
         vehicles::{self as vehicles_table, COLUMNS},
     },
 };
+
+/// Rows that are looked for one by one between two damaged places.
+const LONGEST_GAP: i64 = 10_000;
 
 /// The state of a garage's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -106,85 +111,73 @@ impl Garage {
         on_change: ChangeListener,
     ) -> Result<(Garage, Option<Repair>), GarageError> {
         match Garage::open(config.clone(), on_change.clone()).await {
-            Err(error) if error.code() == ErrorCode::GarageDamaged => {
-                let lock = RepairLock::take(&config).await?;
-                // Another program may have been quicker.
-                match Garage::open(config.clone(), on_change.clone()).await {
-                    Err(error) if error.code() == ErrorCode::GarageDamaged => {}
-                    opened => return Ok((opened?, None)),
-                }
-                let (garage, repair) = Garage::repair_locked(config, on_change, &lock).await?;
-                Ok((garage, Some(repair)))
-            }
-            opened => Ok((opened?, None)),
+            Err(error) if error.code() == ErrorCode::GarageDamaged => {}
+            opened => return Ok((opened?, None)),
         }
+        let lock = GarageLock::alone(&config.garage_file).await?;
+        // Another program may have been quicker.
+        match store::open(&config.garage_file).await.map_err(GarageError::from) {
+            Err(error) if error.code() == ErrorCode::GarageDamaged => {}
+            Err(error) => return Err(error),
+            Ok(database) => {
+                database.close().await;
+                let lock = lock.share(&config.garage_file).await?;
+                return Ok((Garage::open_locked(config, on_change, lock).await?, None));
+            }
+        }
+        let (garage, repair) = Garage::repair_locked(config, on_change, lock).await?;
+        Ok((garage, Some(repair)))
     }
 
     /// Moves a damaged garage aside and makes a new one of what can be read in it. A vehicle whose own row is lost is
     /// put together again from its history.
     ///
     /// # Errors
-    /// The files cannot be moved, or the new garage cannot be written; the damaged file is there in any case.
+    /// Another program has the garage open, the files cannot be moved, or the new garage cannot be written; the damaged
+    /// file is there in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
-        let lock = RepairLock::take(&config).await?;
-        Garage::repair_locked(config, on_change, &lock).await
+        let lock = GarageLock::alone(&config.garage_file).await?;
+        Garage::repair_locked(config, on_change, lock).await
     }
 
     async fn repair_locked(
         config: GarageConfig,
         on_change: ChangeListener,
-        _lock: &RepairLock,
+        lock: GarageLock,
     ) -> Result<(Garage, Repair), GarageError> {
-        let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ").to_string();
+        let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ");
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
-        let repairing_file = with_suffix(&config.garage_file, &format!(".repairing-{stamp}"));
-        // Filled first and put in place when it is whole: where that fails, all is as it was.
-        let Salvage { vehicles, history } = Salvage::of(&config.garage_file);
+        // Everything is done in a folder of its own and put in place when it is whole: where that fails, all is as it was.
+        let folder = config.garage_file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let scratch = tempfile::Builder::new().prefix(".repairing-").tempdir_in(folder);
+        let scratch = scratch.map_err(|source| at(folder, source))?;
+        let (source, copy) = (config.garage_file.clone(), scratch.path().join("damaged.db"));
+        let Salvage { vehicles, history } = tokio::task::spawn_blocking(move || Salvage::of(&source, &copy))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let (vehicle_count, change_count) = (vehicles.len(), history.len());
-        let repairing = GarageConfig { garage_file: repairing_file.clone(), ..config.clone() };
-        if let Err(error) = filled(repairing, vehicles, history).await {
-            for suffix in SUFFIXES {
-                let _ = std::fs::remove_file(with_suffix(&repairing_file, suffix));
-            }
-            return Err(error);
-        }
+        let new_file = scratch.path().join("new.db");
+        fill(&new_file, vehicles, history).await?;
         // SQLite's companions go along: the log may hold the newest edits.
         for suffix in SUFFIXES {
             move_if_there(&with_suffix(&config.garage_file, suffix), &with_suffix(&damaged_file, suffix))?;
         }
-        move_if_there(&repairing_file, &config.garage_file)?;
+        move_if_there(&new_file, &config.garage_file)?;
         tracing::warn!(file = %damaged_file.display(), vehicle_count, change_count, "the damaged garage was moved aside");
-        let garage = Garage::open(config, on_change).await?;
+        let lock = lock.share(&config.garage_file).await?;
+        let garage = Garage::open_locked(config, on_change, lock).await?;
         let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
         Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
-    }
-}
-
-/// Held while a garage is repaired: two who repair at once would move each other's new garage aside. The system lets go
-/// of it when a program ends, however it ends.
-struct RepairLock {
-    _file: File,
-}
-
-impl RepairLock {
-    async fn take(config: &GarageConfig) -> Result<RepairLock, GarageError> {
-        let path = with_suffix(&config.garage_file, ".repair-lock");
-        let wait = move || {
-            let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
-            let file = file.map_err(|source| garage_sqlite::Error::File { path, source })?;
-            Ok(RepairLock { _file: file })
-        };
-        tokio::task::spawn_blocking(wait).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 
 /// SQLite's files: the database, its log, and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// A new garage with this in it, closed again.
-async fn filled(config: GarageConfig, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -> Result<(), GarageError> {
-    let garage = Garage::open(config, ChangeListener::none()).await?;
-    let fill = garage.database.write(move |transaction| {
+/// Makes a garage with this in it.
+async fn fill(file: &Path, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -> Result<(), GarageError> {
+    let database = store::open(file).await?;
+    let fill = database.write(move |transaction| {
         for vehicle in &vehicles {
             vehicles_table::insert(transaction, vehicle)?;
         }
@@ -194,17 +187,19 @@ async fn filled(config: GarageConfig, vehicles: Vec<Vehicle>, history: Vec<Histo
         Ok::<_, GarageError>(())
     });
     let filled = fill.await;
-    garage.close().await;
+    database.close().await;
     filled
 }
 
 fn move_if_there(from: &Path, to: &Path) -> Result<(), GarageError> {
     match std::fs::rename(from, to) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(garage_sqlite::Error::File { path: from.to_owned(), source }.into())
-        }
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(at(from, source)),
         _ => Ok(()),
     }
+}
+
+fn at(path: &Path, source: std::io::Error) -> GarageError {
+    garage_sqlite::Error::File { path: path.to_owned(), source }.into()
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -221,9 +216,18 @@ struct Salvage {
 }
 
 impl Salvage {
-    fn of(file: &Path) -> Salvage {
+    /// Reads a copy, since reading a damaged database can change it.
+    fn of(file: &Path, copy: &Path) -> Result<Salvage, GarageError> {
+        for suffix in ["", "-wal"] {
+            let (from, to) = (with_suffix(file, suffix), with_suffix(copy, suffix));
+            match std::fs::copy(&from, &to) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(at(&from, source)),
+                _ => {}
+            }
+        }
+        restore_header(copy).map_err(|source| at(copy, source))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let Ok(connection) = Connection::open_with_flags(file, flags) else { return Salvage::default() };
+        let Ok(connection) = Connection::open_with_flags(copy, flags) else { return Ok(Salvage::default()) };
         // Lets SQLite read a file that is shorter than it says.
         let _ = connection.pragma_update(None, "writable_schema", true);
         // A garage that was not upgraded before it was damaged lacks what came later.
@@ -234,7 +238,26 @@ impl Salvage {
         let history = readable_rows(&connection, "*", "history", history_table::entry_of, |entry| entry.id);
         let found: HashSet<VehicleId> = vehicles.iter().map(|vehicle| vehicle.id).collect();
         vehicles.extend(told_by(&history).into_iter().filter(|vehicle| !found.contains(&vehicle.id)));
-        Salvage { vehicles, history }
+        Ok(Salvage { vehicles, history })
+    }
+}
+
+/// Writes what the header of every garage begins with, where something else stands there: SQLite reads nothing of a file
+/// whose first bytes are lost (<https://sqlite.org/fileformat.html#the_database_header>).
+fn restore_header(file: &Path) -> std::io::Result<()> {
+    // The magic, pages of 4096 bytes, written and read by WAL, no reserved bytes, and three fixed fractions.
+    const BEGINNING: &[u8; 24] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
+    let mut file = File::options().read(true).write(true).open(file)?;
+    let mut found = [0; BEGINNING.len()];
+    match file.read_exact(&mut found) {
+        Ok(()) if found[..16] == BEGINNING[..16] => Ok(()),
+        Ok(()) => {
+            file.rewind()?;
+            file.write_all(BEGINNING)
+        }
+        // Shorter than a header; there is nothing in it.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -270,7 +293,8 @@ fn told_by(history: &[HistoryEntry]) -> Vec<Vehicle> {
     vehicles
 }
 
-/// The rows before a damaged place and, read from the other end, those behind it.
+/// The rows before a damaged place, those behind it, read from the other end, and those between two damaged places, looked
+/// for one by one.
 fn readable_rows<T, K: std::hash::Hash + Eq>(
     connection: &Connection,
     columns: &str,
@@ -279,20 +303,34 @@ fn readable_rows<T, K: std::hash::Hash + Eq>(
     key: fn(&T) -> K,
 ) -> Vec<T> {
     let mut seen = HashSet::new();
-    let mut until_damage = |direction: &str| {
-        let mut rows = Vec::new();
-        let sql = format!("SELECT {columns} FROM {table} ORDER BY position {direction}");
-        let Ok(mut statement) = connection.prepare(&sql) else { return rows };
-        let Ok(mut found) = statement.query([]) else { return rows };
-        while let Ok(Some(row)) = found.next() {
-            // One value that cannot be read costs its row, not those behind it.
-            rows.extend(read(row).ok().filter(|row| seen.insert(key(row))));
-        }
-        rows
+    let mut rows = BTreeMap::new();
+    // Gives the last place that was read, and whether the rows ended there.
+    let mut look = |which: &str, place: Option<i64>| {
+        let mut last_read = None;
+        let mut look = || {
+            let sql = format!("SELECT {columns}, position AS place FROM {table} {which}");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut found = statement.query(params_from_iter(place))?;
+            while let Some(row) = found.next()? {
+                let place: i64 = row.get("place")?;
+                last_read = Some(place);
+                // One value that cannot be read costs its row, not those behind it.
+                if let Some(row) = read(row).ok().filter(|row| seen.insert(key(row))) {
+                    rows.insert(place, row);
+                }
+            }
+            Ok::<_, rusqlite::Error>(())
+        };
+        let is_end = look().is_ok();
+        (last_read, is_end)
     };
-    let mut rows = until_damage("ASC");
-    let mut behind = until_damage("DESC");
-    behind.reverse();
-    rows.append(&mut behind);
-    rows
+    let (before, is_all) = look("ORDER BY position", None);
+    if !is_all {
+        let before = before.unwrap_or(0);
+        let behind = look("ORDER BY position DESC", None).0.unwrap_or(i64::MAX);
+        for place in before + 1..behind.min(before.saturating_add(LONGEST_GAP)) {
+            look("WHERE position = ?1", Some(place));
+        }
+    }
+    rows.into_values().collect()
 }

@@ -2,13 +2,12 @@
 
 use std::{fmt::Display, path::Path};
 
-use garage_sqlite::{Database, Error};
+use garage_sqlite::{Database, Error, Schema};
 use rusqlite::{
     Connection, Row, RowIndex,
     types::{FromSql, Type},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use uuid::Uuid;
 
 pub(crate) mod history;
 pub(crate) mod list;
@@ -19,33 +18,24 @@ mod migrations {
     refinery::embed_migrations!("../../migrations/garage");
 }
 
+/// "MVGa", by which a file is known to be a garage.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
+
+fn schema() -> Schema {
+    Schema { migrations: migrations::migrations::runner(), application_id: APPLICATION_ID }
+}
+
 /// Opens the garage's file and brings its schema up to date.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
-    Database::open(path, migrations::migrations::runner()).await
+    Database::open(path, schema()).await
 }
 
 /// Opens a backup and checks that it is an intact garage.
 pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
     let path = path.to_owned();
-    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &migrations::migrations::runner()))
+    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &schema()))
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-}
-
-/// Replaces the garage's content by a backup's, as another device.
-pub(crate) async fn replace(
-    database: &Database,
-    backup: Connection,
-    device_id: Uuid,
-    goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
-) -> Result<(), Error> {
-    database.replace(backup, migrations::migrations::runner(), goes_on).await?;
-    database
-        .write(move |transaction| {
-            transaction.execute("UPDATE device SET device_id = ?1", [device_id.to_string()])?;
-            Ok(())
-        })
-        .await
 }
 
 /// A column's value as the domain's type; one that does not fit says which column it is.

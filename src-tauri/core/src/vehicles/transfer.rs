@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     Garage, GarageError, Progress,
+    backup::of_target,
     store::{history as history_table, vehicles as vehicles_table},
 };
 
@@ -147,10 +148,10 @@ impl Garage {
     ) -> Result<(), GarageError> {
         let at = |path: &Path| {
             let path = path.to_owned();
-            |source| garage_sqlite::Error::File { path, source }
+            |source| GarageError::Unwritable { path, source }
         };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        self.database.refuse_own_file(file)?;
+        self.database.refuse_own_file(file).map_err(of_target)?;
         let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
         self.write_export(format, BufWriter::new(&mut scratch), progress).await?;
         scratch.as_file().sync_all().map_err(at(file))?;
@@ -158,7 +159,7 @@ impl Garage {
             Existing::Keep => scratch.persist_noclobber(file),
             Existing::Replace => scratch.persist(file),
         };
-        persisted.map(|_| ()).map_err(|error| at(file)(error.error).into())
+        persisted.map(|_| ()).map_err(|error| at(file)(error.error))
     }
 
     /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,
@@ -245,6 +246,7 @@ impl Garage {
             ImportMode::Preview => self.database.try_write(import).await?,
         };
         if mode == ImportMode::Write && report.added > 0 {
+            self.back_up_on_first_write();
             self.on_change.many_changed();
         }
         Ok(report)

@@ -62,6 +62,7 @@ impl Garage {
         });
         let (vehicle, is_changed) = written.await?;
         if is_changed {
+            self.back_up_on_first_write();
             self.on_change.vehicle_changed(vehicle.id);
         }
         Ok(vehicle)

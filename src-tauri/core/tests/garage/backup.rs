@@ -1,6 +1,6 @@
 //! Backups and restoring them.
 
-use garage_core::{ErrorCode, Existing, Progress, VehicleQuery};
+use garage_core::{ErrorCode, Existing, ExportFormat, Progress, VehicleQuery};
 use serde_json::json;
 
 use crate::support::{ACCORD, Folder, add, code, open};
@@ -13,7 +13,8 @@ async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
     let file = folder.0.path().join("backup.db");
     garage.back_up(&file, Existing::Keep, Progress::none()).await.expect("backed up");
     let refused = garage.back_up(&file, Existing::Keep, Progress::none()).await.expect_err("it exists");
-    assert_eq!(refused.code(), ErrorCode::GarageReadOnly, "{refused}");
+    assert_eq!(refused.code(), ErrorCode::FileExists);
+    assert_eq!(refused.to_string(), format!("{} exists already", file.display()));
 
     let later = add(&garage, json!({"nickname": "later"})).await;
     let other_process = open(&folder.garage_file()).await.expect("open");
@@ -65,13 +66,20 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     drop(connection);
     assert_eq!(code(garage.restore_backup(&file("newer"), Progress::none()).await), ErrorCode::GarageNewer);
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
-    assert_eq!(garage.backups().expect("a list"), [], "nothing was about to be replaced");
+    let saved = garage.backups().expect("a list").into_iter().filter(|it| it.file.to_string_lossy().contains("before"));
+    assert_eq!(saved.count(), 0, "nothing was about to be replaced");
 }
 
 #[tokio::test]
 async fn a_backup_a_day_and_seven_are_kept() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
+    garage.back_up_daily().await.expect("nothing to do");
+    assert!(!garage.backup_folder().exists(), "an empty garage displaces nothing");
+    add(&garage, json!({"nickname": "here"})).await;
+    garage.close().await;
+    let garage = open(&folder.garage_file()).await.expect("open");
+    std::fs::remove_dir_all(garage.backup_folder()).expect("the first write made it");
     std::fs::create_dir(garage.backup_folder()).expect("a folder");
     for day in 10..20 {
         std::fs::write(garage.backup_folder().join(format!("daily-2026-11-{day}.db")), "old").expect("write");
@@ -89,33 +97,59 @@ async fn a_backup_a_day_and_seven_are_kept() {
     assert_eq!(names, [&expected[..], &["mine.db".to_owned()]].concat());
 }
 
-/// Every schema that was ever released opens and keeps what is in it.
+#[tokio::test]
+async fn the_days_first_write_has_a_backup_made() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"nickname": "a"})).await;
+    add(&garage, json!({"nickname": "b"})).await;
+    let backups = garage.backup_folder();
+    garage.close().await;
+    let names: Vec<_> =
+        std::fs::read_dir(backups).expect("a folder").map(|it| it.expect("an entry").file_name()).collect();
+    assert_eq!(names, ["daily-2026-11-23.db"]);
+}
+
+#[tokio::test]
+async fn targets_that_cannot_be_written_are_named() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let blocked = folder.0.path().join("file");
+    std::fs::write(&blocked, "in the way").expect("write");
+    let target = blocked.join("copy.db");
+    let refused = garage.back_up(&target, Existing::Keep, Progress::none()).await.expect_err("no folder");
+    assert_eq!(refused.code(), ErrorCode::FileExists, "{refused}");
+    assert!(refused.to_string().contains(&blocked.display().to_string()), "{refused}");
+    let export = garage.export_to_file(ExportFormat::Json, &target, Existing::Keep, Progress::none());
+    let refused = export.await.expect_err("no folder");
+    assert_eq!(refused.code(), ErrorCode::FileFailed, "{refused}");
+    assert!(refused.to_string().contains(&blocked.display().to_string()), "{refused}");
+}
+
+/// Every schema that was ever released opens and keeps what is in it. The fixtures are what the releases made, so that a
+/// released migration cannot be changed unnoticed.
 #[tokio::test]
 async fn older_garages_are_upgraded() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage");
-    let mut files: Vec<_> =
-        std::fs::read_dir(migrations).expect("a folder").map(|it| it.expect("an entry").path()).collect();
-    files.sort();
-    for known in 1..files.len() {
+    let released = std::fs::read_dir(migrations).expect("a folder").count();
+    for schema in 1..released {
+        let sql = std::fs::read_to_string(format!("{fixtures}/schema-{schema}.sql")).expect("a fixture of each");
         let folder = Folder::new();
-        let migrations = files[..known].iter().map(|path| {
-            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            refinery::Migration::unapplied(&name, &std::fs::read_to_string(path).expect("SQL")).expect("a migration")
-        });
-        let mut connection = rusqlite::Connection::open(folder.garage_file()).expect("open");
-        refinery::Runner::new(&migrations.collect::<Vec<_>>()).run(&mut connection).expect("the older schema");
-        connection
-            .execute(
-                "INSERT INTO vehicles (id, vin, make, odometer_unit, is_active, created_at_us, updated_at_us)
-                 VALUES ('018f0000-0000-7000-8000-000000000000', ?1, 'HONDA', 'mi', 1, 0, 0)",
-                [ACCORD],
-            )
-            .expect("a vehicle");
-        drop(connection);
+        let old = rusqlite::Connection::open(folder.garage_file()).expect("open");
+        old.execute_batch(&sql).expect("the older garage");
+        drop(old);
         let garage = open(&folder.garage_file()).await.expect("upgraded");
-        let found = VehicleQuery { search: "4352 honda".to_owned(), ..VehicleQuery::default() };
-        assert_eq!(garage.all_vehicles(found).await.expect("a list").len(), 1, "from schema {known}");
+        let found = VehicleQuery { search: "4352 hönda old".to_owned(), ..VehicleQuery::default() };
+        let vehicles = garage.all_vehicles(found).await.expect("a list");
+        assert_eq!(vehicles.len(), 1, "from schema {schema}");
+        assert_eq!(vehicles[0].fields.notes.as_deref(), Some("Old\nnotes"));
+        let history = garage.history(vehicles[0].id).await.expect("a history");
+        assert_eq!(history.len(), usize::from(schema > 1));
+        let removed = VehicleQuery { is_removed: true, ..VehicleQuery::default() };
+        assert_eq!(garage.count_vehicles(removed).await.expect("a count"), 1, "from schema {schema}");
         assert_eq!(add(&garage, json!({"nickname": "new"})).await.fields.nickname.as_deref(), Some("new"));
+        assert_eq!(garage.examine().await.expect("examined").problems, Vec::<String>::new());
     }
 }
 
@@ -128,7 +162,7 @@ async fn the_garages_own_file_is_never_written_over() {
     let indirect = folder.0.path().join("./garage.db");
     for target in [&path, &indirect, &path.with_file_name("garage.db-wal")] {
         garage.back_up(target, Existing::Replace, Progress::none()).await.expect_err("refused");
-        let format = garage_core::ExportFormat::Json;
+        let format = ExportFormat::Json;
         garage.export_to_file(format, target, Existing::Replace, Progress::none()).await.expect_err("refused");
         garage.restore_backup(target, Progress::none()).await.expect_err("refused");
     }

@@ -3,7 +3,7 @@
 use garage_core::{ChangeListener, ErrorCode, Existing, Garage, Progress, VehicleQuery};
 use serde_json::json;
 
-use crate::support::{Folder, add, code, config, open};
+use crate::support::{Folder, add, code, config, draft, open};
 
 #[tokio::test]
 async fn a_healthy_garage_has_no_problems() {
@@ -150,6 +150,64 @@ async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() 
     drop((garage, newer));
     let refused = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await;
     assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageNewer, "a newer one is not damaged");
+}
+
+/// A program that has the garage open would go on writing into the file that was moved aside.
+#[tokio::test]
+async fn a_garage_that_is_open_elsewhere_is_not_moved() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let refused = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await;
+    assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageLocked);
+    let saved = add(&garage, json!({"nickname": "saved"})).await;
+    let clone = garage.clone();
+    garage.close().await;
+    let (repaired, _) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    assert_eq!(repaired.vehicle(saved.id).await.expect("it is there"), saved);
+    clone.edit_vehicle(saved.id, &draft(json!({"nickname": "lost"}))).await.expect_err("closed");
+}
+
+#[tokio::test]
+async fn what_lies_between_two_damaged_places_is_saved() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for index in 0..400 {
+        add(&garage, json!({"nickname": format!("car {index}"), "notes": "n".repeat(200)})).await;
+    }
+    let copy = folder.0.path().join("copy.db");
+    garage.back_up(&copy, Existing::Keep, Progress::none()).await.expect("backed up");
+    let connection = rusqlite::Connection::open(&copy).expect("open");
+    connection.execute_batch("DELETE FROM history; VACUUM").expect("no history to help");
+    drop(connection);
+    let mut bytes = std::fs::read(&copy).expect("read");
+    for name in [&b"car 100min"[..], b"car 300min"] {
+        let at = bytes.windows(name.len()).position(|window| window == name).expect("a row") / 4096 * 4096;
+        bytes[at..at + 4096].fill(0xA5);
+    }
+    // And SQLite would not even take it for a database.
+    bytes[..16].fill(0);
+    let damaged = Folder::new();
+    std::fs::write(damaged.garage_file(), &bytes).expect("write");
+    let (garage, repair) =
+        Garage::repair(config(&damaged.garage_file()), ChangeListener::none()).await.expect("repaired");
+    assert!(repair.vehicles > 350 && repair.vehicles < 400, "all but two pages: {repair:?}");
+    let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
+    for name in ["car 0", "car 200", "car 399"] {
+        assert!(vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)), "{name}");
+    }
+    assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes, "untouched");
+}
+
+#[tokio::test]
+async fn another_programs_database_is_neither_opened_nor_repaired() {
+    let folder = Folder::new();
+    let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    other.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").expect("written");
+    drop(other);
+    let before = std::fs::read(folder.garage_file()).expect("read");
+    let refused = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await;
+    assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageForeign);
+    assert_eq!(std::fs::read(folder.garage_file()).expect("read"), before);
 }
 
 #[tokio::test]
