@@ -20,7 +20,9 @@ const MODEL_ELEMENT: i32 = 28;
 /// A band without an end in vPIC.
 const NO_END: i32 = i32::MAX;
 /// Raised when the file's form changes; a file of another form is made anew.
-const FILE_VERSION: u32 = 1;
+const FILE_VERSION: u32 = 2;
+/// Characters of a name, as of a vehicle's make and model (`docs/contract.md`).
+const LONGEST_NAME: usize = 100;
 /// Model years are announced up to this many years ahead.
 const YEARS_AHEAD: i32 = 1;
 
@@ -91,7 +93,8 @@ impl Catalog {
         }
         let name = |table: &str, id: i32| {
             let name = db.lookup(ultravin::tables::tag_of_table(table)?, id)?.trim();
-            (!name.is_empty()).then(|| name.to_owned())
+            // A few models are lists of models, longer than a vehicle's field.
+            (!name.is_empty()).then(|| name.chars().take(LONGEST_NAME).collect::<String>().trim_end().to_owned())
         };
         let mut models_by_make: BTreeMap<i32, Vec<Model>> = BTreeMap::new();
         for (id, bands) in years {

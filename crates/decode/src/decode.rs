@@ -40,10 +40,12 @@ mod element {
 
 /// vPIC's error codes that need care.
 mod error_code {
+    pub const CLEAN: i32 = 0;
     pub const INCOMPLETE: i32 = 6;
     pub const UNREGISTERED: i32 = 7;
     pub const NO_DETAIL: i32 = 8;
     pub const YEAR_CHARACTER: i32 = 11;
+    pub const YEAR_CONTRADICTS: i32 = 12;
     pub const UNMATCHED_CHARACTERS: i32 = 14;
     pub const INVALID_CHARACTERS: i32 = 400;
 }
@@ -59,7 +61,8 @@ const FIRST_MODEL_YEAR: i32 = 1980;
 
 impl Snapshot {
     /// Decodes a VIN or a part of one. `input` is what the person typed, for the answer to repeat. A `model_year`
-    /// the person knows decides where the VIN fits two. Never fails: what is wrong with the VIN is in the answer.
+    /// the person knows decides where the VIN fits two, and is left out of account where the VIN means another. Never
+    /// fails: what is wrong with the VIN is in the answer.
     #[must_use]
     pub fn decode(
         &self,
@@ -69,12 +72,20 @@ impl Snapshot {
         detail: Detail,
         now: Timestamp,
     ) -> Decode {
-        let result = self.db.decode_at(query.as_str(), model_year, now.as_microsecond());
-        let is_registered = !result.error_codes.contains(&error_code::UNREGISTERED);
-        let known_year = result.model_year.filter(|_| {
-            // Without a registered manufacturer nothing says that position 10 is a year at all: `HELLO WORLD` has one.
-            is_registered && query.known_at(YEAR_POSITION).and_then(first_cycle_year).is_some()
-        });
+        let ask = |model_year| self.db.decode_at(query.as_str(), model_year, now.as_microsecond());
+        let mut result = ask(None);
+        let mut contradiction = None;
+        if let Some(year) = model_year.filter(|year| result.model_year != Some(*year)) {
+            let with_year = ask(Some(year));
+            if self.fits(query, &result, year, now) {
+                result = with_year;
+            } else {
+                // The library would look for the vehicle in that year, and find none or another; that it warns is right.
+                contradiction =
+                    errors(query, &with_year).into_iter().find(|error| error.code == error_code::YEAR_CONTRADICTS);
+            }
+        }
+        let known_year = known_year(query, &result);
         let full_vin = query.full_vin();
         Decode {
             input: input.to_owned(),
@@ -84,11 +95,23 @@ impl Snapshot {
             model_year: known_year,
             fields: fields(&result.elements, known_year),
             facts: (detail == Detail::Full).then(|| facts(query, &result.elements, known_year)),
-            errors: errors(query, &result),
+            errors: match contradiction {
+                Some(contradiction) => {
+                    let others = errors(query, &result).into_iter().filter(|error| error.code != error_code::CLEAN);
+                    others.chain([contradiction]).collect()
+                }
+                None => errors(query, &result),
+            },
             possible: possible_characters(query, &result.elements),
             years: known_year.map_or_else(Vec::new, |year| self.candidate_years(query, &result, year, now)),
             error: None,
         }
+    }
+
+    /// Whether the VIN can mean this model year, or leaves it open.
+    fn fits(&self, query: &VinQuery, result: &DecodeResult<'_>, year: i32, now: Timestamp) -> bool {
+        known_year(query, result)
+            .is_none_or(|decoded| self.candidate_years(query, result, decoded, now).contains(&year))
     }
 
     /// The model years that the VIN fits, the decoded one first.
@@ -129,6 +152,14 @@ fn first_cycle_year(character: u8) -> Option<i32> {
     const CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWXY123456789";
     let index = CHARACTERS.iter().position(|candidate| *candidate == character)?;
     Some(FIRST_MODEL_YEAR + i32::try_from(index).ok()?)
+}
+
+/// The decoded model year, where the VIN backs it.
+fn known_year(query: &VinQuery, result: &DecodeResult<'_>) -> Option<i32> {
+    // Without a registered manufacturer nothing says that position 10 is a year at all: `HELLO WORLD` has one.
+    let is_registered = !result.error_codes.contains(&error_code::UNREGISTERED);
+    let is_year = query.known_at(YEAR_POSITION).and_then(first_cycle_year).is_some();
+    result.model_year.filter(|_| is_registered && is_year)
 }
 
 fn check_digit(vin: &str) -> Option<CheckDigit> {

@@ -117,6 +117,10 @@ fn position_7_decides_the_year_of_a_car_and_nothing_else_does() {
     let contradicted = decode_with("1M8GDM9AXKP042788", Some(2013), Detail::Fields);
     assert_eq!(contradicted.years, [1989, 2019]);
     assert!(codes(&contradicted).contains(&12));
+    let car = decode_with("1HGCM82633A004352", Some(1999), Detail::Full);
+    let plain = decode_with("1HGCM82633A004352", None, Detail::Full);
+    assert_eq!((&car.fields, &car.facts, &car.years), (&plain.fields, &plain.facts, &plain.years));
+    assert_eq!(codes(&car), [12]);
 }
 
 #[test]

@@ -118,6 +118,29 @@ impl VehiclePatch {
         if errors.is_empty() { Ok(VehiclePatch(patch)) } else { Err(Invalid::Fields(errors)) }
     }
 
+    /// A change to values that were validated once, such as those of history: a file may have brought others.
+    ///
+    /// # Errors
+    /// [`Invalid::Fields`] with every broken field.
+    pub fn of_values(
+        values: impl IntoIterator<Item = (Field, Option<FieldValue>)>,
+        now: Timestamp,
+    ) -> Result<VehiclePatch, Invalid> {
+        let raw = |value: Option<FieldValue>| match value {
+            None => Value::Null,
+            Some(FieldValue::Boolean(flag)) => flag.into(),
+            Some(FieldValue::Integer(integer)) => integer.into(),
+            Some(FieldValue::Text(text)) => text.into(),
+        };
+        let draft = values.into_iter().map(|(field, value)| (field.name().to_owned(), raw(value)));
+        VehiclePatch::parse(&VehicleDraft(draft.collect()), now)
+    }
+
+    /// The fields that this change sets or clears.
+    pub fn fields(&self) -> impl Iterator<Item = Field> + '_ {
+        self.0.keys().copied()
+    }
+
     /// Whether this change sets or clears `field`.
     #[must_use]
     pub fn names(&self, field: Field) -> bool {
@@ -133,6 +156,24 @@ impl VehiclePatch {
             fields.set(*field, value.clone());
         }
         if fields.is_identifiable() { Ok(fields) } else { Err(Invalid::NotIdentifiable) }
+    }
+}
+
+impl Field {
+    /// What a value that nobody typed, such as a decoder's, becomes under the rule of this field: text without control
+    /// characters and no longer than allowed; nothing where no value is left, or it is out of bounds.
+    #[must_use]
+    pub fn fitted(self, value: FieldValue, now: Timestamp) -> Option<FieldValue> {
+        let raw = match (value, self.rule()) {
+            (FieldValue::Text(text), Rule::Text { longest, .. }) => {
+                let printable = text.replace(char::is_control, " ");
+                Value::String(printable.trim().chars().take(longest).collect())
+            }
+            (FieldValue::Text(text), _) => Value::String(text),
+            (FieldValue::Integer(integer), _) => integer.into(),
+            (FieldValue::Boolean(flag), _) => flag.into(),
+        };
+        validate(self, &raw, now).ok().flatten()
     }
 }
 
@@ -303,6 +344,19 @@ mod tests {
     fn unknown_names_are_ignored() {
         let fields = accepted(json!({"userId": "x", "version": 3, "createdAt": "x", "__proto__": {}, "make": "HONDA"}));
         assert_eq!(fields.make.as_deref(), Some("HONDA"));
+    }
+
+    #[test]
+    fn what_nobody_typed_is_made_to_fit() {
+        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let fitted = |field: Field, value: FieldValue| field.fitted(value, now());
+        assert_eq!(fitted(Field::Model, text("Accord")), Some(text("Accord")));
+        assert_eq!(fitted(Field::Model, text(" a\u{7}b\n")), Some(text("a b")));
+        assert_eq!(fitted(Field::Model, text(&"é".repeat(300))), Some(text(&"é".repeat(100))));
+        assert_eq!(fitted(Field::Model, text("\u{1b}\0")), None);
+        assert_eq!(fitted(Field::Model, FieldValue::Integer(5)), None);
+        assert_eq!(fitted(Field::Year, FieldValue::Integer(2003)), Some(FieldValue::Integer(2003)));
+        assert_eq!(fitted(Field::Year, FieldValue::Integer(1500)), None);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -9,6 +9,7 @@ use garage_decode::{
     Catalog, CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, VinQuery,
 };
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use crate::{Garage, GarageError};
@@ -134,9 +135,9 @@ pub(crate) fn known_year(vehicle: &Vehicle) -> Option<i32> {
 }
 
 /// Fills what is empty and notes where from; never replaces a value.
-pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>) {
+pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>, now: Timestamp) {
     let Some(decoded) = decoded else { return };
-    for (field, value, origin) in decoded_values(decoded) {
+    for (field, value, origin) in decoded_values(decoded, now) {
         if vehicle.fields.get(field).is_none() {
             vehicle.fields.set(field, Some(value));
             vehicle.origins.insert(field, origin);
@@ -144,8 +145,23 @@ pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>) 
     }
 }
 
-/// The decoded values by the field they fill, each with its origin.
-pub(crate) fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Field, FieldValue, Origin)> {
+/// Empties what was decoded, for a vehicle whose VIN turns out to be another: what the old one said is not about it.
+pub(crate) fn empty_decoded(vehicle: &mut Vehicle) {
+    let Vehicle { fields, origins, .. } = vehicle;
+    origins.retain(|field, origin| {
+        let is_decoded = matches!(origin, Origin::Decoded { .. });
+        if is_decoded {
+            fields.set(*field, None);
+        }
+        !is_decoded
+    });
+}
+
+/// The decoded values by the field they fill, each with its origin and within the field's rule.
+pub(crate) fn decoded_values(
+    decoded: DecodedFields,
+    now: Timestamp,
+) -> impl Iterator<Item = (Field, FieldValue, Origin)> {
     fn with_origin<T>(
         decoded: Option<DecodedValue<T>>,
         value: impl FnOnce(T) -> FieldValue,
@@ -169,5 +185,8 @@ pub(crate) fn decoded_values(decoded: DecodedFields) -> impl Iterator<Item = (Fi
         (Field::BodyClass, text(decoded.body_class)),
         (Field::VehicleType, text(decoded.vehicle_type)),
     ];
-    values.into_iter().filter_map(|(field, value)| value.map(|(value, origin)| (field, value, origin)))
+    values.into_iter().filter_map(move |(field, value)| {
+        let (value, origin) = value?;
+        Some((field, field.fitted(value, now)?, origin))
+    })
 }

@@ -25,6 +25,9 @@ pub enum GarageError {
     /// No vehicle has this id, or it has been removed.
     #[error("Vehicle not found")]
     NotFound,
+    /// The vehicle has been removed, and what was asked for needs it back.
+    #[error("The vehicle has been removed; restore it first")]
+    Removed,
     /// What was to be undone has been changed again: this field, or, with none, the vehicle's presence.
     #[error("{}", match .0 {
         Some(field) => format!("{} has been changed since; undo that change first", field.name()),
@@ -151,7 +154,7 @@ impl GarageError {
             GarageError::BadBackup => ErrorCode::BackupDamaged,
             GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
-            GarageError::NotFound => ErrorCode::NotFound,
+            GarageError::NotFound | GarageError::Removed => ErrorCode::NotFound,
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 const TOLERATED_FAILURES: u32 = 5;
 /// How long nothing is asked then.
 const REST: Duration = Duration::from_secs(60);
+/// A service that asks for more is mistaken.
+const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Default)]
 struct State {
@@ -41,11 +43,16 @@ impl Breaker {
         *self.state() = State::default();
     }
 
+    /// The service asked to be left alone for this long.
+    pub fn asked_to_rest(&self, wait: Duration) {
+        self.state().closed_until = Some(Instant::now() + wait.min(LONGEST_REST));
+    }
+
     pub fn failed(&self) {
         let mut state = self.state();
         state.failures += 1;
         if state.failures >= TOLERATED_FAILURES {
-            state.closed_until = Some(Instant::now() + REST);
+            state.closed_until = state.closed_until.max(Some(Instant::now() + REST));
         }
     }
 
@@ -75,5 +82,18 @@ mod tests {
         assert!(!breaker.permits(), "one at a time");
         breaker.succeeded();
         assert!(breaker.permits() && breaker.permits());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_as_long_as_it_was_asked_to_within_reason() {
+        for (asked_for, rest) in [(REST * 2, REST * 2), (Duration::MAX, LONGEST_REST)] {
+            let breaker = Breaker::default();
+            breaker.asked_to_rest(asked_for);
+            breaker.failed();
+            tokio::time::advance(rest - Duration::from_secs(1)).await;
+            assert!(!breaker.permits());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(breaker.permits());
+        }
     }
 }

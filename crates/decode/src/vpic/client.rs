@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use backon::{ExponentialBuilder, Retryable};
 use garage_domain::Vin;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use jiff::Timestamp;
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 
@@ -31,8 +32,8 @@ pub enum VpicError {
     /// It is not to be asked.
     #[error("vPIC is switched off")]
     SwitchedOff,
-    /// It kept failing a moment ago and is given a rest.
-    #[error("vPIC kept failing and is not asked for a minute")]
+    /// It kept failing, or asked for a rest, and is given one.
+    #[error("vPIC kept failing, or asked to be left alone, and is not asked for a while")]
     Resting,
     /// No connection, or it broke.
     #[error("vPIC cannot be reached")]
@@ -166,7 +167,12 @@ impl VpicClient {
             .await;
         match &answered {
             Ok(_) => self.breaker.succeeded(),
-            Err(_) => self.breaker.failed(),
+            Err(error) => {
+                if let VpicError::RateLimited(Some(wait)) = error {
+                    self.breaker.asked_to_rest(*wait);
+                }
+                self.breaker.failed();
+            }
         }
         answered
     }
@@ -174,8 +180,8 @@ impl VpicClient {
 
 async fn read(mut response: Response) -> Result<Vec<VpicAnswer>, VpicError> {
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
-        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        return Err(VpicError::RateLimited(seconds.map(Duration::from_secs)));
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        return Err(VpicError::RateLimited(wait));
     }
     if !response.status().is_success() {
         return Err(VpicError::Status(response.status().as_u16()));
@@ -191,6 +197,31 @@ async fn read(mut response: Response) -> Result<Vec<VpicAnswer>, VpicError> {
     Ok(body.results.into_iter().map(VpicAnswer::from_results).collect())
 }
 
+/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str) -> Option<Duration> {
+    let of_date =
+        || jiff::fmt::rfc2822::parse(value).ok()?.timestamp().duration_since(Timestamp::now()).try_into().ok();
+    value.trim().parse().ok().map(Duration::from_secs).or_else(of_date)
+}
+
 fn network_error(error: reqwest::Error) -> VpicError {
     if error.is_timeout() { VpicError::TimedOut } else { VpicError::Unreachable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date() {
+        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        let date = |seconds: i64| {
+            let time = Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).expect("a date")
+        };
+        let wait = retry_after(&date(3_600)).expect("a wait");
+        assert!(wait > Duration::from_secs(3_500) && wait <= Duration::from_secs(3_600), "{wait:?}");
+        assert_eq!(retry_after(&date(-60)), None, "it is over");
+        assert_eq!(retry_after("soon"), None);
+    }
 }

@@ -1,6 +1,6 @@
 //! What happened to a vehicle, and taking any of it back.
 
-use garage_domain::{Field, FieldValue, Invalid, Origin, Vehicle, VehicleId};
+use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleId, VehiclePatch};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -114,6 +114,7 @@ impl Garage {
     /// There is no such change; a field it changed has another value by now, or the vehicle is gone or back already
     /// (the message names it); or the vehicle would have nothing left to be told by, or a VIN that another has.
     pub async fn undo(&self, id: ChangeId) -> Result<Vehicle, GarageError> {
+        let now = self.environment.now();
         self.write_vehicle(move |transaction| {
             let change = history_table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
             let before = vehicles_table::by_id(transaction, change.vehicle_id)?.ok_or(GarageError::NotFound)?;
@@ -122,13 +123,13 @@ impl Garage {
             let kind = match change.kind {
                 ChangeKind::Restored | ChangeKind::Added if is_removed => return Err(GarageError::ChangedSince(None)),
                 ChangeKind::Removed if !is_removed => return Err(GarageError::ChangedSince(None)),
-                ChangeKind::Edited if is_removed => return Err(GarageError::NotFound),
+                ChangeKind::Edited if is_removed => return Err(GarageError::Removed),
                 ChangeKind::Added | ChangeKind::Restored => ChangeKind::Removed,
                 ChangeKind::Removed => ChangeKind::Restored,
                 ChangeKind::Edited => ChangeKind::Edited,
             };
             if kind == ChangeKind::Edited {
-                take_back(&mut after, &change.fields)?;
+                take_back(&mut after, &change.fields, now)?;
             }
             if kind == ChangeKind::Restored || after.fields.vin != before.fields.vin {
                 refuse_duplicate_vin(transaction, after.fields.vin.as_ref(), after.id)?;
@@ -139,16 +140,17 @@ impl Garage {
     }
 }
 
-fn take_back(vehicle: &mut Vehicle, fields: &[FieldChange]) -> Result<(), GarageError> {
-    for FieldChange { field, old, new, old_origin, .. } in fields {
-        if vehicle.fields.get(*field) != *new {
-            return Err(GarageError::ChangedSince(Some(*field)));
-        }
-        vehicle.fields.set(*field, old.clone());
+fn take_back(vehicle: &mut Vehicle, fields: &[FieldChange], now: Timestamp) -> Result<(), GarageError> {
+    if let Some(changed) = fields.iter().find(|it| vehicle.fields.get(it.field) != it.new) {
+        return Err(GarageError::ChangedSince(Some(changed.field)));
+    }
+    let patch = VehiclePatch::of_values(fields.iter().map(|it| (it.field, it.old.clone())), now)?;
+    vehicle.fields = patch.apply(vehicle.fields.clone())?;
+    for FieldChange { field, old, old_origin, .. } in fields {
         vehicle.origins.remove(field);
         if old.is_some() && *old_origin != Origin::Typed {
             vehicle.origins.insert(*field, old_origin.clone());
         }
     }
-    if vehicle.fields.is_identifiable() { Ok(()) } else { Err(Invalid::NotIdentifiable.into()) }
+    Ok(())
 }

@@ -16,7 +16,7 @@ use self::{
 };
 use crate::{
     Garage, GarageError,
-    decode::{fill_empty, known_year},
+    decode::{empty_decoded, fill_empty, known_year},
     store::vehicles as table,
 };
 
@@ -37,7 +37,7 @@ impl Garage {
             updated_at: now,
             deleted_at: None,
         };
-        fill_empty(&mut vehicle, decoded);
+        fill_empty(&mut vehicle, decoded, now);
         self.write_vehicle(move |transaction| {
             refuse_duplicate_vin(transaction, vehicle.fields.vin.as_ref(), vehicle.id)?;
             Ok(changed(None, vehicle, ChangeKind::Added))
@@ -61,7 +61,8 @@ impl Garage {
         self.database.read(move |transaction| table::by_id(transaction, id)?.ok_or(GarageError::NotFound)).await
     }
 
-    /// Changes the fields that the draft names. A new VIN fills the fields that are empty after the change.
+    /// Changes the fields that the draft names. A new VIN fills the fields that are empty after the change, and those
+    /// that the old VIN had filled.
     ///
     /// # Errors
     /// The vehicle is gone, the draft or the vehicle after the change breaks rules, or another has the VIN.
@@ -82,13 +83,15 @@ impl Garage {
             let before = live_vehicle(transaction, id)?;
             let mut after = before.clone();
             after.fields = patch.apply(before.fields.clone())?;
-            for field in before.fields.differences(&after.fields) {
+            // What a person gives is theirs, also where decoding has said the same.
+            for field in patch.fields() {
                 after.origins.remove(&field);
             }
-            if after.fields.vin != before.fields.vin {
-                fill_empty(&mut after, decoded);
+            if after.fields.vin != before.fields.vin && decoded.is_some() {
+                empty_decoded(&mut after);
+                fill_empty(&mut after, decoded, now);
             }
-            if after.fields == before.fields {
+            if after.fields == before.fields && after.origins == before.origins {
                 return Ok(Write::Unchanged(Box::new(before)));
             }
             refuse_duplicate_vin(transaction, after.fields.vin.as_ref(), id)?;

@@ -33,9 +33,9 @@ impl Garage {
     /// # Errors
     /// There is no such vehicle.
     pub async fn decode_offers(&self, id: VehicleId) -> Result<Vec<Offer>, GarageError> {
-        let vehicle = self.vehicle(id).await?;
+        let (vehicle, now) = (self.vehicle(id).await?, self.environment.now());
         let decoded = self.decode_new_vin(&vehicle.fields, known_year(&vehicle)).await;
-        Ok(decoded.into_iter().flat_map(decoded_values).filter_map(|it| offer(&vehicle, it)).collect())
+        Ok(decoded.into_iter().flat_map(|it| decoded_values(it, now)).filter_map(|it| offer(&vehicle, it)).collect())
     }
 
     /// Takes what is on offer for these fields; those that have been typed meanwhile stay.
@@ -43,12 +43,13 @@ impl Garage {
     /// # Errors
     /// There is no such vehicle.
     pub async fn accept_offers(&self, id: VehicleId, fields: Vec<Field>) -> Result<Vehicle, GarageError> {
-        let vehicle = self.vehicle(id).await?;
+        let (vehicle, now) = (self.vehicle(id).await?, self.environment.now());
         let decoded = self.decode_new_vin(&vehicle.fields, known_year(&vehicle)).await;
         self.write_vehicle(move |transaction| {
             let before = live_vehicle(transaction, id)?;
             let mut after = before.clone();
-            let on_offer = decoded.into_iter().flat_map(decoded_values).filter_map(|it| offer(&before, it));
+            let on_offer =
+                decoded.into_iter().flat_map(|it| decoded_values(it, now)).filter_map(|it| offer(&before, it));
             for Offer { field, offered, origin, .. } in on_offer.filter(|offer| fields.contains(&offer.field)) {
                 after.fields.set(field, Some(offered));
                 after.origins.insert(field, origin);

@@ -1,6 +1,7 @@
 //! Everything a garage holds as a file, and back: JSON loses nothing, CSV is for spreadsheets.
 
 use std::{
+    collections::{HashMap, HashSet},
     io::{BufWriter, Write},
     path::Path,
 };
@@ -88,8 +89,8 @@ pub enum ImportMode {
 struct Incoming {
     number: u32,
     vehicle: Vehicle,
-    /// Empty where the file has none for it.
-    history: Vec<HistoryEntry>,
+    /// Whether the file tells how it came to be what it is.
+    has_history: bool,
 }
 
 impl Garage {
@@ -176,30 +177,37 @@ impl Garage {
         let now = self.environment.now();
         let mut report = ImportReport::default();
         let (vehicles, history) = read_file(text)?;
-        let mut incoming = Vec::with_capacity(vehicles.len());
-        for (number, value) in (1..).zip(vehicles) {
-            match self.incoming_vehicle(value, now) {
-                Ok(vehicle) => incoming.push(Incoming { number, history: Vec::new(), vehicle }),
-                Err(message) => report.refused.push(ImportProblem { number, message }),
+        // By vehicle, what is wrong with its history, if anything.
+        let mut judged: HashMap<VehicleId, Result<(), String>> = HashMap::new();
+        for entry in &history {
+            let judgment = judged.entry(entry.vehicle_id).or_insert(Ok(()));
+            if judgment.is_ok() {
+                *judgment = judge(entry, now);
             }
         }
-        let mut history_of = std::collections::HashMap::<VehicleId, Vec<HistoryEntry>>::new();
-        for entry in history {
-            history_of.entry(entry.vehicle_id).or_default().push(entry);
-        }
-        for it in &mut incoming {
-            it.history = history_of.remove(&it.vehicle.id).unwrap_or_default();
+        let mut incoming = Vec::with_capacity(vehicles.len());
+        for (number, value) in (1..).zip(vehicles) {
+            let judged_vehicle = self.incoming_vehicle(value, now).and_then(|vehicle| {
+                let judgment = judged.get(&vehicle.id);
+                judgment.cloned().unwrap_or(Ok(()))?;
+                Ok(Incoming { number, has_history: judgment.is_some(), vehicle })
+            });
+            match judged_vehicle {
+                Ok(it) => incoming.push(it),
+                Err(message) => report.refused.push(ImportProblem { number, message }),
+            }
         }
         let new_ids: Vec<ChangeId> = incoming.iter().map(|_| ChangeId(self.environment.new_uuid())).collect();
         let program = self.program.name();
         let import = move |transaction: &rusqlite::Transaction<'_>| {
             let device_id = history_table::device_id(transaction)?;
             let total = incoming.len() as u64;
+            let mut added = HashSet::new();
             for ((it, id), done) in incoming.into_iter().zip(new_ids).zip(0..) {
                 progress.at(done, total)?;
-                let Incoming { number, mut vehicle, history } = it;
+                let Incoming { number, mut vehicle, has_history } = it;
                 match vehicles_table::by_id(transaction, vehicle.id)? {
-                    Some(ours) if ours == vehicle => report.unchanged += 1,
+                    Some(ours) if is_same(&ours, &vehicle) => report.unchanged += 1,
                     Some(_) => {
                         let message = "The garage has this vehicle with other content, which was kept".to_owned();
                         report.kept.push(ImportProblem { number, message });
@@ -215,7 +223,7 @@ impl Garage {
                                 other => other?,
                             }
                         }
-                        if history.is_empty() {
+                        if !has_history {
                             for field in Field::ALL {
                                 if vehicle.fields.get(field).is_some() {
                                     vehicle.origins.entry(field).or_insert(Origin::Imported);
@@ -223,7 +231,7 @@ impl Garage {
                             }
                         }
                         vehicles_table::insert(transaction, &vehicle)?;
-                        if history.is_empty() {
+                        if !has_history {
                             let fields = field_changes(None, &vehicle);
                             let kind = ChangeKind::Added;
                             let (vehicle_id, undoes, at) = (vehicle.id, None, now);
@@ -231,12 +239,14 @@ impl Garage {
                             let entry = HistoryEntry { id, vehicle_id, kind, fields, undoes, at, device_id, program };
                             history_table::insert(transaction, &entry)?;
                         }
-                        for entry in &history {
-                            history_table::insert_if_new(transaction, entry)?;
-                        }
+                        added.insert(vehicle.id);
                         report.added += 1;
                     }
                 }
+            }
+            // In the file's own order, in which the changes of all vehicles took turns.
+            for entry in history.iter().filter(|entry| added.contains(&entry.vehicle_id)) {
+                history_table::insert_if_new(transaction, entry)?;
             }
             progress.at(total, total)?;
             Ok::<_, GarageError>(report)
@@ -272,12 +282,7 @@ impl Garage {
         let deleted_at = time("deletedAt")?;
         let fields = VehiclePatch::parse(&VehicleDraft(object), now)
             .and_then(|patch| patch.apply(VehicleFields::default()))
-            .map_err(|invalid| match invalid {
-                Invalid::Fields(errors) => {
-                    errors.into_iter().map(|FieldError { message, .. }| message).collect::<Vec<_>>().join("; ")
-                }
-                Invalid::NotIdentifiable => invalid.to_string(),
-            })?;
+            .map_err(messages)?;
         Ok(Vehicle { id, fields, origins, created_at, updated_at, deleted_at })
     }
 
@@ -307,9 +312,35 @@ impl Garage {
     }
 }
 
+/// Whether a vehicle of a file says nothing new: times and origins are the garage's own business.
+fn is_same(ours: &Vehicle, theirs: &Vehicle) -> bool {
+    ours.fields == theirs.fields && ours.deleted_at.is_some() == theirs.deleted_at.is_some()
+}
+
+/// Whether the values of a change obey the rules: undo would bring them back.
+fn judge(entry: &HistoryEntry, now: Timestamp) -> Result<(), String> {
+    let judge = |values: &mut dyn Iterator<Item = (Field, Option<FieldValue>)>| {
+        VehiclePatch::of_values(values, now).map(drop).map_err(|invalid| format!("its history: {}", messages(invalid)))
+    };
+    judge(&mut entry.fields.iter().map(|it| (it.field, it.old.clone())))?;
+    judge(&mut entry.fields.iter().map(|it| (it.field, it.new.clone())))
+}
+
+/// Everything that is wrong, in a line.
+fn messages(invalid: Invalid) -> String {
+    match invalid {
+        Invalid::Fields(errors) => {
+            errors.into_iter().map(|FieldError { message, .. }| message).collect::<Vec<_>>().join("; ")
+        }
+        Invalid::NotIdentifiable => invalid.to_string(),
+    }
+}
+
 /// The vehicles and the history of a file, in its own order.
 fn read_file(text: &str) -> Result<(Vec<Value>, Vec<HistoryEntry>), GarageError> {
     let unreadable = |reason: &str| GarageError::ImportUnreadable(reason.to_owned());
+    // Some editors put a byte order mark before UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let file: Value = serde_json::from_str(text).map_err(|error| unreadable(&format!("it is not JSON: {error}")))?;
     let mut file: Map<String, Value> = match file {
         Value::Array(vehicles) => return Ok((vehicles, Vec::new())),

@@ -75,8 +75,13 @@ pub(super) fn field_changes(before: Option<&Vehicle>, after: &Vehicle) -> Vec<Fi
     let origin = |vehicle: Option<&Vehicle>, field: Field| {
         vehicle.and_then(|vehicle| vehicle.origins.get(&field)).cloned().unwrap_or_default()
     };
-    fields_before
-        .differences(&after.fields)
+    // Also where a value stays and only becomes another's, as when a person types what was decoded.
+    let is_changed = |field: &Field| {
+        fields_before.get(*field) != after.fields.get(*field) || origin(before, *field) != origin(Some(after), *field)
+    };
+    Field::ALL
+        .into_iter()
+        .filter(is_changed)
         .map(|field| FieldChange {
             field,
             old: fields_before.get(field),

@@ -61,6 +61,15 @@ async fn a_typed_value_takes_over_from_a_decoded_one() {
     assert_eq!(edited.origins.get(&Field::Make), None);
     assert_eq!(edited.origins.get(&Field::Model), Some(&from_snapshot()));
     assert_eq!(garage.vehicle(added.id).await.expect("the vehicle"), edited);
+
+    let confirmed = garage.edit_vehicle(added.id, &draft(json!({"model": "Accord"}))).await.expect("confirmed");
+    assert_eq!(confirmed.origins.get(&Field::Model), None, "typed again, it is theirs");
+    let entries = history(&garage, added.id).await;
+    assert_eq!((&entries[0].fields[0].old, &entries[0].fields[0].new), (&text("Accord"), &text("Accord")));
+    let undone = garage.undo(entries[0].id).await.expect("undone");
+    assert_eq!(undone.origins, edited.origins);
+    let unchanged = garage.edit_vehicle(added.id, &draft(json!({"make": "Honda"}))).await.expect("the same");
+    assert_eq!(unchanged, undone, "nothing is new about it");
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use std::{
 };
 
 use garage_core::{
-    Change, ChangeListener, Decode, Detail, Environment, ErrorCode, Field, FieldValue, Garage, GarageConfig, Progress,
-    VinQuery, decoding::Source,
+    Change, ChangeListener, Decode, Detail, Environment, ErrorCode, Field, FieldValue, Garage, GarageConfig,
+    ImportMode, Progress, VinQuery, decoding::Source,
 };
 use garage_testkit::fake_vpic::{Behavior, FakeVpic};
 use jiff::SignedDuration;
@@ -152,6 +152,30 @@ async fn a_better_decode_is_offered_and_never_imposed() {
         [Field::Make],
         "what is empty, not what was typed"
     );
+}
+
+/// vPIC's values obey the rules that typed ones obey, or a garage could not read its own export again.
+#[tokio::test]
+async fn what_vpic_says_is_made_to_fit() {
+    let said = [("Trim", "a\u{1b}[2Jb".to_owned()), ("Series", "x".to_owned()), ("Model", "m".repeat(150))];
+    let said = said
+        .into_iter()
+        .map(|(code, value)| (code.to_owned(), value))
+        .chain([("ModelYear".to_owned(), "1500".to_owned())]);
+    let online = Online::start(Behavior::Corrects(said.collect())).await;
+    online.decode().await;
+    online.refined().await;
+    let added = add(&online.garage, json!({"vin": ACCORD})).await;
+    assert_eq!(added.fields.trim_level.as_deref(), Some("a [2Jb"));
+    assert_eq!(added.fields.model, Some("m".repeat(100)));
+    assert_eq!(added.fields.year, None, "there were no automobiles");
+    assert_eq!(online.garage.decode_offers(added.id).await.expect("offers"), []);
+    let export = serde_json::to_string(&online.garage.export(Progress::none()).await.expect("an export"));
+    let folder = Folder::new();
+    let other = Garage::open(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
+    let report =
+        other.import_json(&export.expect("JSON"), ImportMode::Write, Progress::none()).await.expect("imported");
+    assert_eq!((report.added, report.refused), (1, vec![]));
 }
 
 #[tokio::test]

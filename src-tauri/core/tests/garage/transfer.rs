@@ -1,9 +1,11 @@
 //! JSON out and in, CSV out.
 
-use garage_core::{ErrorCode, ImportMode, Origin, Progress, VehicleQuery};
+use garage_core::{
+    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, ImportMode, Origin, Progress, VehicleQuery,
+};
 use serde_json::{Value, json};
 
-use crate::support::{ACCORD, Folder, add, code, draft, open};
+use crate::support::{ACCORD, Folder, add, code, config, draft, open};
 
 fn without_time(mut export: Value) -> Value {
     export["exportedAt"] = Value::Null;
@@ -17,10 +19,13 @@ async fn json_carries_everything_there_and_back() {
     let accord = add(&garage, json!({"vin": ACCORD, "notes": "line\nline \u{200f}😀", "licensePlate": "\"<b>'"})).await;
     garage.edit_vehicle(accord.id, &draft(json!({"odometerReading": 5}))).await.expect("edited");
     let gone = add(&garage, json!({"nickname": "gone"})).await;
+    garage.edit_vehicle(accord.id, &draft(json!({"color": "Red"}))).await.expect("edited");
     garage.remove_vehicle(gone.id).await.expect("removed");
     let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
 
-    let other = open(&to.garage_file()).await.expect("open");
+    // Ids of another device.
+    let config = GarageConfig { environment: Environment::system(), ..config(&to.garage_file()) };
+    let other = Garage::open(config, ChangeListener::none()).await.expect("open");
     let preview =
         other.import_json(&export.to_string(), ImportMode::Preview, Progress::none()).await.expect("a preview");
     assert_eq!((preview.added, other.all_vehicles(VehicleQuery::default()).await.expect("a list").len()), (2, 0));
@@ -28,6 +33,8 @@ async fn json_carries_everything_there_and_back() {
     assert_eq!(report, preview);
     let again = serde_json::to_value(other.export(Progress::none()).await.expect("an export")).expect("JSON");
     assert_eq!(without_time(again), without_time(export.clone()));
+
+    assert_eq!(export["history"].as_array().map(Vec::len), Some(5), "in the order in which it happened");
 
     let repeated = other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((repeated.added, repeated.unchanged), (0, 2));
@@ -73,6 +80,33 @@ async fn a_list_from_anywhere_comes_in_and_what_is_wrong_is_named() {
         garage.all_vehicles(VehicleQuery { search: "fine".into(), ..VehicleQuery::default() }).await.expect("a list");
     assert!(fine[0].origins.values().all(|origin| *origin == Origin::Imported));
     assert_eq!(garage.history(fine[0].id).await.expect("a history").len(), 1);
+}
+
+#[tokio::test]
+async fn a_list_may_come_in_again_and_with_a_byte_order_mark() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let list = "\u{feff}[{\"id\": \"018f0000-0000-7000-8000-000000000001\", \"nickname\": \"Blue\"}]";
+    for (added, unchanged) in [(1, 0), (0, 1)] {
+        let report = garage.import_json(list, ImportMode::Write, Progress::none()).await.expect("imported");
+        assert_eq!((report.added, report.unchanged), (added, unchanged), "{report:?}");
+    }
+}
+
+/// Undo would bring back what history says was there.
+#[tokio::test]
+async fn a_history_that_breaks_rules_is_refused_with_its_vehicle() {
+    let (from, to) = (Folder::new(), Folder::new());
+    let garage = open(&from.garage_file()).await.expect("open");
+    let vehicle = add(&garage, json!({"nickname": "a"})).await;
+    garage.edit_vehicle(vehicle.id, &draft(json!({"nickname": "b"}))).await.expect("edited");
+    add(&garage, json!({"nickname": "fine"})).await;
+    let mut export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
+    export["history"][1]["fields"][0]["old"] = json!("a\u{1b}[2J");
+    let other = open(&to.garage_file()).await.expect("open");
+    let report = other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
+    assert_eq!(report.added, 1);
+    assert_eq!(report.refused[0].message, "its history: nickname contains control characters");
 }
 
 #[tokio::test]

@@ -218,19 +218,39 @@ async fn listeners_hear_of_every_write_and_of_no_refusal() {
     assert_eq!(heard, vec![Change::Vehicle(id); 4]);
 }
 
+/// What was decoded from the wrong VIN is not about the vehicle; what was typed is.
 #[tokio::test]
-async fn a_corrected_vin_is_decoded_by_itself_and_not_by_the_year_of_the_wrong_one() {
+async fn a_corrected_vin_is_decoded_by_itself_and_takes_back_what_the_wrong_one_said() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
-    // One wrong character, which stands for 2001.
-    let wrong = add(&garage, json!({"vin": "1HGCM82631A004352"})).await;
+    let wrong = add(&garage, json!({"vin": "5YJSA1E26HF000337", "color": "Red", "engine": "mine"})).await;
+    assert_eq!(wrong.fields.make.as_deref(), Some("TESLA"));
     let edited = garage.edit_vehicle(wrong.id, &draft(json!({"vin": ACCORD}))).await.expect("edited");
-    assert_eq!(edited.fields.model.as_deref(), Some("Accord"), "what was empty is filled");
-    let offers = garage.decode_offers(wrong.id).await.expect("offers");
-    let year = offers.iter().find(|offer| offer.field == garage_core::Field::Year);
-    assert_eq!(
-        year.map(|offer| &offer.offered),
-        Some(&garage_core::FieldValue::Integer(2003)),
-        "what the wrong one has said is offered anew: {offers:?}"
-    );
+    let alone = open(&Folder::new().garage_file()).await.expect("open");
+    let alone = add(&alone, json!({"vin": ACCORD, "color": "Red", "engine": "mine"})).await;
+    assert_eq!((&edited.fields, &edited.origins), (&alone.fields, &alone.origins), "as if it had never been wrong");
+    assert_eq!(garage.decode_offers(wrong.id).await.expect("offers"), []);
+    let change = garage.history(wrong.id).await.expect("a history")[0].id;
+    let undone = garage.undo(change).await.expect("undone");
+    assert_eq!((undone.fields, undone.origins), (wrong.fields, wrong.origins));
+}
+
+#[tokio::test]
+async fn a_year_that_the_vin_contradicts_is_kept_and_does_not_steer_its_decode() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let added = add(&garage, json!({"vin": ACCORD, "year": 1999})).await;
+    assert_eq!((added.fields.year, added.fields.model.as_deref()), (Some(1999), Some("Accord")));
+}
+
+#[tokio::test]
+async fn without_a_decoder_a_new_vin_changes_nothing_else() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let added = add(&garage, json!({"vin": ACCORD})).await;
+    garage.close().await;
+    let missing = GarageConfig { snapshot_file: folder.0.path().join("none"), ..config(&folder.garage_file()) };
+    let garage = Garage::open(missing, ChangeListener::none()).await.expect("open");
+    let edited = garage.edit_vehicle(added.id, &draft(json!({"vin": "5YJSA1E26HF000337"}))).await.expect("edited");
+    assert_eq!(edited.fields.make.as_deref(), Some("HONDA"));
 }
