@@ -1,9 +1,14 @@
 //! Pages of the table `vehicles`, through the search index and the sort keys' indexes.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Result, ToSql, Transaction, types::Value};
 
 use super::vehicles::{COLUMNS, vehicle_of};
 use crate::vehicles::list::{FilterChoices, PageEnd, Sort, VehiclePage, VehicleQuery};
+
+/// Of four letters both cases are looked for; names have fewer that are not ASCII, as a rule.
+const MOST_SPELLINGS: usize = 16;
 
 /// How a sort is said in SQL: the key's column and its direction. All of it is fixed text.
 fn order(sort: Sort) -> (&'static str, &'static str) {
@@ -35,7 +40,12 @@ impl Wanted {
             conditions: vec![presence.to_owned()],
             values: Vec::new(),
         };
-        if let Some(words) = match_expression(&query.search) {
+        let words = match_expression(&query.search);
+        if words.is_none() && !query.search.trim().is_empty() {
+            // Nothing in it is a word, so no vehicle has it.
+            wanted.conditions.push("0".to_owned());
+        }
+        if let Some(words) = words {
             let words = wanted.bind(words.into());
             if query.sort == Sort::Newest {
                 // The index yields its matches newest first by itself, and stops at the page's end.
@@ -49,22 +59,35 @@ impl Wanted {
             }
         }
         if let Some(make) = &query.make {
-            let make = wanted.bind(make.trim().to_owned().into());
-            wanted.conditions.push(format!("make_key = lower({make})"));
+            wanted.equals_in_any_case("make_key", make);
         }
         if let Some(year) = query.year {
             let year = wanted.bind(i64::from(year).into());
             wanted.conditions.push(format!("year_key = {year}"));
         }
         if let Some(vehicle_type) = &query.vehicle_type {
-            let vehicle_type = wanted.bind(vehicle_type.trim().to_owned().into());
-            wanted.conditions.push(format!("lower(vehicle_type) = lower({vehicle_type})"));
+            wanted.equals_in_any_case("lower(vehicle_type)", vehicle_type);
         }
         if let Some(is_active) = query.is_active {
             let is_active = wanted.bind(i64::from(is_active).into());
             wanted.conditions.push(format!("is_active = {is_active}"));
         }
         wanted
+    }
+
+    /// SQLite's `lower` knows ASCII only, so other letters are asked for in both cases.
+    fn equals_in_any_case(&mut self, key: &str, text: &str) {
+        let mut spellings = vec![String::new()];
+        for letter in text.trim().chars() {
+            let cases = [letter.to_lowercase().to_string(), letter.to_uppercase().to_string()];
+            let differ = cases[0] != cases[1] && !letter.is_ascii() && spellings.len() < MOST_SPELLINGS;
+            let with = |case: &str| spellings.iter().map(|spelling| format!("{spelling}{case}")).collect::<Vec<_>>();
+            spellings =
+                if differ { cases.iter().flat_map(|case| with(case)).collect() } else { with(&letter.to_string()) };
+        }
+        let bound: Vec<String> =
+            spellings.into_iter().map(|spelling| format!("lower({})", self.bind(spelling.into()))).collect();
+        self.conditions.push(format!("{key} IN ({})", bound.join(", ")));
     }
 
     fn bind(&mut self, value: Value) -> String {
@@ -142,9 +165,12 @@ pub(crate) fn filter_choices(transaction: &Transaction<'_>) -> Result<FilterChoi
     let texts = |column: &str| -> Result<Vec<String>> {
         let sql = format!(
             "SELECT min({column}) FROM vehicles WHERE {column} IS NOT NULL AND deleted_at_us IS NULL
-             GROUP BY lower({column}) ORDER BY lower({column})"
+             GROUP BY lower({column})"
         );
-        transaction.prepare_cached(&sql)?.query_map([], |row| row.get(0))?.collect()
+        let mut statement = transaction.prepare_cached(&sql)?;
+        let texts = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let by_name = texts.map(|text| text.map(|text| (text.to_lowercase(), text)));
+        Ok(by_name.collect::<Result<BTreeMap<_, _>>>()?.into_values().collect())
     };
     let years = "SELECT DISTINCT year_key FROM vehicles WHERE year_key >= 0 AND deleted_at_us IS NULL
                  ORDER BY year_key DESC";
@@ -155,14 +181,20 @@ pub(crate) fn filter_choices(transaction: &Transaction<'_>) -> Result<FilterChoi
     })
 }
 
-/// What the search index is asked: each word as a prefix, all of them. None where there is nothing to look for.
+/// What the search index is asked: each word as a prefix, all of them. None where there is no word in it.
 fn match_expression(search: &str) -> Option<String> {
+    let letters = |word: &str| word.chars().filter(|character| character.is_alphanumeric()).collect::<String>();
     let words: Vec<String> = search
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
+        .split_whitespace()
+        .map(|word| (word.replace('"', " "), letters(word)))
+        .filter(|(_, letters)| !letters.is_empty())
         // Enough to find one vehicle among any number; a pasted page must not become a query of its length.
         .take(16)
-        .map(|word| format!("\"{word}\"*"))
+        .map(|(word, letters)| match word == letters {
+            true => format!("\"{word}\"*"),
+            // What is divided, as `F-150` or `AB.123`, may stand there so or together. The index itself divides the words.
+            false => format!("(\"{word}\"* OR \"{letters}\"*)"),
+        })
         .collect();
     (!words.is_empty()).then(|| words.join(" AND "))
 }
