@@ -42,6 +42,7 @@ pub enum Command {
     #[command(subcommand)]
     Catalog(CatalogCommand),
     /// Find vehicles by beginnings of words, or by any fragment of a VIN or plate
+    #[command(after_help = "Exits with 1 where nothing is found.")]
     Search {
         /// All of them must match; case and accents do not matter
         #[arg(required = true)]
@@ -61,6 +62,8 @@ pub enum Command {
         /// CSV instead of JSON
         #[arg(long)]
         csv: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Take in vehicles from JSON: an export, or a list; what is here already stays as it is
     Import {
@@ -97,7 +100,11 @@ pub enum Command {
     /// Write the completions for a shell to standard output
     Completions { shell: clap_complete::Shell },
     /// Write the manual page to standard output
-    Man,
+    Man {
+        /// Write a page for every command into this folder instead
+        #[arg(long, value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
 }
 
 impl Command {
@@ -106,11 +113,12 @@ impl Command {
         match self {
             Command::Decode(args) => args.json,
             Command::Search { output, .. }
+            | Command::Export { output, .. }
             | Command::Import { output, .. }
             | Command::Backup { output, .. }
             | Command::Restore { output, .. }
             | Command::Doctor { output, .. } => output.json,
-            Command::Export { .. } | Command::Completions { .. } | Command::Man => false,
+            Command::Completions { .. } | Command::Man { .. } => false,
             Command::Vehicle(command) => command.json(),
             Command::Catalog(command) => command.json(),
         }
@@ -179,7 +187,7 @@ pub struct DecodeArgs {
     pub json: bool,
 }
 
-/// Vehicles can be named by id, by the beginning of an id, by VIN, license plate or nickname.
+/// Vehicles can be named by id, by the beginning of an id (8 characters or more), by VIN, license plate or nickname.
 #[derive(Subcommand)]
 pub enum VehicleCommand {
     /// Add a vehicle; its VIN fills what you leave out
@@ -390,7 +398,8 @@ pub struct FieldArgs {
     /// mi, km or h
     #[arg(long, value_name = "UNIT")]
     odometer_unit: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Up to 10000 characters, line breaks allowed")]
+    // Lists begin with a dash.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Up to 10000 characters, line breaks allowed")]
     notes: Option<String>,
     /// false for a vehicle that is kept but not in use
     #[arg(long, value_name = "BOOLEAN")]

@@ -154,7 +154,7 @@ fn describe(decode: &Decode, out: &mut impl Write) -> io::Result<()> {
     if let Some(error) = &decode.error {
         return table::write_pairs(out, &[(decode.input.trim(), Some(error.clone()))]);
     }
-    writeln!(out, "{}", decode.vin.as_deref().unwrap_or(decode.input.trim()))?;
+    writeln!(out, "{}", table::printable(decode.vin.as_deref().unwrap_or(decode.input.trim())))?;
     let check_digit = decode.check_digit.as_ref().map(|check_digit| match check_digit.valid {
         true => format!("{}, correct", check_digit.expected),
         false => format!("wrong; if the rest is right, position 9 is {}", check_digit.expected),
@@ -191,9 +191,9 @@ fn describe(decode: &Decode, out: &mut impl Write) -> io::Result<()> {
     for fact in decode.facts.iter().flatten() {
         if fact.group != group {
             group = &fact.group;
-            writeln!(out, "  {group}")?;
+            writeln!(out, "  {}", table::printable(group))?;
         }
-        writeln!(out, "    {}: {}", fact.name, fact.value)?;
+        writeln!(out, "    {}: {}", table::printable(&fact.name), table::printable(&fact.value))?;
     }
     Ok(())
 }

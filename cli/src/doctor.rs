@@ -2,13 +2,23 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::{ChangeListener, Examination, Garage};
+use garage_core::{ChangeListener, Examination, Garage, Repair};
+use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    garage::{config, with_garage},
+    garage::{Missing, config, with_garage},
     table::{print_json, write_pairs},
 };
+
+/// What a script is told.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    examination: Examination,
+    /// What was repaired before; null where nothing was.
+    repair: Option<Repair>,
+}
 
 pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Result<ExitCode, Failure> {
     let examined = examine(garage_file.clone()).await;
@@ -16,26 +26,28 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         Ok(examination) => !examination.problems.is_empty(),
         Err(failure) => failure.is_damage(),
     };
-    let examination = if repair && is_damaged {
+    let (examination, repair) = if repair && is_damaged {
         let (garage, repair) = Garage::repair(config(garage_file.clone())?, ChangeListener::none()).await?;
         garage.close().await;
-        eprintln!(
-            "The damaged file is kept as {}. Saved from it: {} vehicles, {} changes of history",
-            repair.damaged_file.display(),
-            repair.vehicles,
-            repair.changes
-        );
-        if let Some(backup) = repair.newest_backup {
-            eprintln!("The newest backup is {}; to use it: garage restore FILE", backup.display());
-        }
-        examine(garage_file).await?
+        (examine(garage_file).await?, Some(repair))
     } else {
-        examined?
+        (examined?, None)
     };
     let is_sound = examination.problems.is_empty();
     if json {
-        print_json(&examination)?;
+        print_json(&Answer { examination, repair })?;
     } else {
+        if let Some(repair) = repair {
+            eprintln!(
+                "The damaged file is kept as {}. Saved from it: {} vehicles, {} changes of history",
+                repair.damaged_file.display(),
+                repair.vehicles,
+                repair.changes
+            );
+            if let Some(backup) = repair.newest_backup {
+                eprintln!("The newest backup is {}; to use it: garage restore FILE", backup.display());
+            }
+        }
         let problems = if is_sound { "none".to_owned() } else { examination.problems.join("\n") };
         let vpic = examination.snapshot_month.as_deref().unwrap_or("missing or damaged");
         write_pairs(
@@ -55,5 +67,5 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
 }
 
 async fn examine(garage_file: Option<PathBuf>) -> Result<Examination, Failure> {
-    with_garage(garage_file, async |garage| Ok(garage.examine().await?)).await
+    with_garage(garage_file, Missing::IsRefused, async |garage| Ok(garage.examine().await?)).await
 }

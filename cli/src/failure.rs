@@ -1,9 +1,11 @@
 //! Failures: what a person or a script is told, and the exit code.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use garage_core::{ErrorCode, FieldError, GarageError};
 use serde_json::json;
+
+use crate::table::printable;
 
 /// Asked for something that cannot be done, or that breaks a rule.
 const REFUSED: u8 = 1;
@@ -14,6 +16,8 @@ pub enum Failure {
     Garage(GarageError),
     /// A name that fits no vehicle, or several.
     Unclear(String),
+    /// The garage that was named is not there, and the command makes none.
+    NoGarage(PathBuf),
     Io(io::Error),
 }
 
@@ -47,7 +51,11 @@ impl Failure {
             {
                 return ExitCode::SUCCESS;
             }
-            Failure::Io(error) => (json!("io"), error.to_string(), Vec::new(), REFUSED),
+            Failure::Io(error) => (json!(ErrorCode::FileFailed), error.to_string(), Vec::new(), REFUSED),
+            Failure::NoGarage(path) => {
+                let message = format!("There is no garage {}; `vehicle add` and `import` make one", path.display());
+                (json!(ErrorCode::NotFound), message, Vec::new(), REFUSED)
+            }
             Failure::Unclear(message) => (json!(ErrorCode::NotFound), message, Vec::new(), REFUSED),
             Failure::Garage(error) => {
                 (json!(error.code()), error.to_string(), error.details(), exit_code(error.code()))
@@ -61,10 +69,10 @@ impl Failure {
         if json {
             eprintln!("{}", json!({ "code": code, "message": message, "details": details }));
         } else if details.is_empty() {
-            eprintln!("error: {message}");
+            eprintln!("error: {}", printable(&message));
         } else {
             for FieldError { message, .. } in details {
-                eprintln!("error: {message}");
+                eprintln!("error: {}", printable(&message));
             }
         }
         ExitCode::from(exit_code)

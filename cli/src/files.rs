@@ -6,24 +6,40 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{Existing, ExportFormat, ImportMode, ImportProblem};
-
+use garage_core::{Existing, ExportFormat, GarageError, ImportMode, ImportProblem};
 use serde_json::json;
 
-use crate::{failure::Failure, garage::with_garage, progress::Bar, table::print_json};
+use crate::{
+    failure::Failure,
+    garage::{Missing, with_garage},
+    progress::Bar,
+    table::{print_json, printable},
+};
 
-pub async fn export(garage_file: Option<PathBuf>, file: Option<PathBuf>, csv: bool) -> Result<ExitCode, Failure> {
+pub async fn export(
+    garage_file: Option<PathBuf>,
+    file: Option<PathBuf>,
+    csv: bool,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let format = if csv { ExportFormat::Csv } else { ExportFormat::Json };
-    let (_bar, progress) = Bar::new("Exporting");
-    with_garage(garage_file, async |garage| {
-        match file.filter(|file| file != Path::new("-")) {
+    let file = file.filter(|file| file != Path::new("-"));
+    let (bar, progress) = if file.is_some() { Bar::stoppable("Exporting") } else { Bar::new("Exporting") };
+    with_garage(garage_file, Missing::IsRefused, async |garage| {
+        match &file {
             // Somebody's file is never written over.
-            Some(file) => garage.export_to_file(format, &file, Existing::Keep, progress).await?,
+            Some(file) => garage.export_to_file(format, file, Existing::Keep, progress).await?,
             None => garage.write_export(format, BufWriter::new(io::stdout()), progress).await?,
         }
         Ok(())
     })
     .await?;
+    drop(bar);
+    match file {
+        Some(file) if json => print_json(&json!({ "file": file }))?,
+        Some(file) => println!("The garage is written to {}", printable(&file.display().to_string())),
+        None => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -32,12 +48,16 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
     if file == Path::new("-") {
         io::stdin().read_to_end(&mut bytes)?;
     } else {
-        bytes = std::fs::read(file)?;
+        let unreadable = |source| GarageError::Unreadable { path: file.to_owned(), source };
+        bytes = std::fs::read(file).map_err(unreadable)?;
     }
-    let text = String::from_utf8(bytes).map_err(|_| io::Error::other("the file is not UTF-8 text"))?;
+    let not_text = |_| GarageError::ImportUnreadable("it is not UTF-8 text".to_owned());
+    let text = String::from_utf8(bytes).map_err(not_text)?;
     let mode = if preview { ImportMode::Preview } else { ImportMode::Write };
-    let (bar, progress) = Bar::new("Importing");
-    let report = with_garage(garage_file, async |garage| Ok(garage.import_json(&text, mode, progress).await?)).await?;
+    let (bar, progress) = Bar::stoppable("Importing");
+    let report =
+        with_garage(garage_file, Missing::IsMade, async |garage| Ok(garage.import_json(&text, mode, progress).await?))
+            .await?;
     drop(bar);
     let is_complete = report.kept.is_empty() && report.refused.is_empty();
     if json {
@@ -47,7 +67,7 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
         println!("{} {verb}, {} here already", report.added, report.unchanged);
         for (what, problems) in [("kept ours", &report.kept), ("refused", &report.refused)] {
             for ImportProblem { number, message } in problems {
-                println!("vehicle {number} of the file, {what}: {message}");
+                println!("vehicle {number} of the file, {what}: {}", printable(message));
             }
         }
     }
@@ -55,26 +75,32 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
 }
 
 pub async fn back_up(garage_file: Option<PathBuf>, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let (bar, progress) = Bar::new("Backing up");
-    with_garage(garage_file, async |garage| Ok(garage.back_up(file, Existing::Keep, progress).await?)).await?;
+    let (bar, progress) = Bar::stoppable("Backing up");
+    with_garage(garage_file, Missing::IsRefused, async |garage| {
+        Ok(garage.back_up(file, Existing::Keep, progress).await?)
+    })
+    .await?;
     drop(bar);
     if json {
         print_json(&json!({ "file": file }))?;
     } else {
-        println!("The garage is backed up in {}", file.display());
+        println!("The garage is backed up in {}", printable(&file.display().to_string()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub async fn restore(garage_file: Option<PathBuf>, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let (bar, progress) = Bar::new("Restoring");
-    let restored = with_garage(garage_file, async |garage| Ok(garage.restore_backup(file, progress).await?)).await;
+    let (bar, progress) = Bar::stoppable("Restoring");
+    let restored =
+        with_garage(garage_file, Missing::IsMade, async |garage| Ok(garage.restore_backup(file, progress).await?))
+            .await;
     drop(bar);
     let replaced = restored?;
     if json {
         print_json(&json!({ "file": file, "replaced": replaced }))?;
     } else {
-        println!("The garage is as in {}; what it held before is in {}", file.display(), replaced.display());
+        let [file, replaced] = [file, &replaced].map(|path| printable(&path.display().to_string()));
+        println!("The garage is as in {file}; what it held before is in {replaced}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,18 +21,26 @@ pub fn config_with_vpic(garage_file: Option<PathBuf>) -> Result<GarageConfig, Fa
     Ok(config)
 }
 
+/// What becomes of a garage that was named and is not there. The app's own is made at first use, whatever that is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made, by a command that puts something into it.
+    IsMade,
+    /// It is a mistake: there is nothing to see in it.
+    IsRefused,
+}
+
 /// Opens the garage, does the work, and closes it, so that the file is whole when the program ends.
 pub async fn with_garage<T>(
     garage_file: Option<PathBuf>,
+    missing: Missing,
     work: impl AsyncFnOnce(&Garage) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let garage = open(garage_file).await?;
+    if let Some(path) = garage_file.as_ref().filter(|path| missing == Missing::IsRefused && !path.exists()) {
+        return Err(Failure::NoGarage(path.clone()));
+    }
+    let garage = Garage::open(config(garage_file)?, ChangeListener::none()).await?;
     let done = work(&garage).await;
     garage.close().await;
     done
-}
-
-/// Opens it, for who closes it.
-pub async fn open(garage_file: Option<PathBuf>) -> Result<Garage, Failure> {
-    Ok(Garage::open(config(garage_file)?, ChangeListener::none()).await?)
 }

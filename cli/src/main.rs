@@ -11,7 +11,11 @@ mod progress;
 mod table;
 mod vehicle;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
 
@@ -30,20 +34,31 @@ async fn main() -> ExitCode {
         Command::Search { words, wanted, output } => {
             vehicle::search(args.garage, wanted.query(&words), output.json).await
         }
-        Command::Export { file, csv } => files::export(args.garage, file, csv).await,
+        Command::Export { file, csv, output } => files::export(args.garage, file, csv, output.json).await,
         Command::Import { file, preview, output } => files::import(args.garage, &file, preview, output.json).await,
         Command::Backup { file, output } => files::back_up(args.garage, &file, output.json).await,
         Command::Restore { file, output } => files::restore(args.garage, &file, output.json).await,
         Command::Doctor { repair, output } => doctor::run(args.garage, repair, output.json).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "garage", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "garage", &mut script);
+            io::stdout().write_all(&script).map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
-        Command::Man => clap_mangen::Man::new(Args::command())
-            .render(&mut std::io::stdout())
-            .map(|()| ExitCode::SUCCESS)
-            .map_err(Failure::from),
+        Command::Man { folder } => man(folder.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
         Command::Vehicle(command) => vehicle::run(args.garage, command).await,
     };
     outcome.unwrap_or_else(|failure: Failure| failure.report(json))
+}
+
+/// The manual page of `garage`, or, into a folder, that and one of every command: `garage-vehicle-add.1` and so on.
+fn man(folder: Option<&Path>) -> io::Result<()> {
+    let mut command = Args::command();
+    match folder {
+        None => clap_mangen::Man::new(command).render(&mut io::stdout()),
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            command.build();
+            clap_mangen::generate_to(command, folder)
+        }
+    }
 }

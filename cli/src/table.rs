@@ -11,7 +11,7 @@ pub fn write_pairs(out: &mut impl Write, pairs: &[(&str, Option<String>)]) -> io
         if let Some(value) = value {
             // A note's further lines stand below its first.
             let mut lines = value.lines();
-            writeln!(out, "  {name:width$}  {}", printable(lines.next().unwrap_or_default()))?;
+            writeln!(out, "  {:width$}  {}", printable(name), printable(lines.next().unwrap_or_default()))?;
             for line in lines {
                 writeln!(out, "  {:width$}  {}", "", printable(line))?;
             }

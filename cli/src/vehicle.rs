@@ -11,12 +11,13 @@ use garage_core::{ChangeId, Field, FieldValue, Garage, Origin, Vehicle, VehicleQ
 use crate::{
     args::VehicleCommand,
     failure::Failure,
-    garage::with_garage,
-    table::{self, local_time, print_json},
+    garage::{Missing, with_garage},
+    table::{self, local_time, print_json, printable},
 };
 
 pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Result<ExitCode, Failure> {
-    with_garage(garage_file, async |garage| perform(garage, command).await).await
+    let missing = if matches!(command, VehicleCommand::Add { .. }) { Missing::IsMade } else { Missing::IsRefused };
+    with_garage(garage_file, missing, async |garage| perform(garage, command).await).await
 }
 
 async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, Failure> {
@@ -76,14 +77,14 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
     if json {
         print_json(&vehicle)?;
     } else {
-        writeln!(io::stdout(), "{verb} {} ({})", name(&vehicle), vehicle.id)?;
+        writeln!(io::stdout(), "{verb} {} ({})", printable(&name(&vehicle)), vehicle.id)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// `garage search`. Exits with 1 where nothing is found, as grep does.
 pub async fn search(garage_file: Option<PathBuf>, query: VehicleQuery, json: bool) -> Result<ExitCode, Failure> {
-    with_garage(garage_file, async |garage| {
+    with_garage(garage_file, Missing::IsRefused, async |garage| {
         let is_found = !garage.list_vehicles(VehicleQuery { limit: 1, ..query.clone() }).await?.vehicles.is_empty();
         list(garage, query, "Nothing found", json).await?;
         Ok(if is_found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -157,7 +158,14 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
     let mut out = io::stdout().lock();
     for entry in entries {
         let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
-        writeln!(out, "{} {} by {}{undoes} ({})", local_time(entry.at), entry.kind.name(), entry.program, entry.id.0)?;
+        writeln!(
+            out,
+            "{} {} by {}{undoes} ({})",
+            local_time(entry.at),
+            entry.kind.name(),
+            printable(&entry.program),
+            entry.id.0
+        )?;
         let by = |origin: Origin| match origin {
             Origin::Typed => "",
             Origin::Decoded { .. } => " (decoded)",
@@ -175,7 +183,7 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
 fn show(vehicle: &Vehicle) -> io::Result<()> {
     let fields = &vehicle.fields;
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", name(vehicle))?;
+    writeln!(out, "{}", printable(&name(vehicle)))?;
     table::write_pairs(
         &mut out,
         &[
@@ -202,6 +210,9 @@ fn show(vehicle: &Vehicle) -> io::Result<()> {
     )
 }
 
+/// Characters of an id's beginning that name a vehicle; fewer could be a plate that was mistyped.
+const SHORTEST_ID: usize = 8;
+
 /// The one vehicle that a person means.
 async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
     let wanted = wanted.trim();
@@ -209,13 +220,17 @@ async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
     let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
     let is_meant = |vehicle: &Vehicle| {
         let fields = &vehicle.fields;
-        (!wanted.is_empty() && vehicle.id.to_string().starts_with(&wanted.to_lowercase()))
+        vehicle.id.to_string() == wanted.to_lowercase()
             || fields.vin.as_ref().is_some_and(|it| it.as_str() == vin)
             || equals(&fields.license_plate)
             || equals(&fields.nickname)
     };
-    let mut meant: Vec<Vehicle> =
-        garage.all_vehicles(VehicleQuery::default()).await?.into_iter().filter(is_meant).collect();
+    let (mut meant, others): (Vec<Vehicle>, Vec<Vehicle>) =
+        garage.all_vehicles(VehicleQuery::default()).await?.into_iter().partition(is_meant);
+    if meant.is_empty() && wanted.len() >= SHORTEST_ID {
+        let begins = |vehicle: &Vehicle| vehicle.id.to_string().starts_with(&wanted.to_lowercase());
+        meant = others.into_iter().filter(begins).collect();
+    }
     match meant.len() {
         0 => Err(Failure::Unclear(format!("There is no vehicle “{wanted}”; see: garage vehicle list"))),
         1 => Ok(meant.remove(0)),

@@ -143,6 +143,7 @@ fn a_vehicle_from_adding_to_restoring() {
         cli.json(&["vehicle", "add", "1hgcm-82633-a004352", "--nickname", "Blue", "--plate", "ABC 123", "--json"]);
     let id = added["id"].as_str().expect("an id");
     assert_eq!((&added["model"], &added["licensePlate"]), (&"Accord".into(), &"ABC 123".into()));
+    assert_eq!(cli.run(&["vehicle", "show", &id[..7]]).0, 1, "too little to be sure");
     for name in [id, &id[..8], ACCORD, "abc 123", "BLUE"] {
         assert_eq!(cli.json(&["vehicle", "show", name, "--json"])["id"], id, "{name}");
     }
@@ -201,7 +202,7 @@ fn a_garage_goes_out_and_comes_in_again() {
     let (from, to) = (Cli::new(), Cli::new());
     from.ok(&["vehicle", "add", ACCORD]);
     let path = |name: &str| from.0.path().join(name).to_string_lossy().into_owned();
-    from.ok(&["export", &path("garage.json")]);
+    assert!(from.ok(&["export", &path("garage.json")]).starts_with("The garage is written to "));
     assert_eq!(from.run(&["export", &path("garage.json")]).0, 1, "a file is never written over");
     assert_eq!(to.ok(&["import", &path("garage.json"), "--preview"]), "1 would be added, 0 here already\n");
     assert_eq!(to.ok(&["import", &path("garage.json")]), "1 added, 0 here already\n");
@@ -231,6 +232,10 @@ fn doctor_examines_and_repairs() {
     assert_eq!(cli.run(&["doctor"]).0, 3);
     let (code, _, stderr) = cli.run(&["doctor", "--repair"]);
     assert!(code == 0 && stderr.contains("The damaged file is kept as"), "{code} {stderr}");
+    std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
+    let answer = cli.json(&["doctor", "--repair", "--json"]);
+    assert!(answer["repair"]["damagedFile"].as_str().is_some_and(|file| file.contains(".damaged-")), "{answer}");
+    assert_eq!(answer["vehicles"], 0);
     cli.ok(&["vehicle", "add", ACCORD]);
 }
 
@@ -241,6 +246,16 @@ fn shells_and_man_are_served() {
         assert!(cli.ok(&["completions", shell]).contains("vehicle"), "{shell}");
     }
     assert!(cli.ok(&["man"]).starts_with(".ie"));
+    let folder = cli.0.path().join("man");
+    cli.ok(&["man", "--folder", folder.to_str().expect("UTF-8")]);
+    let page = std::fs::read_to_string(folder.join("garage-vehicle-add.1")).expect("a page of every command");
+    assert!(page.contains("odometer"), "{page}");
+    // The reader of a pipe may have seen enough.
+    let mut command = cli.command(&["completions", "bash"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let (code, _, stderr) = read(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
 }
 
 #[test]
@@ -285,6 +300,14 @@ fn text_from_a_vehicle_cannot_command_the_terminal() {
     cli.ok(&["vehicle", "add", "--nickname", "X", "--notes", "one\ntwo \u{202e}three"]);
     let shown = cli.ok(&["vehicle", "show", "X"]);
     assert!(!shown.contains('\u{202e}') && shown.contains("one\n") && shown.contains("two"), "{shown}");
+    let hostile = "\u{202e}evil";
+    for said in [cli.ok(&["vehicle", "add", "--nickname", hostile]), cli.ok(&["vehicle", "list"])] {
+        assert!(!said.contains('\u{202e}') && said.contains("\u{fffd}evil"), "{said}");
+    }
+    for arguments in [&["vehicle", "show", "\u{1b}[2J"][..], &["import", "no\u{1b}[2Jfile"], &["decode", "\u{202e}"]] {
+        let (_, stdout, stderr) = cli.run(arguments);
+        assert!(!format!("{stdout}{stderr}").contains(['\u{1b}', '\u{202e}']), "{arguments:?} {stdout} {stderr}");
+    }
 }
 
 #[test]
@@ -417,6 +440,52 @@ fn vpic_is_asked_only_where_that_is_wanted() {
     let lines = format!("{ACCORD}\n{ACCORD}\n$$$\n");
     let (code, stdout, _) = cli.run_with_input(&["decode", "--stdin", "--json", "--refresh"], lines.as_bytes());
     assert_eq!((code, stdout.lines().count()), (1, 3));
+}
+
+/// A name that was mistyped must not look like an empty garage.
+#[test]
+fn a_garage_that_was_named_and_is_missing_is_made_only_to_put_something_in() {
+    let cli = Cli::new();
+    let path = cli.0.path().join("other.db");
+    let named = path.to_str().expect("UTF-8");
+    let message = format!("error: There is no garage {named}; `vehicle add` and `import` make one\n");
+    for arguments in [&["vehicle", "list"][..], &["search", "x"], &["doctor"], &["export"], &["backup", "b.db"]] {
+        assert_eq!(cli.run(&[&["--garage", named], arguments].concat()), (1, String::new(), message.clone()));
+        assert!(!path.exists());
+    }
+    cli.ok(&["--garage", named, "vehicle", "add", "--nickname", "Blue", "--notes", "- a\n- b"]);
+    assert!(cli.ok(&["--garage", named, "vehicle", "show", "Blue"]).contains("- a\n"));
+    let other = cli.0.path().join("notes.db");
+    std::fs::write(&other, "somebody's notes").expect("write");
+    let (code, _, stderr) = cli.run(&["import", cli.0.path().join("none.json").to_str().expect("UTF-8")]);
+    assert!(code == 1 && stderr.contains("none.json does not exist"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_nothing_half_done() {
+    let cli = Cli::new();
+    let list: Vec<_> = (0..30_000)
+        .map(|index| serde_json::json!({"nickname": format!("car {index}"), "notes": "n".repeat(500)}))
+        .collect();
+    let (file, backup) = (cli.0.path().join("list.json"), cli.0.path().join("backups/b.db"));
+    std::fs::write(&file, serde_json::to_string(&list).expect("JSON")).expect("write");
+    let [file, backup] = [&file, &backup].map(|path| path.to_str().expect("UTF-8"));
+    let mut child =
+        cli.command(&["import", file]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    // Once the import writes, the log grows.
+    let log = cli.0.path().join("garage.db-wal");
+    while child.try_wait().expect("a state").is_none() && std::fs::metadata(&log).map_or(0, |it| it.len()) < 1_000_000 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(interrupt().success());
+    let (code, stdout, stderr) = read(&child.wait_with_output().expect("it ends"));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", "error: Stopped; nothing was changed\n"));
+    assert_eq!(cli.ok(&["vehicle", "list", "--json"]), "[]\n");
+    cli.ok(&["backup", backup]);
+    let left: Vec<_> = std::fs::read_dir(cli.0.path().join("backups")).expect("a folder").collect();
+    assert_eq!(left.len(), 1, "{left:?}");
 }
 
 /// Whoever may not write is told so, and about which file.

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use garage_sqlite::Existing;
@@ -18,6 +19,9 @@ use crate::{
 
 /// How many daily backups are kept.
 const KEPT_DAILY_BACKUPS: usize = 7;
+
+/// The age from which scratch folders are taken for left over.
+const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A backup beside the garage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,7 +59,10 @@ impl Garage {
         self.database.refuse_own_file(file).map_err(of_target)?;
         let folder = self.backup_folder();
         std::fs::create_dir_all(&folder).map_err(|source| unwritable(&folder, source))?;
-        let scratch = tempfile::tempdir_in(&folder).map_err(|source| unwritable(&folder, source))?;
+        let scratch = tempfile::Builder::new()
+            .prefix(".restore-")
+            .tempdir_in(&folder)
+            .map_err(|source| unwritable(&folder, source))?;
         let backup = upgraded_copy(file, &scratch.path().join("copy.db"), self.environment.new_uuid()).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
         let goes_on = move |done, total| progress.at(done, total).is_ok();
@@ -85,6 +92,7 @@ impl Garage {
             Err(error) if error.code() == ErrorCode::FileExists => return Ok(()),
             made => made?,
         }
+        remove_left_over(&folder);
         let names = std::fs::read_dir(&folder).map_err(|source| unwritable(&folder, source))?;
         let mut daily: Vec<PathBuf> = names
             .filter_map(Result::ok)
@@ -139,6 +147,18 @@ impl Garage {
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
         self.garage_file.with_file_name("backups")
+    }
+}
+
+/// Removes what programs that were killed have left unfinished. A day later none of them is still at it.
+fn remove_left_over(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_scratch = [".backup-", ".restore-"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+        let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
+        if is_scratch && age.is_some_and(|age| age > LEFT_OVER) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

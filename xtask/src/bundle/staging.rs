@@ -40,7 +40,15 @@ pub fn stage(root: &Path, release: &Path) -> anyhow::Result<()> {
     fs::write(place("share/bash-completion/completions/garage")?, said(&["completions", "bash"])? + "\n")?;
     fs::write(place("share/zsh/vendor-completions/_garage")?, said(&["completions", "zsh"])? + "\n")?;
     fs::write(place("share/fish/vendor_completions.d/garage.fish")?, said(&["completions", "fish"])? + "\n")?;
-    gzip(&place("share/man/man1/garage.1.gz")?, (said(&["man"])? + "\n").as_bytes())?;
+    let pages = root.join("target/package/man");
+    if pages.exists() {
+        fs::remove_dir_all(&pages)?;
+    }
+    said(&["man", "--folder", pages.to_str().context("the path is UTF-8")?])?;
+    for page in fs::read_dir(&pages)? {
+        let page = page?;
+        gzip(&place(&format!("share/man/man1/{}.gz", page.file_name().display()))?, &fs::read(page.path())?)?;
+    }
 
     let packed = place(&format!("share/motovault/{}", snapshot::pinned::PACKED_FILE_NAME))?;
     fs::copy(pack(root)?, packed)?;

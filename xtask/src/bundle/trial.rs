@@ -30,6 +30,7 @@ const FILES: &[&str] = &[
     "usr/share/zsh/vendor-completions/_garage",
     "usr/share/fish/vendor_completions.d/garage.fish",
     "usr/share/man/man1/garage.1.gz",
+    "usr/share/man/man1/garage-vehicle-add.1.gz",
     "usr/share/icons/hicolor/128x128/apps/motovault.png",
     "usr/share/metainfo/org.motovault.garage.metainfo.xml",
     "usr/share/doc/moto-vault/copyright",

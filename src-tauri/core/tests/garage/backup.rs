@@ -85,6 +85,11 @@ async fn a_backup_a_day_and_seven_are_kept() {
         std::fs::write(garage.backup_folder().join(format!("daily-2026-11-{day}.db")), "old").expect("write");
     }
     std::fs::write(garage.backup_folder().join("mine.db"), "mine").expect("write");
+    let left_over = garage.backup_folder().join(".backup-x");
+    std::fs::create_dir(&left_over).expect("a folder");
+    std::fs::write(left_over.join("copy.db"), "half").expect("write");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    std::fs::File::open(&left_over).and_then(|it| it.set_modified(old)).expect("a time");
     for _ in 0..2 {
         garage.back_up_daily().await.expect("backed up");
     }
