@@ -54,6 +54,8 @@ export const strings = {
     help: {
       garageDamaged:
         "MotoVault can move the damaged file aside, keep it, and make a new garage of everything that can still be read.",
+      garageForeign:
+        "MotoVault has not touched it. Move the file to where it belongs, then try again, and MotoVault makes a new garage.",
       garageNewer: "Your vehicles are safe. Install the newest MotoVault on this device, then open it again.",
       garageLocked: "Perhaps another program, a backup or a sync service holds the file. Close it, then try again.",
       garageReadOnly: "Check that you may write this file and its folder, and that the disk is there, then try again.",
@@ -205,7 +207,8 @@ export const strings = {
       kinds: { added: "Added", edited: "Changed", removed: "Removed", restored: "Restored" },
       undoing: { added: "Undone", edited: "Undone", removed: "Undone: removed again", restored: "Undone: restored" },
       fields: (count: number) => (count === 1 ? "1 field" : `${count} fields`),
-      change: (old: string, value: string) => `${old} → ${value}`,
+      // A value that stays was decoded or imported before, and has been typed since.
+      change: (old: string, value: string) => (old === value ? `${value}, confirmed` : `${old} → ${value}`),
       inApp: "in the app",
       inTerminal: "in the terminal",
       undo: (change: string, time: string) => `Undo: ${change}, ${time}`,

@@ -201,8 +201,14 @@ export type ErrorCode =
 "snapshotMissing" | 
 /**  vPIC gave no answer. */
 "vpicAway" | 
-/**  The garage's file is not a garage, or is damaged. */
+/**  A file that was named exists already. */
+"fileExists" | 
+/**  A file that was named cannot be read or written. */
+"fileFailed" | 
+/**  The garage's file is no database, or is damaged. */
 "garageDamaged" | 
+/**  The garage's file is another program's database. */
+"garageForeign" | 
 /**  A backup is no intact garage. */
 "backupDamaged" | 
 /**  The garage's file comes from a newer version. */

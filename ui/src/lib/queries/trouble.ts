@@ -5,7 +5,7 @@ import { garage, GarageError, type ErrorCode } from "$lib/platform";
 const OPENED = ["opened"];
 
 /** What no field and no toast can carry: with it, nothing else works either. */
-const STOPPING: readonly ErrorCode[] = ["garageDamaged", "garageNewer"];
+const STOPPING: readonly ErrorCode[] = ["garageDamaged", "garageForeign", "garageNewer"];
 
 const TROUBLE = ["trouble"];
 
