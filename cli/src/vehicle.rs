@@ -171,14 +171,11 @@ async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, 
             Origin::Decoded { .. } => " (decoded)",
             Origin::Imported => " (imported)",
         };
-        let changes = entry
-            .fields
-            .into_iter()
-            .map(|it| match it.old == it.new {
-                // Only who set it is new.
-                true => (it.field.name(), Some(format!("{}, confirmed{}", shown(it.new), by(it.origin)))),
-                false => (it.field.name(), Some(format!("{} → {}{}", shown(it.old), shown(it.new), by(it.origin)))),
-            });
+        let changes = entry.fields.into_iter().map(|it| match it.old == it.new {
+            // Only who set it is new.
+            true => (it.field.name(), Some(format!("{}, confirmed{}", shown(it.new), by(it.origin)))),
+            false => (it.field.name(), Some(format!("{} → {}{}", shown(it.old), shown(it.new), by(it.origin)))),
+        });
         table::write_pairs(&mut out, &changes.collect::<Vec<_>>())?;
     }
     Ok(ExitCode::SUCCESS)

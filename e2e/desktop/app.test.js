@@ -17,22 +17,23 @@ const folder = mkdtempSync(join(tmpdir(), "motovault-desktop-"));
 /** The app's own folders, but not this user's; the cache with the vPIC data stays. */
 const environment = { ...process.env, XDG_DATA_HOME: folder, TAURI_WEBVIEW_AUTOMATION: "true", NO_AT_BRIDGE: "1" };
 
-let driverServer;
+let driverPid;
+let stopDriver;
 let address;
 
 before(async () => {
-  ({ server: driverServer, address } = await startDriver(["WebKitWebDriver"], environment));
+  ({ pid: driverPid, stop: stopDriver, address } = await startDriver(["WebKitWebDriver"], environment));
 });
 
 after(() => {
   killApp();
-  driverServer?.kill();
+  stopDriver?.();
   rmSync(folder, { recursive: true, force: true });
 });
 
 /** The processes of the app that this test's driver started. */
 function appProcesses() {
-  const { stdout } = spawnSync("pgrep", ["--parent", String(driverServer.pid), "--full", APP], { encoding: "utf8" });
+  const { stdout } = spawnSync("pgrep", ["--parent", String(driverPid), "--full", APP], { encoding: "utf8" });
   return stdout.trim().split("\n").filter(Boolean).map(Number);
 }
 

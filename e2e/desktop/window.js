@@ -15,17 +15,23 @@ async function freePort() {
   return port;
 }
 
-/** Starts the driver; `words` is how it is called on its system, and the app inherits the environment. */
+/** Starts the driver; `words` is how it is called on its system, and the app inherits the environment. Gives its address, its
+ * process and what ends it, together with whatever it was called through. */
 export async function startDriver(words, environment) {
   const port = await freePort();
   const address = `http://127.0.0.1:${port}`;
   const [program, ...options] = [...words, `--port=${port}`, "--host=127.0.0.1"];
-  const server = spawn(program, options, { env: environment, stdio: "ignore" });
+  // A process group of its own: to end a shell or a session that runs the driver would leave the driver running.
+  const server = spawn(program, options, { env: environment, stdio: "ignore", detached: true });
+  const stop = () => {
+    if (server.exitCode === null && server.signalCode === null) process.kill(-server.pid);
+  };
   for (let attempt = 0; attempt < 100; attempt++) {
     const isReady = await fetch(`${address}/status`).then((response) => response.ok, () => false);
-    if (isReady) return { server, address };
+    if (isReady) return { pid: server.pid, stop, address };
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+  stop();
   throw new Error("WebKitWebDriver does not answer");
 }
 

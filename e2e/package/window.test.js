@@ -19,13 +19,13 @@ const enter = [
   "--",
 ];
 
-let driverServer;
-after(() => driverServer?.kill());
+let stopDriver;
+after(() => stopDriver?.());
 
 test("the installed app starts and a vehicle is added", async () => {
   const environment = { PATH: "/usr/bin:/bin:/usr/sbin:/sbin", HOME: "/root", DISPLAY: process.env.DISPLAY, TAURI_WEBVIEW_AUTOMATION: "true", NO_AT_BRIDGE: "1" };
-  const { server, address } = await startDriver([...enter, "WebKitWebDriver"], environment);
-  driverServer = server;
+  const { stop, address } = await startDriver([...enter, "WebKitWebDriver"], environment);
+  stopDriver = stop;
   const driver = await startApp(address, "/usr/bin/motovault");
   await addByVin(driver, "1HGCM82633A004352", "2003 HONDA Accord");
   await driver.quit();

@@ -1,6 +1,9 @@
 //! What a person prefers on this device, kept by the store plugin beside the garage.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use garage_core::{Sort, domain::OdometerUnit};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,6 +13,8 @@ use tauri_plugin_store::{Store, StoreBuilder};
 
 /// The file beside the garage.
 const FILE_NAME: &str = "preferences.json";
+/// What it held before: the plugin writes the file in place, and a program can be killed at any moment.
+const PREVIOUS_FILE_NAME: &str = "preferences.previous.json";
 
 /// What a person prefers on this device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
@@ -68,7 +73,10 @@ pub struct Filter {
 }
 
 /// The store's file as the app holds it.
-pub(crate) struct PreferenceStore(Arc<dyn Kept>);
+pub(crate) struct PreferenceStore {
+    store: Arc<dyn Kept>,
+    file: PathBuf,
+}
 
 /// The plugin's store, whatever the runtime: commands must not depend on it.
 trait Kept: Send + Sync {
@@ -108,21 +116,34 @@ impl PreferenceStore {
     pub fn set(&self, preferences: &Preferences) -> tauri_plugin_store::Result<()> {
         if let Ok(Value::Object(values)) = serde_json::to_value(preferences) {
             for (key, value) in values {
-                self.0.set(key, value);
+                self.store.set(key, value);
             }
         }
-        self.0.save()
+        if is_whole(&self.file) {
+            let _ = std::fs::copy(&self.file, self.file.with_file_name(PREVIOUS_FILE_NAME));
+        }
+        self.store.save()
     }
 
     fn value<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        serde_json::from_value(self.0.get(key)?).ok()
+        serde_json::from_value(self.store.get(key)?).ok()
     }
 }
 
 /// Opens the store beside the garage and makes it available to commands.
 pub(crate) fn manage<R: Runtime>(app: &App<R>, garage_file: &Path) -> tauri_plugin_store::Result<Preferences> {
-    let store = PreferenceStore(StoreBuilder::new(app, garage_file.with_file_name(FILE_NAME)).build()?);
+    let file = garage_file.with_file_name(FILE_NAME);
+    let previous = garage_file.with_file_name(PREVIOUS_FILE_NAME);
+    if !is_whole(&file) && is_whole(&previous) {
+        let _ = std::fs::copy(&previous, &file);
+    }
+    let store = PreferenceStore { store: StoreBuilder::new(app, &file).build()?, file };
     let preferences = store.get();
     app.manage(store);
     Ok(preferences)
+}
+
+/// Whether a file was written to its end.
+fn is_whole(file: &Path) -> bool {
+    std::fs::read(file).is_ok_and(|bytes| serde_json::from_slice::<serde_json::Map<_, Value>>(&bytes).is_ok())
 }

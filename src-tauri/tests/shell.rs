@@ -13,12 +13,15 @@ use tauri::{
 struct MockApp {
     window: WebviewWindow<MockRuntime>,
     _app: tauri::App<MockRuntime>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl MockApp {
     fn start() -> MockApp {
-        let folder = tempfile::tempdir().expect("a folder");
+        MockApp::start_in(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> MockApp {
         let garage_file = folder.path().join("garage.db");
         let mut app = motovault::with_garage(mock_builder(), move |_| {
             Ok(GarageConfig {
@@ -36,7 +39,7 @@ impl MockApp {
         #[expect(deprecated, reason = "it warns of calling this in a loop")]
         app.run_iteration(|_, _| ());
         let window = app.get_webview_window("main").expect("the window of the configuration");
-        MockApp { window, _app: app, _folder: folder }
+        MockApp { window, _app: app, folder }
     }
 
     fn call_from(&self, url: &str, command: &str, arguments: Value) -> Result<Value, Value> {
@@ -155,4 +158,22 @@ fn generated() -> String {
     let path = folder.path().join("bindings.ts");
     bindings::export(&path).expect("bindings");
     std::fs::read_to_string(path).expect("the file")
+}
+
+/// The plugin writes its file in place; whoever is killed meanwhile must not start with a white screen at night.
+#[test]
+fn preferences_survive_a_file_that_was_not_written_to_its_end() {
+    let app = MockApp::start();
+    let mut preferences = app.call("preferences", json!({})).expect("preferences");
+    preferences["theme"] = json!("dark");
+    for view in ["rows", "cards"] {
+        preferences["view"] = json!(view);
+        app.call("set_preferences", json!({ "preferences": preferences })).expect("kept");
+    }
+    let MockApp { folder, .. } = app;
+    let file = folder.path().join("preferences.json");
+    let bytes = std::fs::read(&file).expect("read");
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).expect("write");
+    let again = MockApp::start_in(folder).call("preferences", json!({})).expect("preferences");
+    assert_eq!((&again["theme"], &again["view"]), (&json!("dark"), &json!("rows")), "as they were before the last");
 }

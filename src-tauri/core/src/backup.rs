@@ -164,21 +164,27 @@ fn remove_left_over(folder: &Path) {
 
 /// Whether this program has seen to a day's backup, and the making of it.
 #[derive(Clone, Default)]
-pub(crate) struct DailyBackup(Arc<Mutex<(Option<Date>, Option<JoinHandle<()>>)>>);
+pub(crate) struct DailyBackup(Arc<Mutex<SeenTo>>);
+
+#[derive(Default)]
+struct SeenTo {
+    day: Option<Date>,
+    making: Option<JoinHandle<()>>,
+}
 
 impl DailyBackup {
     fn start_once(&self, today: Date, start: impl FnOnce() -> JoinHandle<()>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 != Some(today) {
-            *state = (Some(today), Some(start()));
+        if state.day != Some(today) {
+            *state = SeenTo { day: Some(today), making: Some(start()) };
         }
     }
 
     /// Waits for the one that is being made.
     pub async fn finish(&self) {
-        let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take();
-        if let Some(task) = task {
-            let _ = task.await;
+        let making = self.0.lock().unwrap_or_else(PoisonError::into_inner).making.take();
+        if let Some(making) = making {
+            let _ = making.await;
         }
     }
 }
