@@ -1,5 +1,7 @@
 //! The decoder's answer, in the shape of `docs/contract.md`.
 
+use garage_domain::{Field, FieldValue};
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// How much of vPIC's data an answer carries.
@@ -82,6 +84,34 @@ pub struct DecodedFields {
 }
 
 impl DecodedFields {
+    /// The values by the field they fill, each within that field's rule.
+    pub fn into_values(self, now: Timestamp) -> impl Iterator<Item = (Field, DecodedValue<FieldValue>)> {
+        fn valued<T>(
+            decoded: Option<DecodedValue<T>>,
+            value: impl FnOnce(T) -> FieldValue,
+        ) -> Option<DecodedValue<FieldValue>> {
+            decoded.map(|it| DecodedValue { value: value(it.value), source: it.source, month: it.month })
+        }
+        let text = |decoded| valued(decoded, FieldValue::Text);
+        let year = valued(self.year, |year: i32| FieldValue::Integer(year.into()));
+        let values = [
+            (Field::Year, year),
+            (Field::Make, text(self.make)),
+            (Field::Model, text(self.model)),
+            (Field::TrimLevel, text(self.trim_level)),
+            (Field::Engine, text(self.engine)),
+            (Field::Transmission, text(self.transmission)),
+            (Field::DriveType, text(self.drive_type)),
+            (Field::FuelType, text(self.fuel_type)),
+            (Field::BodyClass, text(self.body_class)),
+            (Field::VehicleType, text(self.vehicle_type)),
+        ];
+        values.into_iter().filter_map(move |(field, decoded)| {
+            let DecodedValue { value, source, month } = decoded?;
+            Some((field, DecodedValue { value: field.fitted(value, now)?, source, month }))
+        })
+    }
+
     /// Whether vPIC itself has said anything of it, and not the snapshot alone.
     #[must_use]
     pub fn is_refined(&self) -> bool {

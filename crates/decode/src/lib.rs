@@ -13,6 +13,7 @@ mod catalog;
 mod country;
 mod decode;
 mod engine;
+mod holder;
 pub mod pinned;
 mod query;
 mod snapshot;
@@ -24,5 +25,6 @@ pub use answer::{
 };
 pub use catalog::{Catalog, CatalogEntry};
 pub use country::{Country, country_of};
+pub use holder::SnapshotHolder;
 pub use query::VinQuery;
 pub use snapshot::{Snapshot, SnapshotError, default_packed_paths, default_snapshot_path};

@@ -1,58 +1,10 @@
-//! When the snapshot is opened, and which decoded values enter a vehicle.
+//! Asking the snapshot, and which decoded values enter a vehicle.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
-use garage_decode::{
-    Catalog, CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, Snapshot, SnapshotError, VinQuery,
-};
+use garage_decode::{CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, VinQuery};
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 
 use crate::{Garage, GarageError};
-
-/// The snapshot, opened at first use and kept. A failed opening is tried again next time: the file may be there then.
-#[derive(Clone)]
-pub(crate) struct SnapshotHolder {
-    path: PathBuf,
-    packed: Arc<[PathBuf]>,
-    snapshot: Arc<OnceCell<Arc<Snapshot>>>,
-    catalog: Arc<OnceCell<Arc<Catalog>>>,
-}
-
-impl SnapshotHolder {
-    pub fn new(path: PathBuf, packed: Vec<PathBuf>) -> SnapshotHolder {
-        SnapshotHolder { path, packed: packed.into(), snapshot: Arc::default(), catalog: Arc::default() }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {
-        let open = || async {
-            let (path, packed) = (self.path.clone(), Arc::clone(&self.packed));
-            // Checking the digest takes 0.1 s of computing; unpacking, at the first start, a second.
-            tokio::task::spawn_blocking(move || Snapshot::open_or_unpack(&path, &packed).map(Arc::new))
-                .await
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-        };
-        self.snapshot.get_or_try_init(open).await.cloned()
-    }
-
-    async fn catalog(&self) -> Result<Arc<Catalog>, SnapshotError> {
-        let open = || async {
-            let (snapshot, path) = (self.get().await?, self.path.clone());
-            Ok(tokio::task::spawn_blocking(move || Arc::new(Catalog::open_or_build(&snapshot, &path)))
-                .await
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic())))
-        };
-        self.catalog.get_or_try_init(open).await.cloned()
-    }
-}
 
 impl Garage {
     /// Decodes a VIN, a part of one, or text in which one stands. `model_year` decides where the VIN fits two.
@@ -162,31 +114,8 @@ pub(crate) fn decoded_values(
     decoded: DecodedFields,
     now: Timestamp,
 ) -> impl Iterator<Item = (Field, FieldValue, Origin)> {
-    fn with_origin<T>(
-        decoded: Option<DecodedValue<T>>,
-        value: impl FnOnce(T) -> FieldValue,
-    ) -> Option<(FieldValue, Origin)> {
-        decoded.map(|decoded| {
-            let (from, month) = (decoded.source.name().to_owned(), decoded.month.map(str::to_owned));
-            (value(decoded.value), Origin::Decoded { from, month })
-        })
-    }
-    let text = |decoded| with_origin(decoded, FieldValue::Text);
-    let year = with_origin(decoded.year, |year: i32| FieldValue::Integer(year.into()));
-    let values = [
-        (Field::Year, year),
-        (Field::Make, text(decoded.make)),
-        (Field::Model, text(decoded.model)),
-        (Field::TrimLevel, text(decoded.trim_level)),
-        (Field::Engine, text(decoded.engine)),
-        (Field::Transmission, text(decoded.transmission)),
-        (Field::DriveType, text(decoded.drive_type)),
-        (Field::FuelType, text(decoded.fuel_type)),
-        (Field::BodyClass, text(decoded.body_class)),
-        (Field::VehicleType, text(decoded.vehicle_type)),
-    ];
-    values.into_iter().filter_map(move |(field, value)| {
-        let (value, origin) = value?;
-        Some((field, field.fitted(value, now)?, origin))
+    decoded.into_values(now).map(|(field, DecodedValue { value, source, month })| {
+        let origin = Origin::Decoded { from: source.name().to_owned(), month: month.map(str::to_owned) };
+        (field, value, origin)
     })
 }

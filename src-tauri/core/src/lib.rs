@@ -48,9 +48,10 @@ pub use vehicles::{
     transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport},
 };
 
+use garage_decode::SnapshotHolder;
 use garage_sqlite::Database;
 
-use crate::{backup::DailyBackup, decode::SnapshotHolder, lock::GarageLock, refine::Refiner};
+use crate::{backup::DailyBackup, lock::GarageLock, refine::Refiner};
 
 /// The files and the sources of time and ids that a garage works with.
 #[derive(Clone)]
