@@ -131,3 +131,54 @@ test("what the VIN says can be overwritten before saving", async ({ app, page })
   await app.expectVehicle("2003 HONDA Accord");
   await expect(page.getByRole("button", { name: "Edit trim: EX-V6 Coupe" })).toBeVisible();
 });
+
+test("what was typed is there after leaving, after a reload, and can be thrown away and brought back", async ({ app, page }) => {
+  await app.vin.fill("1HGCM8263");
+  await page.getByText("Add more now").click();
+  await page.getByRole("textbox", { name: "Nickname" }).fill("Blue");
+  await page.getByRole("textbox", { name: "Notes" }).fill("one\ntwo");
+  const expectTyped = async () => {
+    await expect(app.vin).toHaveValue("1HGCM8263");
+    await expect(page.getByRole("textbox", { name: "Nickname" })).toHaveValue("Blue");
+    await expect(page.getByRole("textbox", { name: "Notes" })).toHaveValue("one\ntwo");
+  };
+  await app.goTo("Settings");
+  await app.goTo("Add");
+  await expectTyped();
+  await page.reload();
+  await expectTyped();
+  await page.getByRole("button", { name: "Start over" }).click();
+  await expect(app.vin).toHaveValue("");
+  await expect(app.saveVehicle).toBeDisabled();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expectTyped();
+  await app.vin.fill("");
+  await app.saveVehicle.click();
+  await app.expectVehicle("Blue");
+  await app.goTo("Add");
+  await expect(app.vin).toHaveValue("");
+  await expect(app.saveVehicle).toBeDisabled();
+});
+
+test("saving twice by a quick hand makes one vehicle", async ({ app, page }) => {
+  await page.getByText("Add more now").click();
+  const make = page.getByRole("textbox", { name: "Make" });
+  await make.fill("Land Rover");
+  await make.evaluate((input: HTMLInputElement) => {
+    for (let press = 0; press < 3; press++) input.form?.requestSubmit();
+  });
+  await app.expectVehicle("Land Rover");
+  await app.goTo("Garage");
+  await expect(app.card("Land Rover")).toHaveCount(1);
+});
+
+test("one character too many is said as that, and Escape can be undone", async ({ app }) => {
+  await app.vin.pressSequentially(`${ACCORD}2`);
+  await expect(app.vin).toHaveAccessibleDescription("18 characters; a VIN has 17, so 1 too many");
+  await app.vin.press("Backspace");
+  await expect(app.page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+  await app.vin.press("Escape");
+  await expect(app.vin).toHaveValue("");
+  await app.vin.press("Control+z");
+  await expect(app.vin).toHaveValue(ACCORD);
+});

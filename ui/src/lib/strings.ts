@@ -26,7 +26,7 @@ export const strings = {
     title: "Add a vehicle",
     short: "Add",
     vin: "VIN",
-    vinHint: "Type or paste it. Spaces, dashes and lower case are fine.",
+    vinHint: "Spaces, dashes and lower case are fine.",
     noVin: "No VIN? Choose year, make and model",
     withVin: "Use the VIN instead",
     makeFirst: "Choose the make first, or type any model",
@@ -34,6 +34,9 @@ export const strings = {
     save: "Save vehicle",
     groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
+    tooMany: (typed: number, more: number) => `${typed} characters; a VIN has 17, so ${more} too many`,
+    startOver: "Start over",
+    cleared: "The form is empty again",
     checkDigitFits: "17 of 17, and the check digit fits",
     checkDigitWrong: (expected: string) =>
       `The check digit does not fit: if the rest is right, position 9 is ${expected}. You can save it anyway.`,
