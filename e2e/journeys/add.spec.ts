@@ -76,7 +76,7 @@ test("refusals stand at their fields and nothing typed is lost", async ({ app, p
   await page.getByRole("textbox", { name: "Year" }).fill("soon");
   await page.getByRole("textbox", { name: "Make" }).fill("Land Rover");
   await app.saveVehicle.click();
-  await expect(page.getByRole("textbox", { name: "Year" })).toHaveAccessibleDescription("year must be an integer");
+  await expect(page.getByRole("textbox", { name: "Year" })).toHaveAccessibleDescription("Year must be a whole number");
   await expect(page.getByRole("textbox", { name: "Make" })).toHaveValue("Land Rover");
   await app.expectAccessible();
 
@@ -113,7 +113,7 @@ test("without a VIN, year, make and model are chosen from what vPIC knows, or ty
   await field("Make").fill("Benz");
   await field("Model").fill("Patent-Motorwagen");
   await app.saveVehicle.click();
-  await expect(page.getByText("year must be between 1886 and")).toBeVisible();
+  await expect(page.getByText("Year must be between 1886 and")).toBeVisible();
   await expect(field("Year")).toBeFocused();
   await field("Year").fill("1886");
   await app.saveVehicle.click();
@@ -181,4 +181,15 @@ test("one character too many is said as that, and Escape can be undone", async (
   await expect(app.vin).toHaveValue("");
   await app.vin.press("Control+z");
   await expect(app.vin).toHaveValue(ACCORD);
+});
+
+test("a VIN that lacks a character is asked about once, and saved if it is meant", async ({ app, page }) => {
+  const short = ACCORD.slice(0, 16);
+  await app.vin.fill(short);
+  await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+  await app.saveVehicle.click();
+  await expect(app.vin).toHaveAccessibleDescription(/^16 of 17 characters/);
+  await expect(app.vin).toBeFocused();
+  await app.saveVehicle.click();
+  await expect(page.getByRole("heading", { level: 1, name: short })).toBeVisible();
 });

@@ -188,6 +188,21 @@ test("what another window or the CLI writes appears", async ({ app, page, contex
 
   const { stderr } = spawnSync(GARAGE_CLI, ["--garage", app.garageFile, "vehicle", "add", "--nickname", "By CLI"], { encoding: "utf8" });
   expect(stderr).toBe("");
-  await other.evaluate(() => window.dispatchEvent(new Event("focus")));
   await expect(other.getByRole("article", { name: "By CLI" })).toBeVisible();
+});
+
+test("whoever opens a vehicle comes back to what they had found", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  for (const name of ["Red", "Green"]) {
+    expect(spawnSync(GARAGE_CLI, ["--garage", app.garageFile, "vehicle", "add", "--nickname", name]).status).toBe(0);
+  }
+  await app.goTo("Garage");
+  const search = page.getByRole("searchbox", { name: "Search the garage" });
+  await search.fill("gre");
+  await expect(page.getByRole("article")).toHaveCount(1);
+  await app.card("Green").getByRole("link").first().click();
+  await app.expectVehicle("Green");
+  await page.getByRole("link", { name: "Garage", exact: true }).first().click();
+  await expect(search).toHaveValue("gre");
+  await expect(page.getByRole("article")).toHaveCount(1);
 });

@@ -24,7 +24,7 @@ test("a field is edited in place, said to be saved, and taken back from history"
   await history.getByRole("button", { name: /^Undo: Changed/ }).click();
   await expect(page.getByRole("button", { name: "Edit color: empty" })).toBeVisible();
   await history.getByRole("button", { name: /^Undo: Changed/ }).click();
-  await expect(history.getByRole("alert")).toHaveText("color has been changed since; undo that change first");
+  await expect(history.getByRole("alert")).toHaveText("Color has been changed since; undo that change first");
 });
 
 test("what is refused says so at the field, and typing is not lost", async ({ app, page }) => {
@@ -33,7 +33,7 @@ test("what is refused says so at the field, and typing is not lost", async ({ ap
   const year = page.getByRole("textbox", { name: "Year" });
   await year.fill("1885");
   await year.press("Enter");
-  await expect(page.getByRole("alert")).toContainText("year must be between 1886 and");
+  await expect(page.getByRole("alert")).toContainText("Year must be between 1886 and");
   await expect(year).toHaveValue("1885");
   await app.expectAccessible();
   await year.press("Escape");
@@ -55,7 +55,7 @@ test("the odometer is written down, drawn, and a lower reading remarked on", asy
   await expect(page.getByText("That is less than the reading before.")).toBeVisible();
   await reading.fill("a lot");
   await reading.press("Enter");
-  await expect(odometer.getByRole("alert")).toHaveText("odometer must be an integer");
+  await expect(odometer.getByRole("alert")).toHaveText("Odometer must be a whole number");
   await app.expectAccessible();
 });
 
@@ -109,4 +109,35 @@ test("an address of no vehicle says so", async ({ app, page }) => {
   await app.expectAccessible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("heading", { name: "Garage", exact: true })).toBeVisible();
+});
+
+test("a mistyped VIN is helped where it is edited, and remarked on afterwards", async ({ app, page }) => {
+  await openVehicle(app);
+  await page.getByRole("button", { name: /^Edit vin/ }).click();
+  const vin = page.getByRole("textbox", { name: "VIN", exact: true });
+  await vin.fill("1HGCM8Z633A004352");
+  await expect(page.getByText("Position 7: 2 would fit")).toBeVisible();
+  await app.expectAccessible();
+  await page.getByRole("button", { name: `Use ${ACCORD}` }).click();
+  await expect(vin).toBeFocused();
+  await expect(vin).toHaveValue(ACCORD);
+  await vin.fill("1HGCM82643A004352");
+  await vin.press("Enter");
+  await expect(page.getByRole("button", { name: "Edit vin: 1HGCM82643A004352" })).toBeVisible();
+  await expect(page.getByText("position 9 is 3")).toBeVisible();
+  await app.expectAccessible();
+});
+
+test("a refused value lets go, and what was decoded becomes one's own by Enter", async ({ app, page }) => {
+  await openVehicle(app);
+  await page.getByRole("button", { name: "Edit year: 2003" }).click();
+  const year = page.getByRole("textbox", { name: "Year" });
+  await year.fill("18");
+  await year.press("Tab");
+  await expect(page.getByRole("alert")).toContainText("Year must be between");
+  await expect(year).not.toBeFocused();
+  await expect(year).toHaveValue("18");
+  await year.fill("2003");
+  await year.press("Enter");
+  await expect(page.getByText("2003, confirmed")).toBeVisible();
 });

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair};
+use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair, Watch};
 use tauri::{App, Manager, Runtime, async_runtime};
 use tokio::sync::RwLock;
 
@@ -24,6 +24,8 @@ pub(crate) struct AppGarage {
     config: GarageConfig,
     on_change: ChangeListener,
     garage: RwLock<Option<Garage>>,
+    /// Tells of other programs' writes for as long as it is held.
+    watch: Mutex<Option<Watch>>,
     repaired: Mutex<Option<Repair>>,
     asks_vpic: AtomicBool,
     on_progress: Arc<dyn Fn(u32) + Send + Sync>,
@@ -58,6 +60,9 @@ impl AppGarage {
 
     fn hold(&self, held: &mut Option<Garage>, garage: Garage, repair: Option<Repair>) {
         garage.set_vpic(self.asks_vpic.load(Ordering::Relaxed));
+        let watch =
+            garage.watch_others().inspect_err(|error| tracing::warn!(%error, "other programs are not heard of"));
+        *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch.ok();
         *held = Some(garage);
         if repair.is_some() {
             *self.repaired.lock().unwrap_or_else(PoisonError::into_inner) = repair;
@@ -107,6 +112,7 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         config,
         on_change,
         garage: RwLock::default(),
+        watch: Mutex::default(),
         repaired: Mutex::default(),
         asks_vpic: AtomicBool::new(preferences.asks_vpic),
         on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),

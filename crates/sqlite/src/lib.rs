@@ -200,6 +200,16 @@ impl Database {
         .await
     }
 
+    /// A number that changes whenever somebody else has written: another program, or another [`Database`] of this one.
+    ///
+    /// # Errors
+    /// The database is closed, or cannot be read.
+    pub async fn others_version(&self) -> Result<i64, Error> {
+        let version =
+            |connection: &mut Connection| connection.pragma_query_value(None, "data_version", |row| row.get(0));
+        call(&self.writer, move |connection| Ok(version(connection)?)).await
+    }
+
     /// Copies the database, as it is at one moment, into a file. `goes_on` is told now and then
     /// how many bytes are done, of about how many, and says whether to go on.
     ///

@@ -5,6 +5,7 @@
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
 //! - `refine`: asking vPIC in the background, and keeping its answers
 //! - `backup`, `repair`, `lock`: the file as a whole, and who has it open
+//! - `watch`: hearing of what other programs write
 //! - `progress`: how far a long operation is, and stopping it
 //! - `store`: SQL, one file of functions per table; nothing outside it knows a column
 //! - `locations`: where the app keeps its files
@@ -24,6 +25,7 @@ mod refine;
 mod repair;
 mod store;
 mod vehicles;
+mod watch;
 
 use std::{
     path::{Path, PathBuf},
@@ -47,6 +49,7 @@ pub use vehicles::{
     offers::Offer,
     transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport},
 };
+pub use watch::Watch;
 
 use garage_decode::SnapshotHolder;
 use garage_sqlite::Database;

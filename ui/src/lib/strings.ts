@@ -34,6 +34,8 @@ export const strings = {
     save: "Save vehicle",
     groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
+    tooFew: (typed: number) =>
+      `${typed} of 17 characters. If the vehicle is from before 1981 and this is its whole number, save again.`,
     tooMany: (typed: number, more: number) => `${typed} characters; a VIN has 17, so ${more} too many`,
     startOver: "Start over",
     cleared: "The form is empty again",
@@ -195,6 +197,7 @@ export const strings = {
       reading: (unit: string) => `Reading, ${unit}`,
       add: (unit: string) => `New reading, ${unit}`,
       isLower: "That is less than the reading before. You can save it anyway.",
+      same: "That is the last reading already.",
       lower: "lower than before",
       chart: (first: string, last: string, unit: string) => `From ${first} to ${last} ${unit}; the table has every reading`,
     },

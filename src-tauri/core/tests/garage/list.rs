@@ -76,6 +76,7 @@ async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_t
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "Łódź Straße", "licensePlate": "AB.123·X"})).await;
     add(&garage, json!({"nickname": "Sø\u{301}ren Æbler", "licensePlate": "KLM456"})).await;
+    add(&garage, json!({"nickname": "Truck", "make": "FORD", "model": "F-150"})).await;
     for (search, found) in [
         ("AB123X", "Łódź Straße"),
         ("ab.123", "Łódź Straße"),
@@ -86,6 +87,9 @@ async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_t
         ("ŁÓDŹ", "Łódź Straße"),
         ("strasse", "Łódź Straße"),
         ("straß", "Łódź Straße"),
+        ("f150", "Truck"),
+        ("f-150", "Truck"),
+        ("150", "Truck"),
         ("soren aebler", "Sø\u{301}ren Æbler"),
     ] {
         assert_eq!(names(&garage, searching(search)).await, [found], "{search}");

@@ -1,5 +1,7 @@
 //! Adding, listing, editing, removing, restoring; and files that cannot be opened.
 
+use std::time::Duration;
+
 use garage_core::{Change, ChangeListener, Detail, ErrorCode, Garage, GarageConfig, VehicleQuery};
 use serde_json::json;
 use uuid::Uuid;
@@ -179,6 +181,30 @@ async fn two_processes_share_one_file() {
     from_app.expect("added");
     assert_eq!(code(from_cli), ErrorCode::NotFound);
     assert_eq!(cli.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
+}
+
+#[tokio::test]
+async fn other_programs_writes_are_heard_of_and_own_ones_once() {
+    let folder = Folder::new();
+    let (sender, heard) = std::sync::mpsc::channel();
+    let listener = ChangeListener::new(move |change| drop(sender.send(change.clone())));
+    let garage = Garage::open(config(&folder.garage_file()), listener).await.expect("open");
+    let other = open(&folder.garage_file()).await.expect("open");
+    let _watch = garage.watch_others().expect("a watch");
+    // Its first look comes before the first write.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let own = add(&garage, json!({"nickname": "own"})).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Change::Vehicle(own.id)]);
+    other.edit_vehicle(own.id, &draft(json!({"nickname": "theirs"}))).await.expect("edited");
+    for _ in 0..500 {
+        if let Ok(change) = heard.try_recv() {
+            assert_eq!(change, Change::ManyVehicles);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the other's write was never heard of");
 }
 
 #[tokio::test]

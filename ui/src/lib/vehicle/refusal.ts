@@ -19,5 +19,6 @@ export function messagesElsewhere(refusal: Refusal | undefined, shown: readonly 
 /** The API's messages begin with the field's wire name; a person knows the field by its label. */
 export function inWords(field: string, message: string): string {
   const label = Object.entries<string>(strings.fields).find(([name]) => name === field)?.[1];
-  return label && message.startsWith(`${field} `) ? label.toLowerCase() + message.slice(field.length) : message;
+  const spoken = label && message.startsWith(`${field} `) ? label + message.slice(field.length) : message;
+  return spoken.replace(/must be an integer$/, "must be a whole number");
 }

@@ -63,7 +63,7 @@ describe("a refusal", () => {
     ],
   };
   it("stands at its field, in the field's own words", () => {
-    expect(messageAt(refusal, "odometerReading")).toBe("odometer must be an integer");
+    expect(messageAt(refusal, "odometerReading")).toBe("Odometer must be a whole number");
     expect(messageAt(refusal, "vin")).toBe("Vehicle with this VIN already exists");
     expect(messageAt(refusal, "make")).toBeUndefined();
     expect(messageAt(undefined, "make")).toBeUndefined();
