@@ -206,3 +206,15 @@ test("whoever opens a vehicle comes back to what they had found", async ({ app, 
   await expect(search).toHaveValue("gre");
   await expect(page.getByRole("article")).toHaveCount(1);
 });
+
+test("the focus goes along: to the heading of a screen, and back to the vehicle that was left", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await expect(page.getByRole("heading", { level: 1 })).toBeFocused();
+  await app.goTo("Garage");
+  const link = app.card("2003 HONDA Accord").getByRole("link").first();
+  await link.focus();
+  await link.press("Enter");
+  await expect(page.getByRole("heading", { level: 1, name: "2003 HONDA Accord" })).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(link).toBeFocused();
+});

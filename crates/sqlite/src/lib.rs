@@ -341,7 +341,11 @@ impl Database {
 /// # Errors
 /// There is no such file, it is no database, it is damaged, or its schema is newer.
 pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
-    std::fs::metadata(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let at = |source| Error::File { path: path.to_owned(), source };
+    // SQLite itself would say of a folder that its disk is broken.
+    if std::fs::metadata(path).map_err(at)?.is_dir() {
+        return Err(at(std::io::ErrorKind::IsADirectory.into()));
+    }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     let is_known = connection.table_exists(None, HISTORY_TABLE)?;

@@ -228,7 +228,12 @@ fn store_message(error: &garage_sqlite::Error) -> String {
         }
         ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
         ErrorCode::GarageLocked => LOCKED.to_owned(),
-        ErrorCode::GarageReadOnly => format!("The garage's file cannot be written: {error}"),
+        ErrorCode::GarageReadOnly => match error {
+            garage_sqlite::Error::File { path, source } => {
+                format!("The garage's file cannot be written: {}: {source}", path.display())
+            }
+            _ => "The garage's file, or its folder, cannot be written".to_owned(),
+        },
         ErrorCode::DiskFull => DISK_FULL.to_owned(),
         _ => match error {
             // The library's own text goes on with the whole migration's SQL.

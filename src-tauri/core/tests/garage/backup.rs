@@ -60,6 +60,7 @@ async fn what_is_no_intact_garage_replaces_nothing() {
         );
     }
     assert_eq!(code(garage.restore_backup(&file("none"), Progress::none()).await), ErrorCode::NotFound);
+    assert_eq!(code(garage.restore_backup(folder.0.path(), Progress::none()).await), ErrorCode::FileFailed);
     std::fs::write(file("newer"), &bytes).expect("write");
     let connection = rusqlite::Connection::open(file("newer")).expect("open");
     connection.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
