@@ -63,10 +63,13 @@ test("refusals stand at their fields and nothing typed is lost", async ({ app, p
   await app.addByVin(ACCORD);
   await app.goTo("Add");
   await app.vin.fill(ACCORD);
+  await expect(page.getByRole("heading", { level: 2, name: "2003 HONDA Accord" })).toBeVisible();
+  await app.expectAccessible();
   await app.saveVehicle.click();
   await expect(page.getByText("Vehicle with this VIN already exists")).toBeVisible();
   await expect(app.vin).toHaveValue(ACCORD);
   await expect(app.vin).toHaveAccessibleDescription("Vehicle with this VIN already exists");
+  await expect(page.getByRole("link", { name: "You have it: 2003 HONDA Accord" })).toBeVisible();
 
   await app.vin.fill("<script>");
   await expect(app.vin).toHaveAccessibleDescription("VIN can contain only letters and digits");

@@ -218,3 +218,43 @@ test("the focus goes along: to the heading of a screen, and back to the vehicle 
   await page.keyboard.press("Escape");
   await expect(link).toBeFocused();
 });
+
+test("a removal is undone by keys alone", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  await app.goTo("Garage");
+  await page.getByRole("button", { name: "Remove 2003 HONDA Accord" }).press("Enter");
+  await expect(app.card("2003 HONDA Accord")).toBeHidden();
+  await page.keyboard.press("Control+z");
+  await expect(app.card("2003 HONDA Accord")).toBeVisible();
+});
+
+test("text twice as large leaves nothing outside the window", async ({ app, page }) => {
+  await app.addByVin(ACCORD);
+  for (const width of [320, 390]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const screen of ["Garage", "Add", "Settings", "vehicle"] as const) {
+      await app.goTo(screen === "vehicle" ? "Garage" : screen);
+      await page.evaluate(() => document.documentElement.style.setProperty("font-size", "200%"));
+      if (screen === "vehicle") await app.card("2003 HONDA Accord").getByRole("link").first().click();
+      if (screen === "Add") {
+        await app.vin.fill(ACCORD);
+        await expect(page.getByRole("heading", { name: "2003 HONDA Accord" })).toBeVisible();
+      }
+      const beyond = await page.evaluate(() => {
+        const width = document.documentElement.clientWidth;
+        const isBeyond = (element: Element) => element.getBoundingClientRect().right > width + 1 && getComputedStyle(element).position !== "fixed";
+        const wide = [...document.querySelectorAll("main *")].filter((element) => isBeyond(element) && !element.closest(".filters, .visually-hidden, svg"));
+        return { by: document.documentElement.scrollWidth - width, wide: wide.map((element) => element.outerHTML.slice(0, 120)) };
+      });
+      expect(beyond, `${screen} at ${width}`).toEqual({ by: 0, wide: [] });
+    }
+  }
+});
+
+test("the end of a long list is reached by its key", async ({ app, page }) => {
+  const vehicles = Array.from({ length: 1_500 }, (_, index) => ({ nickname: `Vehicle ${index}` }));
+  await fill(app, vehicles);
+  await expect(app.card("Vehicle 1499")).toBeVisible();
+  await page.keyboard.press("End");
+  await expect(app.card("Vehicle 0")).toBeInViewport();
+});

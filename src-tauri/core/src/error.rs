@@ -62,6 +62,11 @@ pub enum GarageError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The garage's file is not where it was opened: what is written would be lost with it.
+    #[error(
+        "The garage's file has been moved or deleted while it was open; put it back and try again. Nothing was changed"
+    )]
+    FileGone,
     /// The garage is to be moved, and others have it open.
     #[error("{}", LOCKED)]
     InUse,
@@ -158,7 +163,7 @@ impl GarageError {
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,
-            GarageError::NoDataFolder => ErrorCode::GarageReadOnly,
+            GarageError::NoDataFolder | GarageError::FileGone => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
         }
     }

@@ -15,6 +15,7 @@ export const strings = {
       ["/", "Search the garage"],
       ["n", "Add a vehicle"],
       ["e", "Edit the vehicle that is shown"],
+      ["Ctrl Z", "Undo what a message offers to undo"],
       ["Esc", "Leave the field, then go back"],
       ["?", "Show this"],
     ],
@@ -34,6 +35,7 @@ export const strings = {
     save: "Save vehicle",
     groups: { wmi: "Maker", vds: "Model", check: "Check digit", year: "Year", plant: "Plant", serial: "Serial number" },
     typed: (typed: number) => `${typed} of 17`,
+    duplicate: (name: string) => `You have it: ${name}`,
     tooFew: (typed: number) =>
       `${typed} of 17 characters. If the vehicle is from before 1981 and this is its whole number, save again.`,
     tooMany: (typed: number, more: number) => `${typed} characters; a VIN has 17, so ${more} too many`,
@@ -164,6 +166,7 @@ export const strings = {
   vehicle: {
     facts: "Facts",
     saved: (field: string) => `${field} saved on this device`,
+    unitChanged: "The readings keep their numbers: nothing is converted",
     edit: (field: string, value: string) => `Edit ${field.toLowerCase()}: ${value}`,
     add: "Add",
     empty: "empty",
@@ -177,6 +180,7 @@ export const strings = {
     inUse: "In use",
     copyVin: "Copy VIN",
     vinCopied: "The VIN is copied",
+    vinNotCopied: "The VIN could not be copied; select it in its field instead",
     remove: "Remove from the garage",
     isRemoved: "This vehicle has been removed from the garage.",
     restore: "Restore it",

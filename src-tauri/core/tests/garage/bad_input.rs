@@ -124,6 +124,19 @@ async fn values_beyond_their_bounds_are_refused_at_their_field() {
 }
 
 #[tokio::test]
+async fn a_garage_whose_file_was_taken_away_takes_no_edit_that_would_be_lost() {
+    let folder = Folder::new();
+    let garage = garage(&folder).await;
+    let here = add(&garage, json!({"nickname": "here"})).await;
+    let elsewhere = folder.0.path().join("elsewhere.db");
+    std::fs::rename(folder.garage_file(), &elsewhere).expect("moved");
+    let refused = garage.edit_vehicle(here.id, &draft(json!({"color": "Red"}))).await.expect_err("refused");
+    assert!(refused.to_string().contains("moved or deleted"), "{refused}");
+    std::fs::rename(&elsewhere, folder.garage_file()).expect("put back");
+    garage.edit_vehicle(here.id, &draft(json!({"color": "Red"}))).await.expect("edited");
+}
+
+#[tokio::test]
 async fn sql_and_markup_are_text_like_any_other() {
     let texts = [
         "'; DROP TABLE vehicles; --",

@@ -23,6 +23,15 @@ export function showToast(message: string, action?: Toast["action"]): void {
   startTimer(toast);
 }
 
+/** Does what the newest message with something to do offers; says whether there was one. */
+export function runNewestAction(): boolean {
+  const newest = toasts.findLast((toast) => toast.action);
+  if (!newest?.action) return false;
+  dismissToast(newest.id);
+  newest.action.run();
+  return true;
+}
+
 /** While somebody has moved the focus to a toast, none goes away. A pointer may only rest there, so it holds nothing. */
 export function holdToasts(): void {
   timers.forEach(clearTimeout);

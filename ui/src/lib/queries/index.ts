@@ -46,8 +46,10 @@ export function keepFresh(client: QueryClient): () => void {
   };
 }
 
-/** How many vehicles a page of the list holds: more than a screen shows, and quick to draw. */
-const PAGE_LENGTH = 60;
+/** How many vehicles the first page of the list holds: more than a screen shows, and quick to draw. */
+const FIRST_PAGE = 60;
+/** And the others: whoever goes to the end of a long list gets there. */
+const NEXT_PAGE = 240;
 
 /** The vehicles that are wanted, as far as they have been scrolled to; while others come, the last ones stay. */
 export function vehiclesQuery(wanted: () => VehicleQuery) {
@@ -56,7 +58,7 @@ export function vehiclesQuery(wanted: () => VehicleQuery) {
     return {
       queryKey: [...VEHICLES, "list", query],
       queryFn: ({ pageParam }: { pageParam: PageEnd | null }) =>
-        garage.listVehicles({ ...query, after: pageParam, limit: PAGE_LENGTH }),
+        garage.listVehicles({ ...query, after: pageParam, limit: pageParam === null ? FIRST_PAGE : NEXT_PAGE }),
       initialPageParam: null as PageEnd | null,
       getNextPageParam: (page: { next: PageEnd | null }) => page.next,
       placeholderData: keepPreviousData,
@@ -114,6 +116,14 @@ export function vinFinder(): (text: string) => Promise<string> {
     const queryFn = () => garage.decodeVin(text, null);
     const found = await client.ensureQueryData({ queryKey: decodeKey(text, null), queryFn }).catch(() => undefined);
     return found?.vin ?? text;
+  };
+}
+
+/** The vehicle of the garage that has this VIN. */
+export function vehicleFinder(): (vin: string) => Promise<Vehicle | undefined> {
+  return async (vin) => {
+    const { vehicles } = await garage.listVehicles({ search: vin });
+    return vehicles.find((vehicle) => vehicle.vin === vin);
   };
 }
 
