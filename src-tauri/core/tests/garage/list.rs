@@ -149,6 +149,15 @@ async fn sorts_as_people_read_with_empty_values_last() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     add(&garage, json!({"licensePlate": "ZZZ", "notes": "nothing else"})).await;
+    for year in [2008, 1984] {
+        add(&garage, json!({"make": "ZZ", "model": "Top", "year": year, "isActive": false})).await;
+    }
+    let by_name = VehicleQuery { sort: Sort::Name, make: Some("ZZ".to_owned()), ..VehicleQuery::default() };
+    let equals = garage.all_vehicles(by_name).await.expect("a list");
+    assert_eq!(equals.iter().map(|it| it.fields.year).collect::<Vec<_>>(), [Some(1984), Some(2008)]);
+    for vehicle in equals {
+        garage.remove_vehicle(vehicle.id).await.expect("removed");
+    }
     for (sort, order) in [
         (Sort::Newest, ["", "citroën", "Landy", "accord"]),
         (Sort::Name, ["accord", "citroën", "Landy", ""]),

@@ -252,7 +252,8 @@ async fn a_corrected_vin_is_decoded_by_itself_and_takes_back_what_the_wrong_one_
     let wrong = add(&garage, json!({"vin": "5YJSA1E26HF000337", "color": "Red", "engine": "mine"})).await;
     assert_eq!(wrong.fields.make.as_deref(), Some("TESLA"));
     let edited = garage.edit_vehicle(wrong.id, &draft(json!({"vin": ACCORD}))).await.expect("edited");
-    let alone = open(&Folder::new().garage_file()).await.expect("open");
+    let other_folder = Folder::new();
+    let alone = open(&other_folder.garage_file()).await.expect("open");
     let alone = add(&alone, json!({"vin": ACCORD, "color": "Red", "engine": "mine"})).await;
     assert_eq!((&edited.fields, &edited.origins), (&alone.fields, &alone.origins), "as if it had never been wrong");
     assert_eq!(garage.decode_offers(wrong.id).await.expect("offers"), []);
