@@ -39,7 +39,7 @@ test("a garage that cannot be opened says why and what helps, and trying again i
     mkdirSync(app.garageFile);
   });
   await expect(page.getByRole("heading", { name: "The garage cannot be opened" })).toBeFocused();
-  await expect(page.getByText("The garage's file cannot be written")).toBeVisible();
+  await expect(page.getByText("The garage's file, or its folder, cannot be written")).toBeVisible();
   await expect(page.getByText("Check that you may write this file")).toBeVisible();
   await app.expectAccessible();
   rmdirSync(app.garageFile);

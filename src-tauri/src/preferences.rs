@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use garage_core::{Sort, domain::OdometerUnit};
@@ -76,6 +76,8 @@ pub struct Filter {
 pub(crate) struct PreferenceStore {
     store: Arc<dyn Kept>,
     file: PathBuf,
+    /// Two who wrote the file at once would leave a mixture.
+    saving: Mutex<()>,
 }
 
 /// The plugin's store, whatever the runtime: commands must not depend on it.
@@ -114,6 +116,7 @@ impl PreferenceStore {
 
     /// Keeps all of them, on the disk when this returns.
     pub fn set(&self, preferences: &Preferences) -> tauri_plugin_store::Result<()> {
+        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(Value::Object(values)) = serde_json::to_value(preferences) {
             for (key, value) in values {
                 self.store.set(key, value);
@@ -137,7 +140,11 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, garage_file: &Path) -> tauri_plug
     if !is_whole(&file) && is_whole(&previous) {
         let _ = std::fs::copy(&previous, &file);
     }
-    let store = PreferenceStore { store: StoreBuilder::new(app, &file).build()?, file };
+    let store = PreferenceStore {
+        store: StoreBuilder::new(app, &file).disable_auto_save().build()?,
+        file,
+        saving: Mutex::default(),
+    };
     let preferences = store.get();
     app.manage(store);
     Ok(preferences)
