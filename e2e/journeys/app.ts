@@ -111,8 +111,12 @@ export class App {
       await this.page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       // What is on its way from one theme to the other has a color of neither.
       await this.page.evaluate(async () => {
-        await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-        await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+        const settled = async () => {
+          await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          await Promise.allSettled(document.getAnimations().map(({ finished }) => finished));
+        };
+        // A browser that is short of time may draw no frame for a while; the colors are there all the same.
+        await Promise.race([settled(), new Promise((resolve) => setTimeout(resolve, 2_000))]);
       });
       const { violations } = await new AxeBuilder({ page: this.page }).analyze();
       expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), colorScheme).toEqual([]);
