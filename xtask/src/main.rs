@@ -42,6 +42,12 @@ enum Task {
         #[arg(long, value_name = "STEP")]
         only: Vec<test::Step>,
     },
+    /// Start the server on SQLite, in the user's data folder; nothing needs to be installed for it
+    Serve {
+        /// More for `garage-server serve`, after --
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
     /// Install what building and testing need, and fetch the vPIC data; `run` and `test` do this first
     Setup,
     /// Check the rules of the code's layout, each with its reason
@@ -90,6 +96,11 @@ fn perform() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::Run { release } => run::run(&root, release),
         Task::Test { only } => test::test(&root, &only),
+        Task::Serve { options } => {
+            let mut words = vec!["run", "--quiet", "--package", "garage-server", "--", "serve"];
+            words.extend(options.iter().map(String::as_str));
+            shell::run(shell::cargo(&words))
+        }
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),
         Task::Bench { what: Bench::Ui } => {

@@ -25,6 +25,16 @@ const LAYERS: &[Layer] = &[
         may_use: &["garage-domain", "garage-decode", "garage-sqlite"],
         reason: "the core knows no user interface and no server",
     },
+    Layer {
+        package: "garage-protocol",
+        may_use: &["garage-domain"],
+        reason: "the wire is types, on both sides the same",
+    },
+    Layer {
+        package: "garage-server",
+        may_use: &["garage-domain", "garage-decode", "garage-protocol", "garage-sqlite"],
+        reason: "the server knows no device's garage",
+    },
     Layer { package: "motovault", may_use: &["garage-core"], reason: "the shell only shows what the core does" },
     Layer {
         package: "garage-cli",
@@ -46,6 +56,9 @@ const LAYERS: &[Layer] = &[
 const FOR_TESTS: &[&str] = &["garage-testkit", "garage-decode", "garage-domain"];
 /// The only crates that know Tauri.
 const TAURI_USERS: &[&str] = &["motovault", "e2e-host", "empty-window"];
+
+/// The server's features. Each knows the others only as `auth::User`, by which a request says who asks.
+const SERVER_FEATURES: &[&str] = &["auth", "decode", "vehicles"];
 
 /// Checks everything and reports all that is wrong at once.
 ///
@@ -114,6 +127,13 @@ fn tracked_texts(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
     Ok(paths.split('\0').filter(|path| !path.is_empty()).filter_map(read).collect())
 }
 
+/// Whether a line names a feature of the server's, beyond the user of a request.
+fn imports_feature(line: &str, feature: &str) -> bool {
+    let is_named =
+        line.contains(&format!("crate::{feature}::")) || line.trim_start().starts_with(&format!("{feature}::"));
+    is_named && !line.contains("auth::User")
+}
+
 fn check_text(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let is_lock = path.ends_with("package-lock.json");
@@ -121,8 +141,15 @@ fn check_text(path: &str, text: &str) -> Vec<String> {
         problems.push(format!("{path} carries download addresses: everyone has their own registry"));
     }
     let is_page = path.starts_with("ui/src/") && !path.starts_with("ui/src/lib/platform/");
+    let feature = path.strip_prefix("server/src/").and_then(|rest| rest.split_once('/')).map(|(feature, _)| feature);
     for (index, line) in text.lines().enumerate() {
         let place = format!("{path}:{}", index + 1);
+        if let Some(feature) = feature.filter(|feature| SERVER_FEATURES.contains(feature)) {
+            let others = SERVER_FEATURES.iter().filter(|other| **other != feature);
+            if let Some(other) = others.into_iter().find(|other| imports_feature(line, other)) {
+                problems.push(format!("{place}: the server's {feature} imports {other}; what both need belongs above"));
+            }
+        }
         if is_page && line.contains("@tauri-apps/") {
             problems.push(format!("{place}: only the page's platform folder knows Tauri"));
         }

@@ -1,0 +1,58 @@
+//! What every request works with.
+
+use std::sync::Arc;
+
+use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
+use garage_sqlite::Database;
+use jiff::Timestamp;
+
+use crate::{auth::Auth, error::ApiError};
+
+/// What this backend calls itself in answers.
+pub const BACKEND: &str = "axum";
+
+/// Cloning shares everything. Nothing in it is needed by another process: several can serve one database.
+#[derive(Clone)]
+pub struct App {
+    /// The store.
+    pub(crate) database: Database,
+    /// Own accounts and their tokens.
+    pub(crate) auth: Arc<Auth>,
+    decoder: SnapshotHolder,
+}
+
+impl App {
+    /// An app on this database.
+    #[must_use]
+    pub fn new(database: Database, auth: Auth, decoder: SnapshotHolder) -> App {
+        App { database, auth: Arc::new(auth), decoder }
+    }
+
+    /// What a VIN says.
+    ///
+    /// # Errors
+    /// The text is no VIN, not even in part; or there is no vPIC data.
+    pub(crate) async fn decode(
+        &self,
+        vin_text: &str,
+        model_year: Option<i32>,
+        detail: Detail,
+        at: Timestamp,
+    ) -> Result<Decode, ApiError> {
+        let query = VinQuery::parse(vin_text).map_err(|error| {
+            ApiError::Fields(vec![garage_domain::FieldError { field: "vin".to_owned(), message: error.to_string() }])
+        })?;
+        let snapshot = self.decoder.get().await.map_err(no_decoder)?;
+        Ok(snapshot.decode(vin_text, &query, model_year, detail, at))
+    }
+
+    /// The makes, models and years that can be chosen from.
+    pub(crate) async fn catalog(&self) -> Result<Arc<garage_decode::Catalog>, ApiError> {
+        self.decoder.catalog().await.map_err(no_decoder)
+    }
+}
+
+fn no_decoder(error: garage_decode::SnapshotError) -> ApiError {
+    tracing::warn!(%error, "nothing to decode with");
+    ApiError::NoDecoder
+}

@@ -1,0 +1,122 @@
+//! What routes have in common: JSON bodies as the contract wants them, and conditions on versions.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+
+/// The largest body that is read.
+pub const LARGEST_BODY_BYTES: usize = 1024 * 1024;
+
+/// A body that is a JSON object.
+pub struct JsonObject(pub Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for JsonObject {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<JsonObject, ApiError> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::NotJson);
+        }
+        let body = Bytes::from_request(request, state).await.map_err(|rejection| {
+            match rejection.into_response().status() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+                _ => ApiError::BadRequest("Request body is not valid JSON".to_owned()),
+            }
+        })?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(object)) => Ok(JsonObject(object)),
+            Ok(_) => Err(ApiError::BadRequest("Request body must be an object".to_owned())),
+            Err(_) => Err(ApiError::BadRequest("Request body is not valid JSON".to_owned())),
+        }
+    }
+}
+
+/// A version as an `ETag`.
+pub fn etag(version: i64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// Which versions a request is about: `If-Match`, by strong comparison (RFC 9110, 13.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// None is named: any.
+    Any,
+    /// One of these.
+    Versions(Vec<i64>),
+}
+
+impl IfMatch {
+    /// The condition of a request.
+    pub fn of(headers: &HeaderMap) -> IfMatch {
+        let tags = tags(headers, &header::IF_MATCH);
+        if tags.is_empty() || tags.contains(&"*") {
+            return IfMatch::Any;
+        }
+        let version = |tag: &&str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        IfMatch::Versions(tags.iter().filter_map(version).collect())
+    }
+
+    /// Whether a version is meant.
+    pub fn allows(&self, version: i64) -> bool {
+        match self {
+            IfMatch::Any => true,
+            IfMatch::Versions(versions) => versions.contains(&version),
+        }
+    }
+}
+
+/// 304 where the client has this already (RFC 9110, 13.1.2), else the answer; both with the tag.
+pub fn unless_known(headers: &HeaderMap, tag: HeaderValue, answer: impl FnOnce() -> Response) -> Response {
+    let ours = tag.to_str().unwrap_or_default();
+    let is_known = tags(headers, &header::IF_NONE_MATCH)
+        .iter()
+        .any(|theirs| *theirs == "*" || theirs.strip_prefix("W/").unwrap_or(theirs) == ours);
+    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { answer() };
+    response.headers_mut().insert(header::ETAG, tag);
+    response
+}
+
+fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|tag| !tag.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn if_match_compares_strongly() {
+        let of = |value| IfMatch::of(&headers(header::IF_MATCH, value));
+        assert!(IfMatch::of(&HeaderMap::new()).allows(7));
+        assert!(of("*").allows(7) && of("\"7\"").allows(7) && of("\"1\", \"7\"").allows(7));
+        for other in ["\"6\"", "W/\"7\"", "7", "\"x\"", "\"7"] {
+            assert!(!of(other).allows(7), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_not_sent_again() {
+        let answer = |value| {
+            let headers = headers(header::IF_NONE_MATCH, value);
+            unless_known(&headers, etag(7), || StatusCode::OK.into_response())
+        };
+        for known in ["\"7\"", "W/\"7\"", "*", "\"1\", \"7\""] {
+            let response = answer(known);
+            assert_eq!((response.status(), &response.headers()[header::ETAG]), (StatusCode::NOT_MODIFIED, &etag(7)));
+        }
+        assert_eq!(answer("\"6\"").status(), StatusCode::OK);
+    }
+}

@@ -1,0 +1,81 @@
+//! `garage-server`.
+
+use std::{io::BufRead, process::ExitCode};
+
+use anyhow::Context;
+use clap::Parser;
+use garage_server::{
+    auth,
+    config::{Args, Command, DatabaseArgs, UserCommand},
+    open_database,
+    serve::serve,
+};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
+    tracing_subscriber::fmt().json().with_span_list(false).with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(args.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve(args).await,
+        Command::Migrate(database) => {
+            let file = database.file()?;
+            open_database(&file).await?.close().await;
+            println!("{} is up to date", file.display());
+            Ok(())
+        }
+        Command::User(command) => user(command).await,
+        Command::RotateKeys(keys) => {
+            println!("{}", auth::rotate_keys(&keys.folder()?)?.display());
+            Ok(())
+        }
+    }
+}
+
+async fn user(command: UserCommand) -> anyhow::Result<()> {
+    let open = async |database: &DatabaseArgs| anyhow::Ok(open_database(&database.file()?).await?);
+    match command {
+        UserCommand::Add { email, database } => {
+            let account = auth::add_account(&open(&database).await?, &email, &password()?).await?;
+            println!("{} is added", account.email);
+        }
+        UserCommand::List { json, database } => {
+            let accounts = auth::list_accounts(&open(&database).await?).await?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&accounts)?);
+            } else {
+                for account in accounts {
+                    let state = if account.disabled_at.is_some() { "disabled" } else { "active" };
+                    println!("{}  {state}  since {}", account.email, account.created_at);
+                }
+            }
+        }
+        UserCommand::Disable { email, database } => {
+            auth::disable_account(&open(&database).await?, &email).await?;
+            println!("{email} is disabled");
+        }
+        UserCommand::ResetPassword { email, database } => {
+            auth::set_password(&open(&database).await?, &email, &password()?).await?;
+            println!("{email} has a new password");
+        }
+    }
+    Ok(())
+}
+
+/// The first line of standard input.
+fn password() -> anyhow::Result<String> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("the password cannot be read")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

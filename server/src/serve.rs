@@ -1,0 +1,105 @@
+//! Serving: layers around the routes, the first line of output, and stopping without breaking a request off.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use garage_decode::SnapshotHolder;
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::{
+    ServiceBuilderExt, compression::CompressionLayer, request_id::MakeRequestUuid, set_header::SetResponseHeaderLayer,
+    timeout::TimeoutLayer, trace::TraceLayer,
+};
+use tracing::Span;
+
+use crate::{App, auth::Auth, config::ServeArgs, open_database, router};
+
+/// Longer than any request takes; who is slower has gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long requests that are under way may take when the server ends.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Serves until the system or a person ends it.
+///
+/// # Errors
+/// A setting is wrong, the database or the keys cannot be used, or the address is taken.
+pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let file = args.database.file()?;
+    let database = open_database(&file).await.context("--database (GARAGE_DATABASE)")?;
+    let auth = Auth::open(&args.keys.folder()?, args.open_registration, args.rate_limit);
+    let auth = auth.context("--keys (GARAGE_KEYS)")?;
+    let snapshot = garage_decode::default_snapshot_path()?;
+    let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
+    let app = App::new(database.clone(), auth, decoder);
+    let listener = TcpListener::bind(args.listen).await;
+    let listener = listener.with_context(|| format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen))?;
+    println!("http://{}", listener.local_addr()?);
+    let service = layered(router(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let (stopping, stopped) = tokio::sync::watch::channel(false);
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        asked_to_stop().await;
+        let _ = stopping.send(true);
+    });
+    tokio::select! {
+        served = serving => served?,
+        // Somebody who keeps a connection open must not keep the server.
+        () = async { let mut stopped = stopped; let _ = stopped.wait_for(|it| *it).await; tokio::time::sleep(FAREWELL).await } => {
+            tracing::warn!("ended with requests under way");
+        }
+    }
+    database.close().await;
+    Ok(())
+}
+
+/// The routes with what every answer has.
+fn layered(router: Router) -> Router {
+    let fixed = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    // No address, no body and no token: VINs, plates and names of people are nobody's business but their own.
+    let span = |request: &Request| {
+        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("none", |path| path.as_str());
+        tracing::info_span!("request", id, method = %request.method(), route)
+    };
+    router.layer(
+        ServiceBuilder::new()
+            .set_x_request_id(MakeRequestUuid)
+            .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(answered))
+            .propagate_x_request_id()
+            .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
+            .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
+            .layer(fixed(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+            // A cache between must not give one user's vehicles to another.
+            .layer(fixed(header::CACHE_CONTROL, "private, no-cache"))
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
+            .layer(CompressionLayer::new()),
+    )
+}
+
+fn answered<B>(response: &Response<B>, time: Duration, _: &Span) {
+    tracing::info!(status = response.status().as_u16(), microseconds = time.as_micros(), "answered");
+}
+
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

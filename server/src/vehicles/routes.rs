@@ -1,0 +1,154 @@
+//! Requests about vehicles, and their answers.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use garage_domain::{Field, FieldError, FieldValue, Invalid, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{Created, Creation, Update, fill_empty, sqlite};
+use crate::{
+    app::{App, BACKEND},
+    auth::User,
+    error::ApiError,
+    http::{IfMatch, JsonObject, etag, unless_known},
+};
+
+/// The routes of this feature.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/vehicles/health", get(health))
+        .route("/api/vehicles", get(list).post(create))
+        .route("/api/vehicles/{id}", get(show).put(update).delete(remove))
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({ "status": "ok", "feature": "vehicles", "backend": BACKEND }))
+}
+
+async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
+    let tag =
+        |version: i64| HeaderValue::from_str(&format!("\"all-{version}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+    // Most polls find nothing new, and need not read a vehicle.
+    let version = sqlite::feed_version(&app.database, &user.0).await?;
+    let known = unless_known(&headers, tag(version), || StatusCode::OK.into_response());
+    if known.status() == StatusCode::NOT_MODIFIED {
+        return Ok(known);
+    }
+    let (version, vehicles) = sqlite::list(&app.database, &user.0).await?;
+    Ok(unless_known(&headers, tag(version), || Json(vehicles).into_response()))
+}
+
+async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject) -> Result<Response, ApiError> {
+    let at = now();
+    let (id, fields) = created_fields(body, at)?;
+    let sent = digest(&fields);
+    let mut filled = fields;
+    let decoded = decoded_values(&app, &filled, at).await;
+    fill_empty(&mut filled, decoded);
+    let id = id.unwrap_or_else(|| VehicleId(Uuid::now_v7()));
+    match sqlite::create(&app.database, &user.0, Creation { id, fields: filled, sent, at }).await? {
+        Created::New(vehicle) => {
+            let location = HeaderValue::from_str(&format!("/api/vehicles/{id}")).map_err(|_| ApiError::Internal)?;
+            let headers = [(header::ETAG, etag(vehicle.version)), (header::LOCATION, location)];
+            Ok((StatusCode::CREATED, headers, Json(vehicle)).into_response())
+        }
+        Created::Before(vehicle) => Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response()),
+    }
+}
+
+async fn show(
+    State(app): State<App>,
+    user: User,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let vehicle = sqlite::get(&app.database, &user.0, vehicle_id(&id)?).await?;
+    Ok(unless_known(&headers, etag(vehicle.version), || Json(vehicle).into_response()))
+}
+
+async fn update(
+    State(app): State<App>,
+    user: User,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonObject(body): JsonObject,
+) -> Result<Response, ApiError> {
+    let (id, at) = (vehicle_id(&id)?, now());
+    // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
+    let current = sqlite::get(&app.database, &user.0, id).await?;
+    let patch = VehiclePatch::parse(&VehicleDraft(body), at)?;
+    let decoded = if patch.names(Field::Vin) {
+        // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
+        decoded_values(&app, &patch.apply(current.fields)?, at).await
+    } else {
+        Vec::new()
+    };
+    let update = Update { id, patch, decoded, if_match: IfMatch::of(&headers), at };
+    let vehicle = sqlite::update(&app.database, &user.0, update).await?;
+    Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response())
+}
+
+async fn remove(
+    State(app): State<App>,
+    user: User,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    sqlite::remove(&app.database, &user.0, vehicle_id(&id)?, IfMatch::of(&headers), now()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What has no id's form cannot be a vehicle.
+fn vehicle_id(text: &str) -> Result<VehicleId, ApiError> {
+    text.parse().map_err(|_| ApiError::NO_VEHICLE)
+}
+
+/// The id and the fields of a body that adds a vehicle, with everything that is wrong in the contract's order.
+fn created_fields(body: Map<String, Value>, at: Timestamp) -> Result<(Option<VehicleId>, VehicleFields), ApiError> {
+    let id = match body.get("id") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_str()
+            .and_then(|text| text.parse().ok())
+            .map(Some)
+            .ok_or_else(|| FieldError { field: "id".to_owned(), message: "id must be a UUID".to_owned() }),
+    };
+    let fields = VehiclePatch::parse(&VehicleDraft(body), at).and_then(|patch| patch.apply(VehicleFields::default()));
+    match (id, fields) {
+        (Ok(id), Ok(fields)) => Ok((id, fields)),
+        (Err(id), Err(Invalid::Fields(mut errors))) => {
+            errors.push(id);
+            Err(ApiError::Fields(errors))
+        }
+        (Err(id), _) => Err(ApiError::Fields(vec![id])),
+        (Ok(_), Err(invalid)) => Err(invalid.into()),
+    }
+}
+
+/// What the VIN says; nothing where there is none, or nothing to decode with: a save does not wait for a decoder.
+async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec<(Field, FieldValue)> {
+    let Some(vin) = fields.vin.as_ref().filter(|vin| vin.is_full()) else { return Vec::new() };
+    match app.decode(vin.as_str(), fields.year, garage_decode::Detail::Fields, at).await {
+        Ok(decode) => decode.fields.into_values(at).map(|(field, decoded)| (field, decoded.value)).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn digest(fields: &VehicleFields) -> String {
+    let text = serde_json::to_vec(fields).unwrap_or_default();
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// To the microsecond, as the databases keep it: what is answered is what is stored.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(jiff::Unit::Microsecond).unwrap_or(now)
+}
