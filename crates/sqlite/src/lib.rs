@@ -100,10 +100,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// SQLite's result code, if this came from SQLite, a migration's failure included.
+    /// SQLite's result code, if this came from SQLite, a migration's failure included. A value that is none of its
+    /// column's kind counts as damage: nobody has written it.
     #[must_use]
     pub fn sqlite_code(&self) -> Option<rusqlite::ErrorCode> {
         match self {
+            Error::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..),
+            ) => Some(rusqlite::ErrorCode::DatabaseCorrupt),
             Error::Sqlite(error) => error.sqlite_error_code(),
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())

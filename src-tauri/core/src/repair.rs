@@ -80,6 +80,15 @@ impl Garage {
                 Ok(())
             })?;
             problems.retain(|problem| problem != "ok");
+            // What SQLite takes for sound may still be no vehicle.
+            let vehicles = format!("SELECT {COLUMNS} FROM vehicles");
+            let unreadable = [
+                ("vehicles", unreadable_rows(transaction, &vehicles, vehicles_table::vehicle_of)),
+                ("changes", unreadable_rows(transaction, "SELECT * FROM history", history_table::entry_of)),
+            ];
+            for (what, count) in unreadable.into_iter().filter(|(_, count)| *count > 0) {
+                problems.push(format!("{count} {what} cannot be read"));
+            }
             let count = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
             let vehicles = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NULL")?.unsigned_abs();
             let removed = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NOT NULL")?.unsigned_abs();
@@ -169,6 +178,16 @@ impl Garage {
         let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
         Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
     }
+}
+
+/// How many rows hold something that is none of ours.
+fn unreadable_rows<T>(connection: &Connection, sql: &str, read: fn(&Row<'_>) -> rusqlite::Result<T>) -> usize {
+    let count = || {
+        let mut statement = connection.prepare(sql)?;
+        let rows = statement.query_map([], read)?;
+        Ok::<_, rusqlite::Error>(rows.filter(Result::is_err).count())
+    };
+    count().unwrap_or(0)
 }
 
 /// SQLite's files: the database, its log, and the log's index.

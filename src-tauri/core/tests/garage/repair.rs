@@ -198,6 +198,26 @@ async fn what_lies_between_two_damaged_places_is_saved() {
     assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes, "untouched");
 }
 
+/// SQLite's own check says nothing of it, and yet no list could be read.
+#[tokio::test]
+async fn a_value_that_nobody_wrote_is_damage_too() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let ids = [add(&garage, json!({"nickname": "a"})).await.id, add(&garage, json!({"nickname": "b"})).await.id];
+    garage.close().await;
+    let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    other.execute("UPDATE vehicles SET origins = '{\u{1}' WHERE id = ?1", [ids[0].to_string()]).expect("damaged");
+    drop(other);
+    let garage = open(&folder.garage_file()).await.expect("open");
+    assert_eq!(code(garage.all_vehicles(VehicleQuery::default()).await), ErrorCode::GarageDamaged);
+    assert_eq!(garage.examine().await.expect("examined").problems, ["1 vehicles cannot be read"]);
+    garage.close().await;
+    let (garage, repair) =
+        Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    assert_eq!(repair.vehicles, 2, "told by its history");
+    assert_eq!(garage.vehicle(ids[0]).await.expect("it is there").fields.nickname.as_deref(), Some("a"));
+}
+
 #[tokio::test]
 async fn another_programs_database_is_neither_opened_nor_repaired() {
     let folder = Folder::new();
