@@ -45,7 +45,7 @@ pub enum Command {
     #[command(after_help = "Exits with 1 where nothing is found.")]
     Search {
         /// All of them must match; case and accents do not matter
-        #[arg(required = true)]
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         words: Vec<String>,
         #[command(flatten)]
         wanted: Wanted,
@@ -192,7 +192,7 @@ pub struct DecodeArgs {
 pub enum VehicleCommand {
     /// Add a vehicle; its VIN fills what you leave out
     Add {
-        /// The VIN, with or without spaces and dashes
+        /// The VIN, with or without spaces and dashes, or a text in which it stands
         #[arg(value_name = "VIN")]
         vin: Option<String>,
         #[command(flatten)]
@@ -365,32 +365,32 @@ pub struct Output {
 #[derive(ClapArgs)]
 pub struct FieldArgs {
     /// Up to 20 characters
-    #[arg(long, visible_alias = "plate", value_name = "TEXT")]
+    #[arg(long, visible_alias = "plate", value_name = "TEXT", allow_hyphen_values = true)]
     license_plate: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "What you call it")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "What you call it")]
     nickname: Option<String>,
     /// Model year
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     year: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as HONDA")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as HONDA")]
     make: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as Accord")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Accord")]
     model: Option<String>,
-    #[arg(long, visible_alias = "trim", value_name = "TEXT", help = "Such as EX-V6")]
+    #[arg(long, visible_alias = "trim", value_name = "TEXT", allow_hyphen_values = true, help = "Such as EX-V6")]
     trim_level: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as 3.0L V6")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as 3.0L V6")]
     engine: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as Automatic")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Automatic")]
     transmission: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as AWD")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as AWD")]
     drive_type: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as Gasoline")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Gasoline")]
     fuel_type: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as Coupe")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Coupe")]
     body_class: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as PASSENGER CAR")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as PASSENGER CAR")]
     vehicle_type: Option<String>,
-    #[arg(long, value_name = "TEXT", help = "Such as Blue")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Blue")]
     color: Option<String>,
     /// 0 to 9999999
     #[arg(long, visible_alias = "odometer", value_name = "NUMBER", allow_hyphen_values = true)]
@@ -398,7 +398,6 @@ pub struct FieldArgs {
     /// mi, km or h
     #[arg(long, value_name = "UNIT")]
     odometer_unit: Option<String>,
-    // Lists begin with a dash.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Up to 10000 characters, line breaks allowed")]
     notes: Option<String>,
     /// false for a vehicle that is kept but not in use

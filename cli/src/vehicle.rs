@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, Field, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
+use garage_core::{ChangeId, Detail, Field, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
 
 use crate::{
     args::VehicleCommand,
@@ -40,10 +40,18 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
             }
             ("", vehicle)
         }
-        VehicleCommand::Add { vin, fields, .. } => ("Added", garage.add_vehicle(&fields.draft(vin)).await?),
+        VehicleCommand::Add { vin, fields, .. } => {
+            let vin = vin.map(vin_in);
+            let added = garage.add_vehicle(&fields.draft(vin.clone())).await?;
+            warn_of_vin(garage, vin).await;
+            ("Added", added)
+        }
         VehicleCommand::Edit { vehicle, vin, fields, .. } => {
             let id = find(garage, &vehicle).await?.id;
-            ("Saved", garage.edit_vehicle(id, &fields.draft(vin)).await?)
+            let vin = vin.map(vin_in);
+            let saved = garage.edit_vehicle(id, &fields.draft(vin.clone())).await?;
+            warn_of_vin(garage, vin).await;
+            ("Saved", saved)
         }
         VehicleCommand::Remove { vehicle, .. } => {
             let id = find(garage, &vehicle).await?.id;
@@ -80,6 +88,34 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
         writeln!(io::stdout(), "{verb} {} ({})", printable(&name(&vehicle)), vehicle.id)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The VIN in a text; the text itself where none stands in it, for the garage to say what is wrong.
+fn vin_in(text: String) -> String {
+    let vin = garage_core::domain::vin::find(&text);
+    if garage_core::domain::Vin::parse(&text).is_ok() { text } else { vin.map_or(text, |vin| vin.to_string()) }
+}
+
+/// Says what speaks against a VIN; it is saved all the same.
+async fn warn_of_vin(garage: &Garage, vin: Option<String>) {
+    let Some(Ok(decode)) = (match vin {
+        Some(vin) => Some(garage.decode_vin(&vin, None, Detail::Fields).await),
+        None => None,
+    }) else {
+        return;
+    };
+    for it in &decode.possible {
+        eprintln!("warning: position {} of the VIN does not fit; {} would", it.position, it.characters);
+    }
+    if let Some(check_digit) = decode.check_digit.filter(|it| !it.valid) {
+        eprintln!(
+            "warning: the VIN's check digit does not fit: if the rest is right, position 9 is {}",
+            check_digit.expected
+        );
+    }
+    if let Some(vin) = decode.suggested_vin {
+        eprintln!("warning: perhaps {vin} is meant");
+    }
 }
 
 /// `garage search`. Exits with 1 where nothing is found, as grep does.

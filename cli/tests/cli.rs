@@ -194,6 +194,7 @@ fn search_finds_fragments_and_lists_are_sorted_and_filtered() {
     assert_eq!(found(&["search", "citroen", "ds", "--json"]), ["Citroën"]);
     assert_eq!(found(&["vehicle", "list", "--sort", "year", "--json"]), ["HONDA", "Citroën"]);
     assert_eq!(found(&["vehicle", "list", "--active", "false", "--json"]), ["Citroën"]);
+    assert_eq!(cli.run(&["search", ""]).0, 2);
     assert_eq!(cli.run(&["search", "tractor"]), (1, String::new(), "Nothing found\n".into()));
 }
 
@@ -277,6 +278,23 @@ fn refusals_name_every_field_and_exit_with_1() {
         cli.run(&["vehicle", "add", ACCORD]),
         (1, String::new(), "error: Vehicle with this VIN already exists\n".into())
     );
+}
+
+#[test]
+fn doubtful_vins_are_warned_of_and_sentences_searched_for_one() {
+    let cli = Cli::new();
+    let (code, stdout, stderr) = cli.run(&["vehicle", "add", "1HGCM82643A004352", "--nickname", "-x"]);
+    assert!(code == 0 && stdout.starts_with("Added -x"), "{stdout} {stderr}");
+    assert_eq!(stderr, "warning: the VIN's check digit does not fit: if the rest is right, position 9 is 3\n");
+    let (code, _, stderr) = cli.run(&["vehicle", "edit", "-x", "--vin", "1HGCM8Z633A004352"]);
+    assert_eq!(code, 2, "a name that looks like an option: {stderr}");
+    let (code, _, stderr) = cli.run(&["vehicle", "edit", "--vin", "1HGCM8Z633A004352", "--", "-x"]);
+    assert!(
+        code == 0 && stderr.contains("position 7 of the VIN does not fit; 2 would") && stderr.contains(ACCORD),
+        "{stderr}"
+    );
+    let sentence = format!("The VIN is {ACCORD}, see photo.");
+    assert!(cli.ok(&["vehicle", "add", &sentence, "--json"]).contains(ACCORD));
 }
 
 #[test]
@@ -389,7 +407,7 @@ fn normalized(value: serde_json::Value, folder: &str) -> serde_json::Value {
             match (is_id, is_time) {
                 (true, _) => "<id>".into(),
                 (_, true) => "<time>".into(),
-                _ if text.contains("before-restore-") => "<folder>/backups/before-restore-<time>.db".into(),
+                _ if text.contains("before-restore-") => "<folder>/garage.db-backups/before-restore-<time>.db".into(),
                 _ if text.contains("vpic-") && text.ends_with(".rkyv") => "<vPIC data>".into(),
                 _ => text.replace(folder.trim_end_matches('/'), "<folder>").into(),
             }
@@ -468,7 +486,7 @@ fn ctrl_c_leaves_nothing_half_done() {
     let list: Vec<_> = (0..30_000)
         .map(|index| serde_json::json!({"nickname": format!("car {index}"), "notes": "n".repeat(500)}))
         .collect();
-    let (file, backup) = (cli.0.path().join("list.json"), cli.0.path().join("backups/b.db"));
+    let (file, backup) = (cli.0.path().join("list.json"), cli.0.path().join("copies/b.db"));
     std::fs::write(&file, serde_json::to_string(&list).expect("JSON")).expect("write");
     let [file, backup] = [&file, &backup].map(|path| path.to_str().expect("UTF-8"));
     let mut child =
@@ -484,7 +502,7 @@ fn ctrl_c_leaves_nothing_half_done() {
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (1, "", "error: Stopped; nothing was changed\n"));
     assert_eq!(cli.ok(&["vehicle", "list", "--json"]), "[]\n");
     cli.ok(&["backup", backup]);
-    let left: Vec<_> = std::fs::read_dir(cli.0.path().join("backups")).expect("a folder").collect();
+    let left: Vec<_> = std::fs::read_dir(cli.0.path().join("copies")).expect("a folder").collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
 

@@ -236,7 +236,7 @@ impl Database {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(at(folder))?;
         // Written beside and given its name when complete; the name is taken only if it is free.
-        let scratch = tempfile::Builder::new().prefix(".backup-").tempdir_in(folder).map_err(at(folder))?;
+        let scratch = tempfile::Builder::new().prefix(".motovault-backup-").tempdir_in(folder).map_err(at(folder))?;
         let copy = scratch.path().join("copy.db");
         // On a connection of its own: the others have work to do meanwhile.
         let connection = open_reader(&self.path).await?;

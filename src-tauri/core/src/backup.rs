@@ -61,7 +61,7 @@ impl Garage {
         let folder = self.backup_folder();
         std::fs::create_dir_all(&folder).map_err(|source| unwritable(&folder, source))?;
         let scratch = tempfile::Builder::new()
-            .prefix(".restore-")
+            .prefix(".motovault-restore-")
             .tempdir_in(&folder)
             .map_err(|source| unwritable(&folder, source))?;
         let backup = upgraded_copy(file, &scratch.path().join("copy.db"), self.environment.new_uuid()).await?;
@@ -95,14 +95,16 @@ impl Garage {
         }
         remove_left_over(&folder);
         let names = std::fs::read_dir(&folder).map_err(|source| unwritable(&folder, source))?;
-        let mut daily: Vec<PathBuf> = names
+        // Only what was made here, and never today's: a clock that was once wrong leaves names from the future.
+        let mut others: Vec<PathBuf> = names
             .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
             .map(|entry| entry.path())
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("daily-")))
+            .filter(|path| *path != file && daily_of(path).is_some())
             .collect();
         // By name is by date.
-        daily.sort();
-        for old in daily.iter().rev().skip(KEPT_DAILY_BACKUPS) {
+        others.sort();
+        for old in others.iter().rev().skip(KEPT_DAILY_BACKUPS - 1) {
             std::fs::remove_file(old).map_err(|source| unwritable(old, source))?;
         }
         Ok(())
@@ -144,18 +146,27 @@ impl Garage {
         Ok(backups)
     }
 
-    /// Where backups are kept: beside the garage's file.
+    /// Where backups are kept: beside the garage's file and named after it, so that no two garages share them.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
-        self.garage_file.with_file_name("backups")
+        let mut name = self.garage_file.as_os_str().to_owned();
+        name.push("-backups");
+        PathBuf::from(name)
     }
+}
+
+/// The day of a daily backup; none where the file is another.
+fn daily_of(path: &Path) -> Option<Date> {
+    path.file_name()?.to_str()?.strip_prefix("daily-")?.strip_suffix(".db")?.parse().ok()
 }
 
 /// Removes what programs that were killed have left unfinished. A day later none of them is still at it.
 fn remove_left_over(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_scratch = [".backup-", ".restore-"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix));
+        let is_scratch = [".motovault-backup-", ".motovault-restore-"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
         let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
         if is_scratch && age.is_some_and(|age| age > LEFT_OVER) {
             let _ = std::fs::remove_dir_all(entry.path());

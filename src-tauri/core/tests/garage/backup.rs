@@ -30,7 +30,7 @@ async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
     assert_eq!(
         std::fs::read_dir(folder.0.path())
             .expect("a folder")
-            .filter(|it| { it.as_ref().is_ok_and(|it| it.file_name().to_string_lossy().starts_with(".backup")) })
+            .filter(|it| { it.as_ref().is_ok_and(|it| it.file_name().to_string_lossy().starts_with(".motovault")) })
             .count(),
         0,
         "no scratch is left"
@@ -86,7 +86,11 @@ async fn a_backup_a_day_and_seven_are_kept() {
         std::fs::write(garage.backup_folder().join(format!("daily-2026-11-{day}.db")), "old").expect("write");
     }
     std::fs::write(garage.backup_folder().join("mine.db"), "mine").expect("write");
-    let left_over = garage.backup_folder().join(".backup-x");
+    for theirs in ["daily-2026-01-01.tar.gz", "daily-notes.txt", "daily-old.db"] {
+        std::fs::write(garage.backup_folder().join(theirs), "theirs").expect("write");
+    }
+    std::fs::create_dir(garage.backup_folder().join(".backup-mine")).expect("a folder");
+    let left_over = garage.backup_folder().join(".motovault-backup-x");
     std::fs::create_dir(&left_over).expect("a folder");
     std::fs::write(left_over.join("copy.db"), "half").expect("write");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);
@@ -100,7 +104,18 @@ async fn a_backup_a_day_and_seven_are_kept() {
         .collect();
     names.sort();
     let expected = ["14", "15", "16", "17", "18", "19", "23"].map(|day| format!("daily-2026-11-{day}.db"));
-    assert_eq!(names, [&expected[..], &["mine.db".to_owned()]].concat());
+    let mut expected = [&expected[..], &["mine.db".to_owned()]].concat();
+    let theirs = ["daily-2026-01-01.tar.gz", "daily-notes.txt", "daily-old.db", ".backup-mine"];
+    expected.extend(theirs.map(str::to_owned));
+    expected.sort();
+    assert_eq!(names, expected, "seven of ours, and everything that is not");
+    for day in 10..20 {
+        std::fs::write(garage.backup_folder().join(format!("daily-2099-11-{day}.db")), "early").expect("write");
+    }
+    let today = garage.backup_folder().join("daily-2026-11-23.db");
+    std::fs::remove_file(&today).expect("removed");
+    garage.back_up_daily().await.expect("backed up");
+    assert!(today.exists(), "whatever the clock has said before");
 }
 
 #[tokio::test]
@@ -114,6 +129,22 @@ async fn the_days_first_write_has_a_backup_made() {
     let names: Vec<_> =
         std::fs::read_dir(backups).expect("a folder").map(|it| it.expect("an entry").file_name()).collect();
     assert_eq!(names, ["daily-2026-11-23.db"]);
+}
+
+#[tokio::test]
+async fn two_garages_in_one_folder_have_backups_of_their_own() {
+    let folder = Folder::new();
+    for name in ["a.db", "b.db"] {
+        let garage = open(&folder.0.path().join(name)).await.expect("open");
+        add(&garage, json!({"nickname": name})).await;
+        garage.back_up_daily().await.expect("backed up");
+        let backup = garage.backups().expect("a list").remove(0).file;
+        garage.close().await;
+        let copy = folder.0.path().join(format!("copy-{name}"));
+        std::fs::copy(&backup, &copy).expect("copied");
+        let found = open(&copy).await.expect("open").all_vehicles(VehicleQuery::default()).await.expect("a list");
+        assert_eq!(found[0].fields.nickname.as_deref(), Some(name));
+    }
 }
 
 #[tokio::test]
