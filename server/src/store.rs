@@ -16,7 +16,11 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVSv");
 /// # Errors
 /// The file cannot be used, is another program's, or was written by a newer version.
 pub async fn open(path: &Path) -> Result<Database, Error> {
-    let schema = Schema { migrations: migrations::migrations::runner(), application_id: APPLICATION_ID };
+    let schema = Schema {
+        migrations: migrations::migrations::runner(),
+        application_id: APPLICATION_ID,
+        mark: ("vehicles", "created_with"),
+    };
     Database::open(path, schema).await
 }
 

@@ -56,6 +56,9 @@ pub struct Schema {
     pub migrations: refinery::Runner,
     /// SQLite's number of the program a file belongs to. A migration sets it; files from before that one have none.
     pub application_id: i32,
+    /// A table and a column that only this program's files have, from their first version on: what tells those apart
+    /// that have no number, or a damaged one.
+    pub mark: (&'static str, &'static str),
 }
 
 /// Why a database cannot be opened or used.
@@ -111,6 +114,10 @@ impl Error {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::Utf8Error(..),
             ) => Some(rusqlite::ErrorCode::DatabaseCorrupt),
+            // SQLite has no code of its own for a header that says of itself what it cannot be.
+            Error::Sqlite(rusqlite::Error::SqliteFailure(_, Some(message))) if message == "unsupported file format" => {
+                Some(rusqlite::ErrorCode::DatabaseCorrupt)
+            }
             Error::Sqlite(error) => error.sqlite_error_code(),
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
@@ -130,6 +137,8 @@ impl Database {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
         }
+        // Relative, a name such as `:memory:` or `file:x` would mean something else to SQLite.
+        let path = &std::path::absolute(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
         let writer = tokio_rusqlite::Connection::open(path).await?;
         let owned_path = path.to_owned();
         let prepared = call(&writer, move |connection| -> Result<(), Error> {
@@ -147,7 +156,7 @@ impl Database {
         for _ in 0..READERS {
             readers.push(open_reader(path).await?);
         }
-        Ok(Database { writer, readers, next_reader: Arc::default(), path: path.into() })
+        Ok(Database { writer, readers, next_reader: Arc::default(), path: path.as_path().into() })
     }
 
     /// Runs `work` in an IMMEDIATE transaction; commits if it succeeds, else nothing has happened.
@@ -440,10 +449,16 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: refinery::Runne
 /// Refuses what another program has made, before anything is changed in it.
 fn refuse_foreign(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
     let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let is_empty = || connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0));
-    // Files from before the number was set have only the migrations' own table to be told by.
-    let is_ours = found == schema.application_id
-        || (found == 0 && (is_empty()? || connection.table_exists(None, HISTORY_TABLE)?));
+    // Another program may be making it at this moment, and the migrations' own table comes first.
+    let others = format!("SELECT count(*) = 0 FROM sqlite_schema WHERE tbl_name <> '{HISTORY_TABLE}'");
+    let is_empty = || connection.query_row(&others, [], |row| row.get::<_, bool>(0));
+    let (table, column) = schema.mark;
+    let is_marked = || {
+        Ok::<_, rusqlite::Error>(
+            connection.table_exists(None, HISTORY_TABLE)? && connection.column_exists(None, table, column)?,
+        )
+    };
+    let is_ours = found == schema.application_id || (found == 0 && is_empty()?) || is_marked()?;
     if is_ours { Ok(()) } else { Err(Error::Foreign { path: path.to_owned() }) }
 }
 
@@ -484,7 +499,7 @@ mod tests {
                 refinery::Migration::unapplied(&format!("V{version:04}__t{version}"), &sql).expect("a migration")
             })
             .collect();
-        Schema { migrations: refinery::Runner::new(&migrations), application_id: 7 }
+        Schema { migrations: refinery::Runner::new(&migrations), application_id: 7, mark: ("t1", "value") }
     }
 
     async fn count(database: &Database) -> i64 {
@@ -524,7 +539,8 @@ mod tests {
     #[tokio::test]
     async fn another_programs_database_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
-        for sql in ["CREATE TABLE notes (text TEXT)", "PRAGMA application_id = 8"] {
+        let migrated = "CREATE TABLE refinery_schema_history (version INT4); CREATE TABLE users (name TEXT)";
+        for sql in ["CREATE TABLE notes (text TEXT)", "PRAGMA application_id = 8", migrated] {
             let path = folder.path().join("notes.db");
             let notes = Connection::open(&path).expect("open");
             notes.execute_batch(sql).expect("written");

@@ -149,10 +149,27 @@ impl Garage {
     /// Where backups are kept: beside the garage's file and named after it, so that no two garages share them.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
-        let mut name = self.garage_file.as_os_str().to_owned();
-        name.push("-backups");
-        PathBuf::from(name)
+        folder_of(&self.garage_file)
     }
+}
+
+fn folder_of(garage_file: &Path) -> PathBuf {
+    let mut name = garage_file.as_os_str().to_owned();
+    name.push("-backups");
+    PathBuf::from(name)
+}
+
+/// An empty file is a new garage, but not where there was one: a full disk or a sync tool may have emptied it.
+///
+/// # Errors
+/// It is empty, and there are daily backups.
+pub(crate) fn refuse_emptied(garage_file: &Path) -> Result<(), GarageError> {
+    let is_empty = std::fs::metadata(garage_file).is_ok_and(|it| it.is_file() && it.len() == 0);
+    let has_backups = || {
+        let entries = std::fs::read_dir(folder_of(garage_file)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| daily_of(&entry.path()).is_some())
+    };
+    if is_empty && has_backups() { Err(GarageError::Emptied) } else { Ok(()) }
 }
 
 /// The day of a daily backup; none where the file is another.

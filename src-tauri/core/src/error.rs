@@ -40,6 +40,9 @@ pub enum GarageError {
     /// What was to be restored is no intact garage.
     #[error("This backup is damaged, or is not a garage; nothing was changed")]
     BadBackup,
+    /// The garage's file is there and empty, although it has backups.
+    #[error("The garage's file is empty, and there are backups of it: something has emptied it")]
+    Emptied,
     /// A long operation was stopped by whoever asked for it.
     #[error("Stopped; nothing was changed")]
     Canceled,
@@ -157,6 +160,7 @@ impl GarageError {
             | GarageError::Unreadable { source, .. } => file_code(source),
             GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
+            GarageError::Emptied => ErrorCode::GarageDamaged,
             GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound | GarageError::Removed => ErrorCode::NotFound,

@@ -116,12 +116,17 @@ impl Garage {
         Garage::open_locked(config, on_change, lock).await
     }
 
+    async fn open_store(config: &GarageConfig) -> Result<Database, GarageError> {
+        backup::refuse_emptied(&config.garage_file)?;
+        Ok(store::open(&config.garage_file).await?)
+    }
+
     async fn open_locked(
         config: GarageConfig,
         on_change: ChangeListener,
         lock: GarageLock,
     ) -> Result<Garage, GarageError> {
-        let database = store::open(&config.garage_file).await?;
+        let database = Garage::open_store(&config).await?;
         Ok(Garage {
             database,
             snapshot: SnapshotHolder::new(config.snapshot_file, config.packed_snapshots),

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
+use garage_domain::{Origin, Vehicle, VehicleFields};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use serde::Serialize;
 
@@ -125,7 +125,7 @@ impl Garage {
         }
         let lock = GarageLock::alone(&config.garage_file).await?;
         // Another program may have been quicker.
-        match store::open(&config.garage_file).await.map_err(GarageError::from) {
+        match Garage::open_store(&config).await {
             Err(error) if error.code() == ErrorCode::GarageDamaged => {}
             Err(error) => return Err(error),
             Ok(database) => {
@@ -160,12 +160,14 @@ impl Garage {
         let folder = config.garage_file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let scratch = tempfile::Builder::new().prefix(".repairing-").tempdir_in(folder);
         let scratch = scratch.map_err(|source| at(folder, source))?;
+        let new_file = scratch.path().join("new.db");
+        store::open(&new_file).await?.close().await;
         let (source, copy) = (config.garage_file.clone(), scratch.path().join("damaged.db"));
-        let Salvage { vehicles, history } = tokio::task::spawn_blocking(move || Salvage::of(&source, &copy))
+        let sound = new_file.clone();
+        let Salvage { vehicles, history } = tokio::task::spawn_blocking(move || Salvage::of(&source, &copy, &sound))
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let (vehicle_count, change_count) = (vehicles.len(), history.len());
-        let new_file = scratch.path().join("new.db");
         fill(&new_file, vehicles, history).await?;
         // SQLite's companions go along: the log may hold the newest edits.
         for suffix in SUFFIXES {
@@ -193,7 +195,7 @@ fn unreadable_rows<T>(connection: &Connection, sql: &str, read: fn(&Row<'_>) -> 
 /// SQLite's files: the database, its log, and the log's index.
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// Makes a garage with this in it.
+/// Puts this into a new garage.
 async fn fill(file: &Path, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -> Result<(), GarageError> {
     let database = store::open(file).await?;
     let fill = database.write(move |transaction| {
@@ -235,18 +237,30 @@ struct Salvage {
 }
 
 impl Salvage {
-    /// Reads a copy, since reading a damaged database can change it.
-    fn of(file: &Path, copy: &Path) -> Result<Salvage, GarageError> {
-        for suffix in ["", "-wal"] {
-            let (from, to) = (with_suffix(file, suffix), with_suffix(copy, suffix));
-            match std::fs::copy(&from, &to) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(at(&from, source)),
-                _ => {}
+    /// Reads a copy, since reading a damaged database can change it: as it is, then with what every garage begins with in
+    /// its place, taken from a `sound` one. SQLite reads nothing of a file whose first page is lost.
+    fn of(file: &Path, copy: &Path, sound: &Path) -> Result<Salvage, GarageError> {
+        for beginning in [0, HEADER_BYTES, PAGE_BYTES] {
+            for suffix in ["", "-wal"] {
+                let (from, to) = (with_suffix(file, suffix), with_suffix(copy, suffix));
+                match std::fs::copy(&from, &to) {
+                    Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(at(&from, source)),
+                    _ => {}
+                }
+            }
+            let _ = std::fs::remove_file(with_suffix(copy, "-shm"));
+            replace_beginning(copy, sound, beginning).map_err(|source| at(copy, source))?;
+            let salvage = Salvage::read(copy);
+            if !salvage.vehicles.is_empty() || !salvage.history.is_empty() {
+                return Ok(salvage);
             }
         }
-        restore_header(copy).map_err(|source| at(copy, source))?;
+        Ok(Salvage::default())
+    }
+
+    fn read(copy: &Path) -> Salvage {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-        let Ok(connection) = Connection::open_with_flags(copy, flags) else { return Ok(Salvage::default()) };
+        let Ok(connection) = Connection::open_with_flags(copy, flags) else { return Salvage::default() };
         // Lets SQLite read a file that is shorter than it says.
         let _ = connection.pragma_update(None, "writable_schema", true);
         // A garage that was not upgraded before it was damaged lacks what came later.
@@ -255,29 +269,38 @@ impl Salvage {
         let columns = columns.collect::<Vec<_>>().join(", ");
         let mut vehicles = readable_rows(&connection, &columns, "vehicles", vehicles_table::vehicle_of, |it| it.id);
         let history = readable_rows(&connection, "*", "history", history_table::entry_of, |entry| entry.id);
-        let found: HashSet<VehicleId> = vehicles.iter().map(|vehicle| vehicle.id).collect();
-        vehicles.extend(told_by(&history).into_iter().filter(|vehicle| !found.contains(&vehicle.id)));
-        Ok(Salvage { vehicles, history })
+        // One whose own row has lost only its id is not told twice.
+        let is_found = |told: &Vehicle| vehicles.iter().any(|it| it.id == told.id || it.fields == told.fields);
+        let told: Vec<Vehicle> = told_by(&history).into_iter().filter(|told| !is_found(told)).collect();
+        vehicles.extend(told);
+        Salvage { vehicles, history }
     }
 }
 
-/// Writes what the header of every garage begins with, where something else stands there: SQLite reads nothing of a file
-/// whose first bytes are lost (<https://sqlite.org/fileformat.html#the_database_header>).
-fn restore_header(file: &Path) -> std::io::Result<()> {
-    // The magic, pages of 4096 bytes, written and read by WAL, no reserved bytes, and three fixed fractions.
-    const BEGINNING: &[u8; 24] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
-    let mut file = File::options().read(true).write(true).open(file)?;
-    let mut found = [0; BEGINNING.len()];
-    match file.read_exact(&mut found) {
-        Ok(()) if found[..16] == BEGINNING[..16] => Ok(()),
-        Ok(()) => {
-            file.rewind()?;
-            file.write_all(BEGINNING)
-        }
-        // Shorter than a header; there is nothing in it.
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
-        Err(error) => Err(error),
+/// SQLite's header, and a garage's pages (<https://sqlite.org/fileformat.html>).
+const HEADER_BYTES: usize = 100;
+const PAGE_BYTES: usize = 4_096;
+
+/// Puts a sound garage's first bytes in the place of a file's.
+fn replace_beginning(file: &Path, sound: &Path, length: usize) -> std::io::Result<()> {
+    // The counter of changes, and the one that says whether the number of pages is right: apart, SQLite goes by the file.
+    const CHANGE_COUNTER: std::ops::Range<usize> = 24..28;
+    const PAGES_VALID_FOR: std::ops::Range<usize> = 92..96;
+    const FREE_PAGES: std::ops::Range<usize> = 32..40;
+    if length == 0 || !file.exists() {
+        return Ok(());
     }
+    let mut beginning = vec![0; length];
+    File::open(sound)?.read_exact(&mut beginning)?;
+    beginning[CHANGE_COUNTER].fill(1);
+    beginning[PAGES_VALID_FOR].fill(0);
+    beginning[FREE_PAGES].fill(0);
+    let mut file = File::options().write(true).open(file)?;
+    if file.metadata()?.len() < beginning.len() as u64 {
+        return Ok(());
+    }
+    file.rewind()?;
+    file.write_all(&beginning)
 }
 
 /// The vehicles as their history tells them, in the order in which they were added. One whose beginning is lost is put

@@ -22,7 +22,11 @@ mod migrations {
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
 
 fn schema() -> Schema {
-    Schema { migrations: migrations::migrations::runner(), application_id: APPLICATION_ID }
+    Schema {
+        migrations: migrations::migrations::runner(),
+        application_id: APPLICATION_ID,
+        mark: ("vehicles", "position"),
+    }
 }
 
 /// Opens the garage's file and brings its schema up to date.

@@ -74,6 +74,42 @@ async fn an_empty_file_is_a_new_garage() {
 }
 
 #[tokio::test]
+async fn an_emptied_file_is_no_new_garage() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"nickname": "a"})).await;
+    garage.close().await;
+    std::fs::write(folder.garage_file(), "").expect("emptied");
+    assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageDamaged);
+    let (_, repair) =
+        Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
+    assert!(repair.expect("repaired").newest_backup.is_some(), "it may hold what was there");
+}
+
+/// Every byte of the header, and the whole first page: what lies behind is there to read.
+#[tokio::test]
+async fn a_damaged_beginning_costs_no_vehicle() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for index in 0..30 {
+        add(&garage, json!({"nickname": format!("car {index}"), "notes": "n".repeat(500)})).await;
+    }
+    garage.close().await;
+    let sound = std::fs::read(folder.garage_file()).expect("read");
+    let bytes = [16, 17, 18, 19, 20, 21, 22, 23, 47, 59, 68, 100, 103].map(|at| at..at + 1);
+    for damage in bytes.into_iter().chain([0..16, 0..100, 0..4_096]) {
+        let damaged = Folder::new();
+        let mut content = sound.clone();
+        content[damage.clone()].fill(0xA7);
+        std::fs::write(damaged.garage_file(), content).expect("write");
+        let (garage, _) = Garage::open_or_repair(config(&damaged.garage_file()), ChangeListener::none())
+            .await
+            .unwrap_or_else(|error| panic!("{damage:?}: {error}"));
+        assert_eq!(garage.count_vehicles(VehicleQuery::default()).await.expect("a count"), 30, "{damage:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_locked_garage_says_so() {
     let folder = Folder::new();
     drop(open(&folder.garage_file()).await.expect("open"));
