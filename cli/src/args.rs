@@ -235,7 +235,7 @@ pub enum VehicleCommand {
     },
     /// Bring a removed vehicle back
     Restore {
-        /// The id that `remove` printed
+        /// Its id, VIN, license plate or nickname
         id: String,
         #[command(flatten)]
         output: Output,

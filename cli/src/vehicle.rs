@@ -58,7 +58,12 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
             ("Removed", garage.remove_vehicle(id).await?)
         }
         VehicleCommand::Restore { id, .. } => {
-            let id = id.parse().map_err(|_| Failure::Unclear(format!("“{id}” is no id of a vehicle")))?;
+            let id = match id.parse() {
+                Ok(id) => id,
+                Err(_) => {
+                    find_among(garage, &id, VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?.id
+                }
+            };
             ("Restored", garage.restore_vehicle(id).await?)
         }
         VehicleCommand::History { vehicle, .. } => return history(garage, &vehicle, json).await,
@@ -252,6 +257,10 @@ const SHORTEST_ID: usize = 8;
 
 /// The one vehicle that a person means.
 async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
+    find_among(garage, wanted, VehicleQuery::default()).await
+}
+
+async fn find_among(garage: &Garage, wanted: &str, query: VehicleQuery) -> Result<Vehicle, Failure> {
     let wanted = wanted.trim();
     let vin = garage_core::domain::vin::clean(wanted);
     let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
@@ -263,7 +272,7 @@ async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
             || equals(&fields.nickname)
     };
     let (mut meant, others): (Vec<Vehicle>, Vec<Vehicle>) =
-        garage.all_vehicles(VehicleQuery::default()).await?.into_iter().partition(is_meant);
+        garage.all_vehicles(query).await?.into_iter().partition(is_meant);
     if meant.is_empty() && wanted.len() >= SHORTEST_ID {
         let begins = |vehicle: &Vehicle| vehicle.id.to_string().starts_with(&wanted.to_lowercase());
         meant = others.into_iter().filter(begins).collect();

@@ -155,7 +155,7 @@ fn a_vehicle_from_adding_to_restoring() {
     assert!(cli.ok(&["vehicle", "list"]).contains(ACCORD));
     assert_eq!(cli.ok(&["vehicle", "remove", "Blue"]), format!("Removed Blue ({id})\n"));
     assert_eq!(cli.ok(&["vehicle", "list", "--json"]), "[]\n");
-    assert_eq!(cli.ok(&["vehicle", "restore", id]), format!("Restored Blue ({id})\n"));
+    assert_eq!(cli.ok(&["vehicle", "restore", "blue"]), format!("Restored Blue ({id})\n"));
     assert_eq!(cli.json(&["vehicle", "list", "--json"]).as_array().map(Vec::len), Some(1));
 }
 

@@ -94,6 +94,9 @@ impl Garage {
             made => made?,
         }
         remove_left_over(&folder);
+        if let Some(beside) = self.garage_file.parent() {
+            remove_left_over(beside);
+        }
         let names = std::fs::read_dir(&folder).map_err(|source| unwritable(&folder, source))?;
         // Only what was made here, and never today's: a clock that was once wrong leaves names from the future.
         let mut others: Vec<PathBuf> = names
@@ -181,7 +184,7 @@ fn daily_of(path: &Path) -> Option<Date> {
 fn remove_left_over(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_scratch = [".motovault-backup-", ".motovault-restore-"]
+        let is_scratch = [".motovault-backup-", ".motovault-restore-", ".motovault-repair-"]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());

@@ -25,6 +25,9 @@ pub enum GarageError {
     /// No vehicle has this id, or it has been removed.
     #[error("Vehicle not found")]
     NotFound,
+    /// No change has this id.
+    #[error("There is no such change")]
+    NoSuchChange,
     /// The vehicle has been removed, and what was asked for needs it back.
     #[error("The vehicle has been removed; restore it first")]
     Removed,
@@ -163,7 +166,7 @@ impl GarageError {
             GarageError::Emptied => ErrorCode::GarageDamaged,
             GarageError::Canceled => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
-            GarageError::NotFound | GarageError::Removed => ErrorCode::NotFound,
+            GarageError::NotFound | GarageError::Removed | GarageError::NoSuchChange => ErrorCode::NotFound,
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,

@@ -158,7 +158,7 @@ impl Garage {
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
         // Everything is done in a folder of its own and put in place when it is whole: where that fails, all is as it was.
         let folder = config.garage_file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let scratch = tempfile::Builder::new().prefix(".repairing-").tempdir_in(folder);
+        let scratch = tempfile::Builder::new().prefix(".motovault-repair-").tempdir_in(folder);
         let scratch = scratch.map_err(|source| at(folder, source))?;
         let new_file = scratch.path().join("new.db");
         store::open(&new_file).await?.close().await;
@@ -169,11 +169,15 @@ impl Garage {
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
         let (vehicle_count, change_count) = (vehicles.len(), history.len());
         fill(&new_file, vehicles, history).await?;
-        // SQLite's companions go along: the log may hold the newest edits.
-        for suffix in SUFFIXES {
-            move_if_there(&with_suffix(&config.garage_file, suffix), &with_suffix(&damaged_file, suffix))?;
+        // SQLite's log goes along: it may hold the newest edits. What is damaged stays in its place until the last step, so
+        // that whoever ends this program in between finds the damage again, and never an empty garage.
+        for suffix in ["", "-wal"] {
+            keep_as(&with_suffix(&config.garage_file, suffix), &with_suffix(&damaged_file, suffix))?;
         }
-        move_if_there(&new_file, &config.garage_file)?;
+        for suffix in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(with_suffix(&config.garage_file, suffix));
+        }
+        std::fs::rename(&new_file, &config.garage_file).map_err(|source| at(&config.garage_file, source))?;
         tracing::warn!(file = %damaged_file.display(), vehicle_count, change_count, "the damaged garage was moved aside");
         let lock = lock.share(&config.garage_file).await?;
         let garage = Garage::open_locked(config, on_change, lock).await?;
@@ -192,9 +196,6 @@ fn unreadable_rows<T>(connection: &Connection, sql: &str, read: fn(&Row<'_>) -> 
     count().unwrap_or(0)
 }
 
-/// SQLite's files: the database, its log, and the log's index.
-const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
-
 /// Puts this into a new garage.
 async fn fill(file: &Path, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -> Result<(), GarageError> {
     let database = store::open(file).await?;
@@ -212,9 +213,10 @@ async fn fill(file: &Path, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -
     filled
 }
 
-fn move_if_there(from: &Path, to: &Path) -> Result<(), GarageError> {
-    match std::fs::rename(from, to) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(at(from, source)),
+/// Gives a file, if it is there, another name besides its own; a copy where the file system has no links.
+fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
+    match std::fs::hard_link(file, kept).or_else(|_| std::fs::copy(file, kept).map(drop)) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(at(file, source)),
         _ => Ok(()),
     }
 }

@@ -116,7 +116,7 @@ impl Garage {
     pub async fn undo(&self, id: ChangeId) -> Result<Vehicle, GarageError> {
         let now = self.environment.now();
         self.write_vehicle(move |transaction| {
-            let change = history_table::by_id(transaction, id)?.ok_or(GarageError::NotFound)?;
+            let change = history_table::by_id(transaction, id)?.ok_or(GarageError::NoSuchChange)?;
             let before = vehicles_table::by_id(transaction, change.vehicle_id)?.ok_or(GarageError::NotFound)?;
             let mut after = before.clone();
             let is_removed = before.deleted_at.is_some();
@@ -141,7 +141,11 @@ impl Garage {
 }
 
 fn take_back(vehicle: &mut Vehicle, fields: &[FieldChange], now: Timestamp) -> Result<(), GarageError> {
-    if let Some(changed) = fields.iter().find(|it| vehicle.fields.get(it.field) != it.new) {
+    let is_as_left = |it: &&FieldChange| {
+        let origin = vehicle.origins.get(&it.field).cloned().unwrap_or_default();
+        vehicle.fields.get(it.field) == it.new && (origin == it.origin || it.new.is_none())
+    };
+    if let Some(changed) = fields.iter().find(|it| !is_as_left(it)) {
         return Err(GarageError::ChangedSince(Some(changed.field)));
     }
     let patch = VehiclePatch::of_values(fields.iter().map(|it| (it.field, it.old.clone())), now)?;

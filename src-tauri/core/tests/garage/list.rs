@@ -76,6 +76,8 @@ async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_t
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "Łódź Straße", "licensePlate": "AB.123·X"})).await;
     add(&garage, json!({"nickname": "Sø\u{301}ren Æbler", "licensePlate": "KLM456"})).await;
+    let last = json!({"nickname": "Ёлка Ήλιος", "licensePlate": "(AB–777:Z)", "vin": "1HGCM82633A00435Z"});
+    add(&garage, last).await;
     add(&garage, json!({"nickname": "Truck", "make": "FORD", "model": "F-150"})).await;
     for (search, found) in [
         ("AB123X", "Łódź Straße"),
@@ -90,6 +92,13 @@ async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_t
         ("f150", "Truck"),
         ("f-150", "Truck"),
         ("150", "Truck"),
+        ("B777", "Ёлка Ήλιος"),
+        ("ab777z", "Ёлка Ήλιος"),
+        ("елка", "Ёлка Ήλιος"),
+        ("ЁЛКА", "Ёлка Ήλιος"),
+        ("ηλιος", "Ёлка Ήλιος"),
+        ("1HGCM82633A00435", "Ёлка Ήλιος"),
+        ("z", "Ёлка Ήλιος"),
         ("soren aebler", "Sø\u{301}ren Æbler"),
     ] {
         assert_eq!(names(&garage, searching(search)).await, [found], "{search}");
