@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::{ChangeListener, Examination, Garage, Repair};
+use garage_core::{ChangeListener, Examination, Garage, GarageError, Repair};
 use serde::Serialize;
 
 use crate::{
@@ -27,9 +27,16 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         Err(failure) => failure.is_damage(),
     };
     let (examination, repair) = if repair && is_damaged {
-        let (garage, repair) = Garage::repair(config(garage_file.clone())?, ChangeListener::none()).await?;
-        garage.close().await;
-        (examine(garage_file).await?, Some(repair))
+        let repair = match Garage::repair(config(garage_file.clone())?, ChangeListener::none()).await {
+            Ok((garage, repair)) => {
+                garage.close().await;
+                Some(repair)
+            }
+            // Another program was quicker.
+            Err(GarageError::NotDamaged) => None,
+            Err(error) => return Err(error.into()),
+        };
+        (examine(garage_file).await?, repair)
     } else {
         (examined?, None)
     };

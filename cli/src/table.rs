@@ -4,14 +4,19 @@ use std::io::{self, Write};
 
 use jiff::{Timestamp, tz::TimeZone};
 
+/// Characters of a name that are shown.
+const WIDEST_NAME: usize = 60;
+
 /// Writes `name  value` lines, indented; names without a value are left out.
 pub fn write_pairs(out: &mut impl Write, pairs: &[(&str, Option<String>)]) -> io::Result<()> {
-    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default().min(WIDEST_NAME);
     for (name, value) in pairs {
+        // Text that was to be decoded may be of any length.
+        let name: String = name.chars().take(WIDEST_NAME).collect();
         if let Some(value) = value {
             // A note's further lines stand below its first.
             let mut lines = value.lines();
-            writeln!(out, "  {:width$}  {}", printable(name), printable(lines.next().unwrap_or_default()))?;
+            writeln!(out, "  {:width$}  {}", printable(&name), printable(lines.next().unwrap_or_default()))?;
             for line in lines {
                 writeln!(out, "  {:width$}  {}", "", printable(line))?;
             }

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, Detail, Field, FieldValue, Garage, Origin, Vehicle, VehicleQuery};
+use garage_core::{ChangeId, Detail, Field, FieldValue, Garage, GarageError, Origin, Vehicle, VehicleQuery};
 
 use crate::{
     args::VehicleCommand,
@@ -103,11 +103,11 @@ fn vin_in(text: String) -> String {
 
 /// Says what speaks against a VIN; it is saved all the same.
 async fn warn_of_vin(garage: &Garage, vin: Option<String>) {
-    let Some(Ok(decode)) = (match vin {
-        Some(vin) => Some(garage.decode_vin(&vin, None, Detail::Fields).await),
-        None => None,
-    }) else {
-        return;
+    let Some(vin) = vin else { return };
+    let decode = match garage.decode_vin(&vin, None, Detail::Fields).await {
+        Ok(decode) => decode,
+        Err(error @ GarageError::Snapshot(_)) => return eprintln!("warning: saved without decoding: {error}"),
+        Err(_) => return,
     };
     for it in &decode.possible {
         eprintln!("warning: position {} of the VIN does not fit; {} would", it.position, it.characters);

@@ -100,6 +100,14 @@ fn explains_wrong_vins() {
 }
 
 #[test]
+fn text_of_any_length_is_answered() {
+    let input = format!("{}\n{ACCORD}\n", "1".repeat(70_000));
+    let (code, stdout, stderr) = Cli::new().run_with_input(&["decode", "--stdin", "--offline"], input.as_bytes());
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    assert!(stdout.len() < 2_000 && stdout.contains("HONDA"), "{} characters", stdout.len());
+}
+
+#[test]
 fn a_known_year_decides_and_full_has_every_fact() {
     let cli = Cli::new();
     let decode = cli.json(&["decode", "1UYVS2535CU123456", "--year", "1982", "--full", "--json"]);

@@ -14,7 +14,7 @@ test("a damaged garage is repaired, said so, and its backup restored", async ({ 
   await app.goTo("Garage");
   await expect(app.card("2003 HONDA Accord")).toBeVisible();
   await app.killAndRestartUnseen(() => {
-    const backups = join(dirname(app.garageFile), "backups");
+    const backups = `${app.garageFile}-backups`;
     rmSync(backups, { recursive: true, force: true });
     mkdirSync(backups);
     moveGarage(app.garageFile, join(backups, "mine.db"));

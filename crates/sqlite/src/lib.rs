@@ -114,6 +114,12 @@ impl Error {
                 | rusqlite::Error::IntegralValueOutOfRange(..)
                 | rusqlite::Error::Utf8Error(..),
             ) => Some(rusqlite::ErrorCode::DatabaseCorrupt),
+            // The log's index finds no room on the disk.
+            Error::Sqlite(rusqlite::Error::SqliteFailure(error, _))
+                if error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE =>
+            {
+                Some(rusqlite::ErrorCode::DiskFull)
+            }
             // SQLite has no code of its own for a header that says of itself what it cannot be.
             Error::Sqlite(rusqlite::Error::SqliteFailure(_, Some(message))) if message == "unsupported file format" => {
                 Some(rusqlite::ErrorCode::DatabaseCorrupt)

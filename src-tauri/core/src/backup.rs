@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     ErrorCode, Garage, GarageError, Progress,
+    repair::problems_of,
     store::{self, vehicles as table},
 };
 
@@ -257,7 +258,9 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     }
     let upgraded = store::check(copy).await.map_err(as_backup)?;
     let is_garage = upgraded.query_row("SELECT count(*) FROM vehicles, device", [], |row| row.get::<_, i64>(0)).is_ok();
-    if is_garage { Ok(upgraded) } else { Err(GarageError::BadBackup) }
+    // What SQLite takes for sound may still hold rows that nobody could read.
+    let is_sound = problems_of(&upgraded).is_ok_and(|problems| problems.is_empty());
+    if is_garage && is_sound { Ok(upgraded) } else { Err(GarageError::BadBackup) }
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> GarageError {

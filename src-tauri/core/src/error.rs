@@ -46,11 +46,17 @@ pub enum GarageError {
     /// The garage's file is there and empty, although it has backups.
     #[error("The garage's file is empty, and there are backups of it: something has emptied it")]
     Emptied,
+    /// A repair was asked for, and there is nothing to repair, or no more.
+    #[error("The garage's file is not damaged; nothing was changed")]
+    NotDamaged,
     /// A long operation was stopped by whoever asked for it.
     #[error("Stopped; nothing was changed")]
     Canceled,
     /// What is exported cannot be written.
-    #[error("The export cannot be written: {0}")]
+    #[error("{}", match .0.kind() {
+        io::ErrorKind::StorageFull => DISK_FULL.to_owned(),
+        _ => format!("The export cannot be written: {}", .0),
+    })]
     Export(#[from] io::Error),
     /// A file that was named, such as a backup's, cannot be written.
     #[error("{}", file_message(.path, .source, "written"))]
@@ -164,7 +170,7 @@ impl GarageError {
             GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
             GarageError::Emptied => ErrorCode::GarageDamaged,
-            GarageError::Canceled => ErrorCode::Canceled,
+            GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound | GarageError::Removed | GarageError::NoSuchChange => ErrorCode::NotFound,
             GarageError::ChangedSince(_) => ErrorCode::ChangedSince,

@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// Rows that are looked for one by one between two damaged places.
-const LONGEST_GAP: i64 = 10_000;
+/// Rows that are looked for one by one behind a damaged place, where nothing says how far they go.
+const LONGEST_GAP: i64 = 2_000;
 
 /// The state of a garage's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -74,21 +74,7 @@ impl Garage {
     pub async fn examine(&self) -> Result<Examination, GarageError> {
         let snapshot_month = self.snapshot_month().await.ok().map(str::to_owned);
         let counted = self.database.read(|transaction| {
-            let mut problems = Vec::new();
-            transaction.pragma_query(None, "integrity_check", |row| {
-                problems.push(row.get::<_, String>(0)?);
-                Ok(())
-            })?;
-            problems.retain(|problem| problem != "ok");
-            // What SQLite takes for sound may still be no vehicle.
-            let vehicles = format!("SELECT {COLUMNS} FROM vehicles");
-            let unreadable = [
-                ("vehicles", unreadable_rows(transaction, &vehicles, vehicles_table::vehicle_of)),
-                ("changes", unreadable_rows(transaction, "SELECT * FROM history", history_table::entry_of)),
-            ];
-            for (what, count) in unreadable.into_iter().filter(|(_, count)| *count > 0) {
-                problems.push(format!("{count} {what} cannot be read"));
-            }
+            let problems = problems_of(transaction)?;
             let count = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
             let vehicles = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NULL")?.unsigned_abs();
             let removed = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NOT NULL")?.unsigned_abs();
@@ -142,10 +128,16 @@ impl Garage {
     /// put together again from its history.
     ///
     /// # Errors
-    /// Another program has the garage open, the files cannot be moved, or the new garage cannot be written; the damaged
+    /// The garage is sound, another program has it open, the files cannot be moved, or the new garage cannot be written; the damaged
     /// file is there in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let lock = GarageLock::alone(&config.garage_file).await?;
+        // Another program may have been quicker, and what it made is sound.
+        let is_sound =
+            store::check(&config.garage_file).await.is_ok_and(|it| problems_of(&it).is_ok_and(|it| it.is_empty()));
+        if is_sound {
+            return Err(GarageError::NotDamaged);
+        }
         Garage::repair_locked(config, on_change, lock).await
     }
 
@@ -184,6 +176,26 @@ impl Garage {
         let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
         Ok((garage, Repair { damaged_file, vehicles: vehicle_count, changes: change_count, newest_backup }))
     }
+}
+
+/// What is wrong with a garage's file; empty where nothing is.
+pub(crate) fn problems_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    connection.pragma_query(None, "integrity_check", |row| {
+        problems.push(row.get::<_, String>(0)?);
+        Ok(())
+    })?;
+    problems.retain(|problem| problem != "ok");
+    // What SQLite takes for sound may still be no vehicle.
+    let vehicles = format!("SELECT {COLUMNS} FROM vehicles");
+    let unreadable = [
+        ("vehicles", unreadable_rows(connection, &vehicles, vehicles_table::vehicle_of)),
+        ("changes", unreadable_rows(connection, "SELECT * FROM history", history_table::entry_of)),
+    ];
+    for (what, count) in unreadable.into_iter().filter(|(_, count)| *count > 0) {
+        problems.push(format!("{count} {what} cannot be read"));
+    }
+    Ok(problems)
 }
 
 /// How many rows hold something that is none of ours.
@@ -371,8 +383,8 @@ fn readable_rows<T, K: std::hash::Hash + Eq>(
     let (before, is_all) = look("ORDER BY position", None);
     if !is_all {
         let before = before.unwrap_or(0);
-        let behind = look("ORDER BY position DESC", None).0.unwrap_or(i64::MAX);
-        for place in before + 1..behind.min(before.saturating_add(LONGEST_GAP)) {
+        let behind = look("ORDER BY position DESC", None).0.unwrap_or(before.saturating_add(LONGEST_GAP));
+        for place in before + 1..behind {
             look("WHERE position = ?1", Some(place));
         }
     }

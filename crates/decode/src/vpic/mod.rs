@@ -66,6 +66,7 @@ impl VpicAnswer {
     fn fields(&self, source: Source) -> DecodedFields {
         let decoded =
             |code: &str| self.get(code).map(|value| DecodedValue { value: value.to_owned(), source, month: None });
+        let is_year = |year: &i32| (FIRST_YEAR..=LAST_YEAR).contains(year);
         let engine = engine::label(&engine::EngineFacts {
             displacement_l: self.get("DisplacementL"),
             displacement_cc: self.get("DisplacementCC"),
@@ -75,7 +76,7 @@ impl VpicAnswer {
         DecodedFields {
             make: decoded("Make"),
             model: decoded("Model"),
-            year: self.get("ModelYear").and_then(|year| year.parse().ok()).map(|value| DecodedValue {
+            year: self.get("ModelYear").and_then(|year| year.parse().ok()).filter(is_year).map(|value| DecodedValue {
                 value,
                 source,
                 month: None,
@@ -91,6 +92,9 @@ impl VpicAnswer {
     }
 }
 
+/// Years of vehicles that there can be.
+const FIRST_YEAR: i32 = 1886;
+const LAST_YEAR: i32 = 2100;
 /// The longest value that is taken; vPIC's notes have some hundred characters.
 const LONGEST_VALUE: usize = 2_000;
 

@@ -87,7 +87,9 @@ impl Garage {
             for field in patch.fields() {
                 after.origins.remove(&field);
             }
-            if after.fields.vin != before.fields.vin && decoded.is_some() {
+            // A short one, from before 1981, says nothing that could fill a field, but it is another all the same.
+            let is_short = after.fields.vin.as_ref().is_some_and(|vin| !vin.is_full());
+            if after.fields.vin != before.fields.vin && (decoded.is_some() || is_short) {
                 empty_decoded(&mut after);
                 fill_empty(&mut after, decoded, now);
             }

@@ -126,7 +126,7 @@ impl Garage {
         progress: Progress,
     ) -> Result<(), GarageError> {
         match format {
-            ExportFormat::Csv => self.export_csv(out).await,
+            ExportFormat::Csv => self.export_csv(out, progress).await,
             ExportFormat::Json => {
                 let export = self.export(progress).await?;
                 serde_json::to_writer_pretty(&mut out, &export).map_err(std::io::Error::from)?;
@@ -292,13 +292,15 @@ impl Garage {
     /// Text that a spreadsheet would take for a formula gets an apostrophe before it.
     ///
     /// # Errors
-    /// The store cannot be read or `out` cannot be written.
-    pub async fn export_csv(&self, out: impl Write) -> Result<(), GarageError> {
+    /// The store cannot be read, `out` cannot be written, or it was stopped.
+    pub async fn export_csv(&self, out: impl Write, progress: Progress) -> Result<(), GarageError> {
         let vehicles = self.all_vehicles(crate::VehicleQuery::default()).await?;
         let mut csv = csv::Writer::from_writer(out);
         let names = Field::ALL.into_iter().map(Field::name);
         csv.write_record(["id"].into_iter().chain(names).chain(["createdAt", "updatedAt"]))?;
-        for vehicle in vehicles {
+        let total = vehicles.len() as u64;
+        for (vehicle, done) in vehicles.into_iter().zip(0..) {
+            progress.at(done, total)?;
             let fields = Field::ALL.into_iter().map(|field| match vehicle.fields.get(field) {
                 None => String::new(),
                 Some(FieldValue::Text(text)) if text.starts_with(['=', '+', '-', '@']) => format!("'{text}"),

@@ -52,7 +52,11 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     flipped[4096..8192].fill(0xA5);
     std::fs::write(file("flipped"), flipped).expect("write");
     rusqlite::Connection::open(file("other")).expect("open").execute_batch("CREATE TABLE t (x)").expect("a table");
-    for name in ["text", "empty", "truncated", "flipped", "other"] {
+    std::fs::write(file("unreadable"), &bytes).expect("write");
+    let unreadable = rusqlite::Connection::open(file("unreadable")).expect("open");
+    unreadable.execute("UPDATE vehicles SET origins = '{'", []).expect("damaged");
+    drop(unreadable);
+    for name in ["text", "empty", "truncated", "flipped", "other", "unreadable"] {
         assert_eq!(
             code(garage.restore_backup(&file(name), Progress::none()).await),
             ErrorCode::BackupDamaged,

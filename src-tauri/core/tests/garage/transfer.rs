@@ -139,6 +139,6 @@ async fn csv_is_for_spreadsheets() {
     add(&garage, json!({"vin": ACCORD, "nickname": "=HYPERLINK(\"x\")", "notes": "a, \"b\"\nc", "odometerReading": 5}))
         .await;
     let mut bytes = Vec::new();
-    garage.export_csv(&mut bytes).await.expect("CSV");
+    garage.export_csv(&mut bytes, Progress::none()).await.expect("CSV");
     insta::assert_snapshot!(String::from_utf8(bytes).expect("UTF-8"));
 }
