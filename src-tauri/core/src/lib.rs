@@ -90,6 +90,18 @@ impl GarageConfig {
     }
 }
 
+impl GarageConfig {
+    /// Where the file is a symbolic link, what it leads to: whoever comes by another name must find the same lock, and a
+    /// repair must move the file and not the link.
+    fn without_link(self) -> GarageConfig {
+        let is_link = std::fs::symlink_metadata(&self.garage_file).is_ok_and(|it| it.is_symlink());
+        match std::fs::canonicalize(&self.garage_file) {
+            Ok(garage_file) if is_link => GarageConfig { garage_file, ..self },
+            _ => self,
+        }
+    }
+}
+
 /// All vehicles of one account on this device. Cloning shares the connections and the snapshot.
 #[derive(Clone)]
 pub struct Garage {
@@ -112,6 +124,7 @@ impl Garage {
     /// # Errors
     /// The file is damaged, locked, read-only, another program's or from a newer version; nothing has been changed then.
     pub async fn open(config: GarageConfig, on_change: ChangeListener) -> Result<Garage, GarageError> {
+        let config = config.without_link();
         let lock = GarageLock::shared(&config.garage_file).await?;
         Garage::open_locked(config, on_change, lock).await
     }

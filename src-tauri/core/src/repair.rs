@@ -105,6 +105,7 @@ impl Garage {
         config: GarageConfig,
         on_change: ChangeListener,
     ) -> Result<(Garage, Option<Repair>), GarageError> {
+        let config = config.without_link();
         match Garage::open(config.clone(), on_change.clone()).await {
             Err(error) if error.code() == ErrorCode::GarageDamaged => {}
             opened => return Ok((opened?, None)),
@@ -131,6 +132,7 @@ impl Garage {
     /// The garage is sound, another program has it open, the files cannot be moved, or the new garage cannot be written; the damaged
     /// file is there in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
+        let config = config.without_link();
         let lock = GarageLock::alone(&config.garage_file).await?;
         // Another program may have been quicker, and what it made is sound.
         let is_sound =

@@ -129,6 +129,13 @@ impl Garage {
                 ChangeKind::Edited => ChangeKind::Edited,
             };
             if kind == ChangeKind::Edited {
+                // A value that was only confirmed looks the same after another change and back.
+                let confirmed = |field: &Field| change.fields.iter().any(|it| it.field == *field && it.old == it.new);
+                let later = history_table::of_vehicle(transaction, after.id)?;
+                let later = later.iter().take_while(|it| it.id != id).flat_map(|it| &it.fields).map(|it| it.field);
+                if let Some(field) = later.into_iter().find(confirmed) {
+                    return Err(GarageError::ChangedSince(Some(field)));
+                }
                 take_back(&mut after, &change.fields, now)?;
             }
             if kind == ChangeKind::Restored || after.fields.vin != before.fields.vin {

@@ -68,6 +68,7 @@ async fn a_typed_value_takes_over_from_a_decoded_one() {
     assert_eq!((&entries[0].fields[0].old, &entries[0].fields[0].new), (&text("Accord"), &text("Accord")));
     let undone = garage.undo(entries[0].id).await.expect("undone");
     assert_eq!(undone.origins, edited.origins);
+    assert_eq!(code(garage.undo(entries[0].id).await), ErrorCode::ChangedSince, "once is enough");
     let unchanged = garage.edit_vehicle(added.id, &draft(json!({"make": "Honda"}))).await.expect("the same");
     assert_eq!(unchanged, undone, "nothing is new about it");
 }

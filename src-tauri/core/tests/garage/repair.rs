@@ -211,6 +211,27 @@ async fn a_garage_that_is_open_elsewhere_is_not_moved() {
     clone.edit_vehicle(saved.id, &draft(json!({"nickname": "lost"}))).await.expect_err("closed");
 }
 
+/// Whoever comes by a link finds the same garage, the same lock, and the same file to repair.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_leads_to_the_garage_itself() {
+    let folder = Folder::new();
+    let link = folder.0.path().join("link.db");
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let saved = add(&garage, json!({"nickname": "saved"})).await;
+    std::os::unix::fs::symlink(folder.garage_file(), &link).expect("a link");
+    assert_eq!(code(Garage::repair(config(&link), ChangeListener::none()).await.map(drop)), ErrorCode::GarageLocked);
+    garage.close().await;
+    let mut bytes = std::fs::read(folder.garage_file()).expect("read");
+    bytes[..16].fill(0);
+    std::fs::write(folder.garage_file(), bytes).expect("write");
+    let (repaired, _) = Garage::repair(config(&link), ChangeListener::none()).await.expect("repaired");
+    repaired.close().await;
+    assert!(std::fs::symlink_metadata(&link).is_ok_and(|it| it.is_symlink()), "the link stays");
+    let reopened = open(&folder.garage_file()).await.expect("open");
+    assert_eq!(reopened.vehicle(saved.id).await.expect("it is there"), saved);
+}
+
 #[tokio::test]
 async fn what_lies_between_two_damaged_places_is_saved() {
     let folder = Folder::new();
