@@ -140,9 +140,7 @@ impl Database {
     /// The folder cannot be made, the file is no database, is another program's, is locked, or was written by a newer
     /// version.
     pub async fn open(path: &Path, schema: Schema) -> Result<Database, Error> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
-        }
+        make_folder_of(path)?;
         // Relative, a name such as `:memory:` or `file:x` would mean something else to SQLite.
         let path = &std::path::absolute(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
         let writer = tokio_rusqlite::Connection::open(path).await?;
@@ -227,9 +225,8 @@ impl Database {
     /// # Errors
     /// The database is closed, or cannot be read.
     pub async fn others_version(&self) -> Result<i64, Error> {
-        let version =
-            |connection: &mut Connection| connection.pragma_query_value(None, "data_version", |row| row.get(0));
-        call(&self.writer, move |connection| Ok(version(connection)?)).await
+        call(&self.writer, |connection| Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?))
+            .await
     }
 
     /// Copies the database, as it is at one moment, into a file. `goes_on` is told now and then
@@ -248,8 +245,7 @@ impl Database {
             move |source| Error::File { path, source }
         };
         self.refuse_own_file(path)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(at(folder))?;
+        let folder = make_folder_of(path)?;
         // Written beside and given its name when complete; the name is taken only if it is free.
         let scratch = tempfile::Builder::new().prefix(".motovault-backup-").tempdir_in(folder).map_err(at(folder))?;
         let copy = scratch.path().join("copy.db");
@@ -304,9 +300,7 @@ impl Database {
     /// It is one of them.
     pub fn refuse_own_file(&self, path: &Path) -> Result<(), Error> {
         let is_own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-            let mut own = self.path.as_os_str().to_owned();
-            own.push(suffix);
-            let own = Path::new(&own);
+            let own = with_suffix(&self.path, suffix);
             own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
         });
         let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is the open database itself");
@@ -397,6 +391,30 @@ fn advance(backup: &Backup<'_, '_>, pages: i32) -> Result<StepResult, Error> {
         step @ (StepResult::Done | StepResult::More) => Ok(step),
         // It has been waited for already.
         _ => Err(busy()),
+    }
+}
+
+/// A path with something behind its last name, as SQLite names the files beside a database.
+#[must_use]
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// The folder that a file is in, or will be, made where it is missing.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_folder_of(file: &Path) -> Result<&Path, Error> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match std::fs::create_dir_all(folder) {
+        Ok(()) => Ok(folder),
+        // Something that is none stands in its place; that it exists is not what is wrong.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Error::File { path: folder.to_owned(), source: std::io::ErrorKind::NotADirectory.into() })
+        }
+        Err(source) => Err(Error::File { path: folder.to_owned(), source }),
     }
 }
 

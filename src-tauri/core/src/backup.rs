@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use garage_sqlite::Existing;
+use garage_sqlite::{Existing, with_suffix};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     ErrorCode, Garage, GarageError, Progress,
-    repair::problems_of,
+    repair::unreadable_in,
     store::{self, vehicles as table},
 };
 
@@ -153,14 +153,12 @@ impl Garage {
     /// Where backups are kept: beside the garage's file and named after it, so that no two garages share them.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
-        folder_of(&self.garage_file)
+        folder_beside(&self.garage_file)
     }
 }
 
-fn folder_of(garage_file: &Path) -> PathBuf {
-    let mut name = garage_file.as_os_str().to_owned();
-    name.push("-backups");
-    PathBuf::from(name)
+fn folder_beside(garage_file: &Path) -> PathBuf {
+    with_suffix(garage_file, "-backups")
 }
 
 /// An empty file is a new garage, but not where there was one: a full disk or a sync tool may have emptied it.
@@ -170,7 +168,7 @@ fn folder_of(garage_file: &Path) -> PathBuf {
 pub(crate) fn refuse_emptied(garage_file: &Path) -> Result<(), GarageError> {
     let is_empty = std::fs::metadata(garage_file).is_ok_and(|it| it.is_file() && it.len() == 0);
     let has_backups = || {
-        let entries = std::fs::read_dir(folder_of(garage_file)).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(folder_beside(garage_file)).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| daily_of(&entry.path()).is_some())
     };
     if is_empty && has_backups() { Err(GarageError::Emptied) } else { Ok(()) }
@@ -259,8 +257,7 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     let upgraded = store::check(copy).await.map_err(as_backup)?;
     let is_garage = upgraded.query_row("SELECT count(*) FROM vehicles, device", [], |row| row.get::<_, i64>(0)).is_ok();
     // What SQLite takes for sound may still hold rows that nobody could read.
-    let is_sound = problems_of(&upgraded).is_ok_and(|problems| problems.is_empty());
-    if is_garage && is_sound { Ok(upgraded) } else { Err(GarageError::BadBackup) }
+    if is_garage && unreadable_in(&upgraded).is_empty() { Ok(upgraded) } else { Err(GarageError::BadBackup) }
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> GarageError {

@@ -5,9 +5,11 @@
 
 use std::{
     fs::{File, TryLockError},
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
+
+use garage_sqlite::{make_folder_of, with_suffix};
 
 use crate::GarageError;
 
@@ -47,12 +49,11 @@ impl GarageLock {
     }
 
     async fn take(garage_file: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<GarageLock, GarageError> {
-        if let Some(folder) = garage_file.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| at(folder, source))?;
-        }
-        let path = lock_file(garage_file);
+        make_folder_of(garage_file)?;
+        let path = with_suffix(garage_file, ".lock");
+        let at = |source| garage_sqlite::Error::File { path: path.clone(), source };
         let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|source| at(&path, source))?;
+        let file = file.map_err(at)?;
         let until = Instant::now() + PATIENCE;
         loop {
             match lock(&file) {
@@ -63,18 +64,8 @@ impl GarageLock {
                 Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
                     return Ok(GarageLock { _file: file });
                 }
-                Err(TryLockError::Error(source)) => return Err(at(&path, source)),
+                Err(TryLockError::Error(source)) => return Err(at(source).into()),
             }
         }
     }
-}
-
-fn lock_file(garage_file: &Path) -> PathBuf {
-    let mut name = garage_file.as_os_str().to_owned();
-    name.push(".lock");
-    PathBuf::from(name)
-}
-
-fn at(path: &Path, source: std::io::Error) -> GarageError {
-    garage_sqlite::Error::File { path: path.to_owned(), source }.into()
 }

@@ -1,13 +1,14 @@
 //! When a garage's file is damaged: finding out, moving it aside, and saving what can still be read.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io::{Read, Seek, Write},
     path::{Path, PathBuf},
 };
 
-use garage_domain::{Origin, Vehicle, VehicleFields};
+use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
+use garage_sqlite::{make_folder_of, with_suffix};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use serde::Serialize;
 
@@ -105,53 +106,34 @@ impl Garage {
         config: GarageConfig,
         on_change: ChangeListener,
     ) -> Result<(Garage, Option<Repair>), GarageError> {
-        let config = config.without_link();
         match Garage::open(config.clone(), on_change.clone()).await {
             Err(error) if error.code() == ErrorCode::GarageDamaged => {}
             opened => return Ok((opened?, None)),
         }
-        let lock = GarageLock::alone(&config.garage_file).await?;
-        // Another program may have been quicker.
-        match Garage::open_store(&config).await {
-            Err(error) if error.code() == ErrorCode::GarageDamaged => {}
-            Err(error) => return Err(error),
-            Ok(database) => {
-                database.close().await;
-                let lock = lock.share(&config.garage_file).await?;
-                return Ok((Garage::open_locked(config, on_change, lock).await?, None));
-            }
+        match Garage::repair(config.clone(), on_change.clone()).await {
+            // Another program was quicker.
+            Err(GarageError::NotDamaged) => Ok((Garage::open(config, on_change).await?, None)),
+            repaired => repaired.map(|(garage, repair)| (garage, Some(repair))),
         }
-        let (garage, repair) = Garage::repair_locked(config, on_change, lock).await?;
-        Ok((garage, Some(repair)))
     }
 
     /// Moves a damaged garage aside and makes a new one of what can be read in it. A vehicle whose own row is lost is
     /// put together again from its history.
     ///
     /// # Errors
-    /// The garage is sound, another program has it open, the files cannot be moved, or the new garage cannot be written; the damaged
-    /// file is there in any case.
+    /// The garage is sound, another program has it open, the files cannot be moved, or the new garage cannot be written;
+    /// the damaged file is there in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let config = config.without_link();
         let lock = GarageLock::alone(&config.garage_file).await?;
         // Another program may have been quicker, and what it made is sound.
-        let is_sound =
-            store::check(&config.garage_file).await.is_ok_and(|it| problems_of(&it).is_ok_and(|it| it.is_empty()));
-        if is_sound {
+        if store::check(&config.garage_file).await.is_ok_and(|it| unreadable_in(&it).is_empty()) {
             return Err(GarageError::NotDamaged);
         }
-        Garage::repair_locked(config, on_change, lock).await
-    }
-
-    async fn repair_locked(
-        config: GarageConfig,
-        on_change: ChangeListener,
-        lock: GarageLock,
-    ) -> Result<(Garage, Repair), GarageError> {
         let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ");
         let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
         // Everything is done in a folder of its own and put in place when it is whole: where that fails, all is as it was.
-        let folder = config.garage_file.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = make_folder_of(&config.garage_file)?;
         let scratch = tempfile::Builder::new().prefix(".motovault-repair-").tempdir_in(folder);
         let scratch = scratch.map_err(|source| at(folder, source))?;
         let new_file = scratch.path().join("new.db");
@@ -181,23 +163,26 @@ impl Garage {
 }
 
 /// What is wrong with a garage's file; empty where nothing is.
-pub(crate) fn problems_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+fn problems_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut problems = Vec::new();
     connection.pragma_query(None, "integrity_check", |row| {
         problems.push(row.get::<_, String>(0)?);
         Ok(())
     })?;
     problems.retain(|problem| problem != "ok");
-    // What SQLite takes for sound may still be no vehicle.
+    problems.extend(unreadable_in(connection));
+    Ok(problems)
+}
+
+/// What SQLite takes for sound, and what is no vehicle or change all the same.
+pub(crate) fn unreadable_in(connection: &Connection) -> Vec<String> {
     let vehicles = format!("SELECT {COLUMNS} FROM vehicles");
-    let unreadable = [
+    let counted = [
         ("vehicles", unreadable_rows(connection, &vehicles, vehicles_table::vehicle_of)),
         ("changes", unreadable_rows(connection, "SELECT * FROM history", history_table::entry_of)),
     ];
-    for (what, count) in unreadable.into_iter().filter(|(_, count)| *count > 0) {
-        problems.push(format!("{count} {what} cannot be read"));
-    }
-    Ok(problems)
+    let some = counted.into_iter().filter(|(_, count)| *count > 0);
+    some.map(|(what, count)| format!("{count} {what} cannot be read")).collect()
 }
 
 /// How many rows hold something that is none of ours.
@@ -237,12 +222,6 @@ fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
 
 fn at(path: &Path, source: std::io::Error) -> GarageError {
     garage_sqlite::Error::File { path: path.to_owned(), source }.into()
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// What can be read of a damaged file, in its order; nothing where it is no database at all.
@@ -285,10 +264,8 @@ impl Salvage {
         let columns = columns.collect::<Vec<_>>().join(", ");
         let mut vehicles = readable_rows(&connection, &columns, "vehicles", vehicles_table::vehicle_of, |it| it.id);
         let history = readable_rows(&connection, "*", "history", history_table::entry_of, |entry| entry.id);
-        // One whose own row has lost only its id is not told twice.
-        let is_found = |told: &Vehicle| vehicles.iter().any(|it| it.id == told.id || it.fields == told.fields);
-        let told: Vec<Vehicle> = told_by(&history).into_iter().filter(|told| !is_found(told)).collect();
-        vehicles.extend(told);
+        let missing = missing_from(&vehicles, told_by(&history), &history);
+        vehicles.extend(missing);
         Salvage { vehicles, history }
     }
 }
@@ -319,13 +296,23 @@ fn replace_beginning(file: &Path, sound: &Path, length: usize) -> std::io::Resul
     file.write_all(&beginning)
 }
 
+/// Those of the vehicles that history tells whose own rows are lost. A row that has lost only its id is its vehicle all
+/// the same: history knows nothing of such an id, and the fields are those it tells.
+fn missing_from(found: &[Vehicle], told: Vec<Vehicle>, history: &[HistoryEntry]) -> Vec<Vehicle> {
+    let with_history: HashSet<VehicleId> = history.iter().map(|entry| entry.vehicle_id).collect();
+    let ids: HashSet<VehicleId> = found.iter().map(|vehicle| vehicle.id).collect();
+    let nameless: Vec<&Vehicle> = found.iter().filter(|vehicle| !with_history.contains(&vehicle.id)).collect();
+    let is_missing = |told: &Vehicle| !ids.contains(&told.id) && !nameless.iter().any(|it| it.fields == told.fields);
+    told.into_iter().filter(is_missing).collect()
+}
+
 /// The vehicles as their history tells them, in the order in which they were added. One whose beginning is lost is put
 /// together as far as its changes go.
 fn told_by(history: &[HistoryEntry]) -> Vec<Vehicle> {
     let mut vehicles: Vec<Vehicle> = Vec::new();
+    let mut places: HashMap<VehicleId, usize> = HashMap::new();
     for entry in history {
-        let known = vehicles.iter().position(|vehicle| vehicle.id == entry.vehicle_id);
-        let index = known.unwrap_or_else(|| {
+        let place = *places.entry(entry.vehicle_id).or_insert_with(|| {
             vehicles.push(Vehicle {
                 id: entry.vehicle_id,
                 fields: VehicleFields::default(),
@@ -336,7 +323,7 @@ fn told_by(history: &[HistoryEntry]) -> Vec<Vehicle> {
             });
             vehicles.len() - 1
         });
-        let vehicle = &mut vehicles[index];
+        let vehicle = &mut vehicles[place];
         for FieldChange { field, new, origin, .. } in &entry.fields {
             vehicle.fields.set(*field, new.clone());
             vehicle.origins.remove(field);

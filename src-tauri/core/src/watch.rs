@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use garage_sqlite::Database;
+use garage_sqlite::{Database, make_folder_of};
 use notify::{Event, RecursiveMode, Watcher};
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -44,8 +44,8 @@ impl Garage {
             }
         })?;
         // The folder, since the log beside the file comes and goes.
-        let folder = self.garage_file.parent().filter(|it| !it.as_os_str().is_empty());
-        watcher.watch(folder.unwrap_or(std::path::Path::new(".")), RecursiveMode::NonRecursive)?;
+        let folder = make_folder_of(&self.garage_file).map_err(|error| notify::Error::generic(&error.to_string()))?;
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
         let task = tokio::spawn(listen(self.database.clone(), self.on_change.clone(), changed));
         Ok(Watch { _watcher: watcher, task })
     }

@@ -2,6 +2,7 @@
 
 use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleId, VehiclePatch};
 use jiff::Timestamp;
+use rusqlite::Transaction;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -129,13 +130,7 @@ impl Garage {
                 ChangeKind::Edited => ChangeKind::Edited,
             };
             if kind == ChangeKind::Edited {
-                // A value that was only confirmed looks the same after another change and back.
-                let confirmed = |field: &Field| change.fields.iter().any(|it| it.field == *field && it.old == it.new);
-                let later = history_table::of_vehicle(transaction, after.id)?;
-                let later = later.iter().take_while(|it| it.id != id).flat_map(|it| &it.fields).map(|it| it.field);
-                if let Some(field) = later.into_iter().find(confirmed) {
-                    return Err(GarageError::ChangedSince(Some(field)));
-                }
+                refuse_if_confirmed_since(transaction, &change)?;
                 take_back(&mut after, &change.fields, now)?;
             }
             if kind == ChangeKind::Restored || after.fields.vin != before.fields.vin {
@@ -144,6 +139,20 @@ impl Garage {
             Ok(Write::Changed(Box::new(Recorded { before: Some(before), after, kind, undoes: Some(id) })))
         })
         .await
+    }
+}
+
+/// A value that was only confirmed looks the same after another change and back, so what came since decides.
+fn refuse_if_confirmed_since(transaction: &Transaction<'_>, change: &HistoryEntry) -> Result<(), GarageError> {
+    let confirmed: Vec<Field> = change.fields.iter().filter(|it| it.old == it.new).map(|it| it.field).collect();
+    if confirmed.is_empty() {
+        return Ok(());
+    }
+    let since =
+        history_table::of_vehicle(transaction, change.vehicle_id)?.into_iter().take_while(|it| it.id != change.id);
+    match since.flat_map(|it| it.fields).find(|it| confirmed.contains(&it.field)) {
+        Some(changed) => Err(GarageError::ChangedSince(Some(changed.field))),
+        None => Ok(()),
     }
 }
 

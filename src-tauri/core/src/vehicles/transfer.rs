@@ -9,7 +9,7 @@ use std::{
 use garage_domain::{
     Field, FieldError, FieldValue, Invalid, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch,
 };
-use garage_sqlite::Existing;
+use garage_sqlite::{Existing, make_folder_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -151,7 +151,7 @@ impl Garage {
             let path = path.to_owned();
             |source| GarageError::Unwritable { path, source }
         };
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = make_folder_of(file).map_err(of_target)?;
         self.database.refuse_own_file(file).map_err(of_target)?;
         let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
         self.write_export(format, BufWriter::new(&mut scratch), progress).await?;

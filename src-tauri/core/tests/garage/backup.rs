@@ -159,7 +159,7 @@ async fn targets_that_cannot_be_written_are_named() {
     std::fs::write(&blocked, "in the way").expect("write");
     let target = blocked.join("copy.db");
     let refused = garage.back_up(&target, Existing::Keep, Progress::none()).await.expect_err("no folder");
-    assert_eq!(refused.code(), ErrorCode::FileExists, "{refused}");
+    assert_eq!(refused.code(), ErrorCode::FileFailed, "{refused}");
     assert!(refused.to_string().contains(&blocked.display().to_string()), "{refused}");
     let export = garage.export_to_file(ExportFormat::Json, &target, Existing::Keep, Progress::none());
     let refused = export.await.expect_err("no folder");

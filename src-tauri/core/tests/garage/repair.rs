@@ -242,7 +242,9 @@ async fn what_lies_between_two_damaged_places_is_saved() {
     let copy = folder.0.path().join("copy.db");
     garage.back_up(&copy, Existing::Keep, Progress::none()).await.expect("backed up");
     let connection = rusqlite::Connection::open(&copy).expect("open");
-    connection.execute_batch("DELETE FROM history; VACUUM").expect("no history to help");
+    // Far apart, as after many removals: the whole gap is gone through.
+    let far = "DELETE FROM history; UPDATE vehicles SET position = -position; UPDATE vehicles SET position = -position * 100; VACUUM";
+    connection.execute_batch(far).expect("no history to help");
     drop(connection);
     let mut bytes = std::fs::read(&copy).expect("read");
     for name in [&b"car 100min"[..], b"car 300min"] {
@@ -261,6 +263,28 @@ async fn what_lies_between_two_damaged_places_is_saved() {
         assert!(vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)), "{name}");
     }
     assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes, "untouched");
+}
+
+/// Two that are alike are two; one whose id alone is damaged is one.
+#[tokio::test]
+async fn twins_stay_two_and_a_damaged_id_makes_no_twin() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let twins = [add(&garage, json!({"make": "TOYOTA"})).await, add(&garage, json!({"make": "TOYOTA"})).await];
+    let other = add(&garage, json!({"nickname": "other"})).await;
+    garage.close().await;
+    let connection = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    let broken = "UPDATE vehicles SET origins = '{' WHERE id = ?1";
+    connection.execute(broken, [twins[0].id.to_string()]).expect("damaged");
+    let renamed = "UPDATE vehicles SET id = '018f0000-0000-7000-8000-000000000009' WHERE id = ?1";
+    connection.execute(renamed, [other.id.to_string()]).expect("damaged");
+    drop(connection);
+    let (garage, repair) =
+        Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    assert_eq!(repair.vehicles, 3);
+    for twin in twins {
+        assert_eq!(garage.vehicle(twin.id).await.expect("it is there").fields, twin.fields);
+    }
 }
 
 /// SQLite's own check says nothing of it, and yet no list could be read.
