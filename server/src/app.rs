@@ -52,6 +52,12 @@ impl App {
     }
 }
 
+/// The time to the microsecond, as databases keep it: what is answered is what is stored.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(jiff::Unit::Microsecond).unwrap_or(now)
+}
+
 fn no_decoder(error: garage_decode::SnapshotError) -> ApiError {
     tracing::warn!(%error, "nothing to decode with");
     ApiError::NoDecoder

@@ -1,6 +1,6 @@
 //! Serving: layers around the routes, the first line of output, and stopping without breaking a request off.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use garage_decode::SnapshotHolder;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tower::ServiceBuilder;
 use tower_http::{
     ServiceBuilderExt, compression::CompressionLayer, request_id::MakeRequestUuid, set_header::SetResponseHeaderLayer,
@@ -41,15 +41,20 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listener = listener.with_context(|| format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen))?;
     println!("http://{}", listener.local_addr()?);
     let service = layered(router(app)).into_make_service_with_connect_info::<SocketAddr>();
-    let (stopping, stopped) = tokio::sync::watch::channel(false);
+    let stopping = Arc::new(Notify::new());
+    let told = stopping.clone();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
         asked_to_stop().await;
-        let _ = stopping.send(true);
+        told.notify_one();
     });
+    let farewell = async {
+        stopping.notified().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
     tokio::select! {
         served = serving => served?,
         // Somebody who keeps a connection open must not keep the server.
-        () = async { let mut stopped = stopped; let _ = stopped.wait_for(|it| *it).await; tokio::time::sleep(FAREWELL).await } => {
+        () = farewell => {
             tracing::warn!("ended with requests under way");
         }
     }

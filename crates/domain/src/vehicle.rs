@@ -179,6 +179,15 @@ impl VehicleFields {
         }
     }
 
+    /// Sets `field`, as [`VehicleFields::set`] does, where it is empty; says whether it was.
+    pub fn fill(&mut self, field: Field, value: FieldValue) -> bool {
+        let is_empty = self.get(field).is_none();
+        if is_empty {
+            self.set(field, Some(value));
+        }
+        is_empty
+    }
+
     /// The fields in which `self` and `after` differ, in the contract's order.
     pub fn differences<'a>(&'a self, after: &'a VehicleFields) -> impl Iterator<Item = Field> + 'a {
         Field::ALL.into_iter().filter(|field| self.get(*field) != after.get(*field))

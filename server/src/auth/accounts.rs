@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::passwords::{LONGEST_BYTES, SHORTEST};
-use crate::error::ApiError;
+use crate::{app::now, error::ApiError};
 
 /// How long somebody who does not come back stays logged in.
 const REFRESH_LIFETIME: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -279,9 +279,4 @@ fn new_token() -> String {
 
 fn digest(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token))
-}
-
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(jiff::Unit::Microsecond).unwrap_or(now)
 }

@@ -11,6 +11,8 @@ use crate::error::ApiError;
 
 /// How many more may come from one address than for one account: a household, an office.
 const ACCOUNTS_OF_AN_ADDRESS: u32 = 5;
+/// From this many on, those who have not tried for a while are forgotten.
+const MOST_COUNTED: usize = 10_000;
 
 /// Counts attempts.
 pub struct Limits {
@@ -35,14 +37,12 @@ impl Limits {
     /// # Errors
     /// There were too many.
     pub fn attempt(&self, email: &str, address: IpAddr) -> Result<(), ApiError> {
+        if self.by_account.len() + self.by_address.len() > MOST_COUNTED {
+            self.by_account.retain_recent();
+            self.by_address.retain_recent();
+        }
         let now = self.clock.now();
         self.by_address.check_key(&address).map_err(|until| ApiError::TooMany(until.wait_time_from(now)))?;
         self.by_account.check_key(&email.to_owned()).map_err(|until| ApiError::TooMany(until.wait_time_from(now)))
-    }
-
-    /// Forgets who has not tried for a while; to be called now and then.
-    pub fn forget(&self) {
-        self.by_account.retain_recent();
-        self.by_address.retain_recent();
     }
 }

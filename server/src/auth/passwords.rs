@@ -1,7 +1,7 @@
 //! Passwords: Argon2id with the library's own parameters (OWASP's recommendation), a few at a time, since each takes some
 //! 20 MB and tens of milliseconds.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use argon2::{
     Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
@@ -22,13 +22,12 @@ pub const LONGEST_BYTES: usize = 1_000;
 pub struct Passwords {
     turns: Arc<Semaphore>,
     /// What an unknown account's password is checked against, so that it takes as long as a known one's.
-    of_nobody: String,
+    of_nobody: OnceLock<String>,
 }
 
 impl Passwords {
     pub fn new() -> Passwords {
-        let of_nobody = hash("nobody's password").unwrap_or_default();
-        Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), of_nobody }
+        Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), of_nobody: OnceLock::new() }
     }
 
     /// The hash to keep.
@@ -39,7 +38,8 @@ impl Passwords {
     /// Whether the password is the one of this hash; without a hash it never is.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
         let is_known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| self.of_nobody.clone());
+        let of_nobody = || self.of_nobody.get_or_init(|| self::hash("nobody's password").unwrap_or_default()).clone();
+        let hash = hash.unwrap_or_else(of_nobody);
         let is_right = self.in_turn(move || {
             let parsed = PasswordHash::new(&hash);
             parsed.is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())

@@ -1,6 +1,6 @@
 //! Requests about accounts, and their answers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::{
     Json, Router,
@@ -54,9 +54,7 @@ async fn log_in(
 ) -> Result<Json<Tokens>, ApiError> {
     let (email, password) = credentials(&body)?;
     let email = accounts::clean_email(&email).unwrap_or(email);
-    let address: IpAddr = client.ip();
-    app.auth.limits.attempt(&email, address)?;
-    app.auth.limits.forget();
+    app.auth.limits.attempt(&email, client.ip())?;
     let (account, hash) = accounts::credentials(&app.database, email).await?.unzip();
     if !app.auth.passwords.verify(password, hash).await? {
         return Err(ApiError::WrongCredentials);

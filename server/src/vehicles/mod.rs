@@ -9,7 +9,7 @@
 mod routes;
 mod sqlite;
 
-use garage_domain::{VehicleFields, VehicleId, VehiclePatch};
+use garage_domain::{Field, FieldValue, VehicleFields, VehicleId, VehiclePatch};
 use garage_protocol::WireVehicle;
 use jiff::Timestamp;
 
@@ -42,16 +42,7 @@ struct Update {
     id: VehicleId,
     patch: VehiclePatch,
     /// What the new VIN says, for the fields that are empty after the change.
-    decoded: Vec<(garage_domain::Field, garage_domain::FieldValue)>,
+    decoded: Vec<(Field, FieldValue)>,
     if_match: IfMatch,
     at: Timestamp,
-}
-
-/// Puts decoded values where there are none.
-fn fill_empty(fields: &mut VehicleFields, decoded: Vec<(garage_domain::Field, garage_domain::FieldValue)>) {
-    for (field, value) in decoded {
-        if fields.get(field).is_none() {
-            fields.set(field, Some(value));
-        }
-    }
 }

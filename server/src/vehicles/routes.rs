@@ -13,12 +13,12 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Created, Creation, Update, fill_empty, sqlite};
+use super::{Created, Creation, Update, sqlite};
 use crate::{
-    app::{App, BACKEND},
+    app::{App, BACKEND, now},
     auth::User,
     error::ApiError,
-    http::{IfMatch, JsonObject, etag, unless_known},
+    http::{IfMatch, JsonObject, etag, is_known, not_modified},
 };
 
 /// The routes of this feature.
@@ -34,16 +34,13 @@ async fn health() -> Json<Value> {
 }
 
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
-    let tag =
-        |version: i64| HeaderValue::from_str(&format!("\"all-{version}\"")).unwrap_or(HeaderValue::from_static("\"\""));
     // Most polls find nothing new, and need not read a vehicle.
-    let version = sqlite::feed_version(&app.database, &user.0).await?;
-    let known = unless_known(&headers, tag(version), || StatusCode::OK.into_response());
-    if known.status() == StatusCode::NOT_MODIFIED {
-        return Ok(known);
+    let tag = list_tag(sqlite::feed_version(&app.database, &user.0).await?);
+    if is_known(&headers, &tag) {
+        return Ok(not_modified(tag));
     }
     let (version, vehicles) = sqlite::list(&app.database, &user.0).await?;
-    Ok(unless_known(&headers, tag(version), || Json(vehicles).into_response()))
+    Ok(([(header::ETAG, list_tag(version))], Json(vehicles)).into_response())
 }
 
 async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject) -> Result<Response, ApiError> {
@@ -51,8 +48,9 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
     let (id, fields) = created_fields(body, at)?;
     let sent = digest(&fields);
     let mut filled = fields;
-    let decoded = decoded_values(&app, &filled, at).await;
-    fill_empty(&mut filled, decoded);
+    for (field, value) in decoded_values(&app, &filled, at).await {
+        filled.fill(field, value);
+    }
     let id = id.unwrap_or_else(|| VehicleId(Uuid::now_v7()));
     match sqlite::create(&app.database, &user.0, Creation { id, fields: filled, sent, at }).await? {
         Created::New(vehicle) => {
@@ -71,7 +69,12 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let vehicle = sqlite::get(&app.database, &user.0, vehicle_id(&id)?).await?;
-    Ok(unless_known(&headers, etag(vehicle.version), || Json(vehicle).into_response()))
+    let tag = etag(vehicle.version);
+    Ok(if is_known(&headers, &tag) {
+        not_modified(tag)
+    } else {
+        ([(header::ETAG, tag)], Json(vehicle)).into_response()
+    })
 }
 
 async fn update(
@@ -104,6 +107,11 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     sqlite::remove(&app.database, &user.0, vehicle_id(&id)?, IfMatch::of(&headers), now()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// All of a user's vehicles as they are; never to be taken for the tag of one.
+fn list_tag(version: i64) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"all-{version}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 /// What has no id's form cannot be a vehicle.
@@ -145,10 +153,4 @@ async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec
 fn digest(fields: &VehicleFields) -> String {
     let text = serde_json::to_vec(fields).unwrap_or_default();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// To the microsecond, as the databases keep it: what is answered is what is stored.
-fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(jiff::Unit::Microsecond).unwrap_or(now)
 }

@@ -4,9 +4,9 @@ use garage_domain::{OdometerUnit, VehicleFields, VehicleId, Vin};
 use garage_protocol::WireVehicle;
 use garage_sqlite::Database;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, named_params, types::Type};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, types::Type};
 
-use super::{Created, Creation, Update, fill_empty};
+use super::{Created, Creation, Update};
 use crate::{error::ApiError, http::IfMatch};
 
 const COLUMNS: &str = "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, \
@@ -68,30 +68,19 @@ pub async fn create(database: &Database, user: &str, creation: Creation) -> Resu
                      :odometer_reading, :is_active, :at, :at, :trim_level, :engine, :transmission, :drive_type,
                      :fuel_type, :body_class, :vehicle_type, :odometer_unit, :notes, :sent)",
             )?
-            .execute(named_params! {
-                ":id": id.to_string(),
-                ":user_id": user,
-                ":vin": fields.vin.as_ref().map(Vin::as_str),
-                ":make": fields.make,
-                ":model": fields.model,
-                ":year": fields.year,
-                ":nickname": fields.nickname,
-                ":color": fields.color,
-                ":license_plate": fields.license_plate,
-                ":odometer_reading": fields.odometer_reading,
-                ":is_active": fields.is_active,
-                ":at": at.as_microsecond(),
-                ":trim_level": fields.trim_level,
-                ":engine": fields.engine,
-                ":transmission": fields.transmission,
-                ":drive_type": fields.drive_type,
-                ":fuel_type": fields.fuel_type,
-                ":body_class": fields.body_class,
-                ":vehicle_type": fields.vehicle_type,
-                ":odometer_unit": fields.odometer_unit.as_str(),
-                ":notes": fields.notes,
-                ":sent": sent,
-            })?;
+            .execute(
+                &with_fields(
+                    &fields,
+                    &[
+                        (":id", &id.to_string()),
+                        (":user_id", &user),
+                        (":vin", &fields.vin.as_ref().map(Vin::as_str)),
+                        (":odometer_unit", &fields.odometer_unit.as_str()),
+                        (":at", &at.as_microsecond()),
+                        (":sent", &sent),
+                    ],
+                )[..],
+            )?;
             Ok(Created::New(live(tx, &user, id)?))
         })
         .await
@@ -106,7 +95,9 @@ pub async fn update(database: &Database, user: &str, update: Update) -> Result<W
             let before = live_at(tx, &user, id, &if_match)?;
             let mut fields = patch.apply(before.fields.clone())?;
             if fields.vin != before.fields.vin {
-                fill_empty(&mut fields, decoded);
+                for (field, value) in decoded {
+                    fields.fill(field, value);
+                }
             }
             if fields == before.fields {
                 return Ok(before);
@@ -121,29 +112,18 @@ pub async fn update(database: &Database, user: &str, update: Update) -> Result<W
                      notes = :notes
                  WHERE user_id = :user_id AND id = :id",
             )?
-            .execute(named_params! {
-                ":id": id.to_string(),
-                ":user_id": user,
-                ":vin": fields.vin.as_ref().map(Vin::as_str),
-                ":make": fields.make,
-                ":model": fields.model,
-                ":year": fields.year,
-                ":nickname": fields.nickname,
-                ":color": fields.color,
-                ":license_plate": fields.license_plate,
-                ":odometer_reading": fields.odometer_reading,
-                ":is_active": fields.is_active,
-                ":at": at.as_microsecond(),
-                ":trim_level": fields.trim_level,
-                ":engine": fields.engine,
-                ":transmission": fields.transmission,
-                ":drive_type": fields.drive_type,
-                ":fuel_type": fields.fuel_type,
-                ":body_class": fields.body_class,
-                ":vehicle_type": fields.vehicle_type,
-                ":odometer_unit": fields.odometer_unit.as_str(),
-                ":notes": fields.notes,
-            })?;
+            .execute(
+                &with_fields(
+                    &fields,
+                    &[
+                        (":id", &id.to_string()),
+                        (":user_id", &user),
+                        (":vin", &fields.vin.as_ref().map(Vin::as_str)),
+                        (":odometer_unit", &fields.odometer_unit.as_str()),
+                        (":at", &at.as_microsecond()),
+                    ],
+                )[..],
+            )?;
             live(tx, &user, id)
         })
         .await
@@ -166,6 +146,33 @@ pub async fn remove(
             Ok(())
         })
         .await
+}
+
+/// The parameters that name a vehicle's fields, and others.
+fn with_fields<'a>(
+    fields: &'a VehicleFields,
+    others: &[(&'static str, &'a dyn ToSql)],
+) -> Vec<(&'static str, &'a dyn ToSql)> {
+    let mut parameters: Vec<(&'static str, &dyn ToSql)> = vec![
+        (":make", &fields.make),
+        (":model", &fields.model),
+        (":year", &fields.year),
+        (":nickname", &fields.nickname),
+        (":color", &fields.color),
+        (":license_plate", &fields.license_plate),
+        (":odometer_reading", &fields.odometer_reading),
+        (":is_active", &fields.is_active),
+        (":trim_level", &fields.trim_level),
+        (":engine", &fields.engine),
+        (":transmission", &fields.transmission),
+        (":drive_type", &fields.drive_type),
+        (":fuel_type", &fields.fuel_type),
+        (":body_class", &fields.body_class),
+        (":vehicle_type", &fields.vehicle_type),
+        (":notes", &fields.notes),
+    ];
+    parameters.extend_from_slice(others);
+    parameters
 }
 
 fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {

@@ -90,8 +90,7 @@ pub(crate) fn known_year(vehicle: &Vehicle) -> Option<i32> {
 pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>, now: Timestamp) {
     let Some(decoded) = decoded else { return };
     for (field, value, origin) in decoded_values(decoded, now) {
-        if vehicle.fields.get(field).is_none() {
-            vehicle.fields.set(field, Some(value));
+        if vehicle.fields.fill(field, value) {
             vehicle.origins.insert(field, origin);
         }
     }
