@@ -1,4 +1,4 @@
-import type { Vehicle } from "$lib/platform";
+import type { Decode, Vehicle } from "$lib/platform";
 import { strings } from "$lib/strings";
 
 /** Year, make and model, as far as they are known. */
@@ -12,4 +12,9 @@ export function description(vehicle: Pick<Vehicle, "year" | "make" | "model">): 
 export function displayName(vehicle: Pick<Vehicle, "nickname" | "year" | "make" | "model" | "licensePlate" | "vin">): string {
   const described = vehicle.make === null ? null : description(vehicle);
   return vehicle.nickname ?? described ?? vehicle.licensePlate ?? vehicle.vin ?? strings.garage.unnamed;
+}
+
+/** Year, make and model as a VIN says them. */
+export function decodedDescription({ fields }: Pick<Decode, "fields">): string {
+  return description({ year: fields.year?.value ?? null, make: fields.make?.value ?? null, model: fields.model?.value ?? null });
 }

@@ -15,7 +15,7 @@ export interface Draft {
 const KEY = "add";
 const UNITS: readonly OdometerUnit[] = ["mi", "km", "h"];
 
-export function emptyDraft(): Draft {
+function emptyDraft(): Draft {
   return { vinText: "", chosenYear: null, hasVin: true, form: formOf() };
 }
 
