@@ -196,3 +196,21 @@ test("a VIN that lacks a character is asked about once, and saved if it is meant
   await app.saveVehicle.click();
   await expect(page.getByRole("heading", { level: 1, name: short })).toBeVisible();
 });
+
+test("a press on the button counts, though what the VIN says comes in between", async ({ app, page }) => {
+  let answer = () => {};
+  const isPressed = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/host/ipc/decode_vin", async (route) => {
+    await isPressed;
+    await route.continue();
+  });
+  await app.vin.fill(ACCORD);
+  await app.saveVehicle.hover();
+  const hasCome = page.waitForResponse("**/host/ipc/decode_vin");
+  await page.mouse.down();
+  answer();
+  await (await hasCome).finished();
+  await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+  await page.mouse.up();
+  await app.expectVehicle("2003 HONDA Accord");
+});
