@@ -141,3 +141,16 @@ test("a refused value lets go, and what was decoded becomes one's own by Enter",
   await year.press("Enter");
   await expect(page.getByText("2003, confirmed")).toBeVisible();
 });
+
+test("what is pressed while a field is edited stays under the finger", async ({ app, page }) => {
+  await openVehicle(app);
+  await page.getByRole("button", { name: `Edit vin: ${ACCORD}` }).click();
+  await expect(page.getByRole("textbox", { name: "VIN" })).toBeFocused();
+  await page.getByRole("button", { name: "Edit notes: empty" }).hover();
+  await page.mouse.down();
+  // Longer than closing the field takes, and as long as a slow finger.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+  await page.mouse.up();
+  await expect(page.getByRole("textbox", { name: "Notes" })).toBeFocused();
+  await expect(page.getByRole("textbox", { name: "VIN" })).toBeHidden();
+});

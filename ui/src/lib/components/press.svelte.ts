@@ -1,31 +1,43 @@
 /** What is pressed must not slide away: a press that begins on a button and ends beside it is none. */
-import { onDestroy, untrack } from "svelte";
+import { untrack } from "svelte";
 import { on } from "svelte/events";
 
 /** After a finger is lifted, its click may come a moment later. */
 const CLICK_WITHIN_MS = 100;
 
-/** A value that, while a finger or a mouse button is down, stays what it was. */
-export function heldWhilePressed<T>(value: () => T): { readonly current: T } {
-  let isPressed = $state(false);
+let isPressed = $state(false);
+let waiting: (() => void)[] = [];
+
+/** Heeds fingers and mouse buttons, for the others here, until the returned function is called. */
+export function watchPresses(): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const press = () => {
     clearTimeout(timer);
     isPressed = true;
   };
+  const end = () => {
+    clearTimeout(timer);
+    isPressed = false;
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  };
   const release = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => (isPressed = false), CLICK_WITHIN_MS);
+    timer = setTimeout(end, CLICK_WITHIN_MS);
   };
   const offs = [
     on(window, "pointerdown", press, { capture: true }),
     on(window, "pointerup", release, { capture: true }),
     on(window, "pointercancel", release, { capture: true }),
   ];
-  onDestroy(() => {
-    clearTimeout(timer);
+  return () => {
+    end();
     for (const off of offs) off();
-  });
+  };
+}
+
+/** A value that stays what it was while a press goes on. */
+export function heldWhilePressed<T>(value: () => T): { readonly current: T } {
   let held = untrack(value);
   const current = $derived.by(() => {
     if (!isPressed) held = value();
@@ -36,4 +48,9 @@ export function heldWhilePressed<T>(value: () => T): { readonly current: T } {
       return current;
     },
   };
+}
+
+/** When no press goes on, or the one that does has ended. */
+export async function pressEnded(): Promise<void> {
+  if (isPressed) await new Promise<void>((resolve) => waiting.push(resolve));
 }
