@@ -12,8 +12,9 @@ test("theme, units and vPIC are chosen, heeded, and remembered", async ({ app, p
   await page.getByRole("combobox", { name: "New vehicles count in" }).selectOption("kilometers");
   await page.getByRole("switch", { name: "Ask vPIC online" }).uncheck({ force: true });
   const kept = () => {
-    const text = readFileSync(join(dirname(app.garageFile), "preferences.json"), "utf8");
-    // The store writes its file in place: it may be looked at in the middle of that.
+    const file = join(dirname(app.garageFile), "preferences.json");
+    // The store writes its file in place: it may be looked at before that, or in the middle of it.
+    const text = existsSync(file) ? readFileSync(file, "utf8") : "";
     return text.endsWith("}") ? (JSON.parse(text) as unknown) : {};
   };
   await expect.poll(kept).toMatchObject({ theme: "dark", odometerUnit: "km", asksVpic: false });
