@@ -214,3 +214,19 @@ test("a press on the button counts, though what the VIN says comes in between", 
   await page.mouse.up();
   await app.expectVehicle("2003 HONDA Accord");
 });
+
+test("a press whose end is never told holds nothing back for long", async ({ app, page }) => {
+  const result = page.getByRole("heading", { name: "2003 HONDA Accord" });
+  // Of a menu, the system takes the end of the press for itself.
+  await app.vin.hover();
+  await page.mouse.down({ button: "right" });
+  await app.vin.fill(ACCORD);
+  await expect(result).toBeVisible({ timeout: 1_500 });
+  await page.mouse.up({ button: "right" });
+
+  await app.vin.fill("");
+  await expect(result).toBeHidden();
+  await page.mouse.down();
+  await app.vin.fill(ACCORD);
+  await expect(result).toBeVisible();
+});

@@ -154,3 +154,17 @@ test("what is pressed while a field is edited stays under the finger", async ({ 
   await expect(page.getByRole("textbox", { name: "Notes" })).toBeFocused();
   await expect(page.getByRole("textbox", { name: "VIN" })).toBeHidden();
 });
+
+test("whoever presses back into the field that they edit finds it open", async ({ app, page }) => {
+  await openVehicle(app);
+  await page.getByRole("button", { name: "Edit color: empty" }).click();
+  const color = page.getByRole("textbox", { name: "Color" });
+  await expect(color).toBeFocused();
+  await page.locator("label", { hasText: "Color" }).click();
+  // Longer than a press takes to be over.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+  await expect(color).toBeFocused();
+  await color.fill("Blue");
+  await color.press("Enter");
+  await expect(page.getByRole("button", { name: "Edit color: Blue" })).toBeFocused();
+});
