@@ -230,3 +230,17 @@ test("a press whose end is never told holds nothing back for long", async ({ app
   await app.vin.fill(ACCORD);
   await expect(result).toBeVisible();
 });
+
+test("what was typed a moment before going to the other form is there", async ({ app, page }) => {
+  await app.vin.evaluate((input: HTMLInputElement) => {
+    document.querySelector<HTMLAnchorElement>('nav a[href="/add"]')?.click();
+    input.value = "1HGCM826";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+  await expect(page.getByRole("heading", { level: 1, name: "Add a vehicle" })).toBeVisible();
+  await expect(app.vin).toHaveValue("1HGCM826");
+  // Nor does the form that was left, or the new one, put it away later.
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 500)));
+  await page.reload();
+  await expect(app.vin).toHaveValue("1HGCM826");
+});
