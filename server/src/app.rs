@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
-use garage_sqlite::Database;
 use jiff::Timestamp;
 
-use crate::{auth::Auth, error::ApiError};
+use crate::{auth::Auth, error::ApiError, store::Store};
 
 /// What this backend calls itself in answers.
 pub const BACKEND: &str = "axum";
@@ -14,8 +13,8 @@ pub const BACKEND: &str = "axum";
 /// Cloning shares everything. Nothing in it is needed by another process: several can serve one database.
 #[derive(Clone)]
 pub struct App {
-    /// The store.
-    pub(crate) database: Database,
+    /// The database.
+    pub(crate) store: Store,
     /// Own accounts and their tokens.
     pub(crate) auth: Arc<Auth>,
     decoder: SnapshotHolder,
@@ -24,8 +23,8 @@ pub struct App {
 impl App {
     /// An app on this database.
     #[must_use]
-    pub fn new(database: Database, auth: Auth, decoder: SnapshotHolder) -> App {
-        App { database, auth: Arc::new(auth), decoder }
+    pub fn new(store: Store, auth: Auth, decoder: SnapshotHolder) -> App {
+        App { store, auth: Arc::new(auth), decoder }
     }
 
     /// What a VIN says.

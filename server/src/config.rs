@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::store::{Location, postgres};
+
 /// The MotoVault server: vehicles and accounts over REST.
 #[derive(Debug, Parser)]
 #[command(name = "garage-server", version, propagate_version = true, after_help = EXAMPLES)]
@@ -39,7 +41,10 @@ pub enum Command {
 /// Where the data is.
 #[derive(Debug, ClapArgs)]
 pub struct DatabaseArgs {
-    /// sqlite:PATH [default: a file in the user's data folder]
+    /// sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE [default: a file in the user's data folder]
+    ///
+    /// PostgreSQL on another host is reached by TLS with a certificate that this system trusts; ?sslmode=disable in the
+    /// URL turns that off. In the environment, the URL and its password stand in no list of processes
     #[arg(long, env = "GARAGE_DATABASE", value_name = "URL")]
     pub database: Option<String>,
 }
@@ -112,17 +117,25 @@ pub enum UserCommand {
 }
 
 impl DatabaseArgs {
-    /// The database's file.
+    /// Where the data is.
     ///
     /// # Errors
     /// The setting names no database that this server can use, or the system has no folder for data.
-    pub fn file(&self) -> anyhow::Result<PathBuf> {
-        match self.database.as_deref() {
-            None => Ok(data_folder().context("--database (GARAGE_DATABASE)")?.join("server.db")),
-            Some(url) => match url.strip_prefix("sqlite:") {
-                Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-                _ => bail!("--database (GARAGE_DATABASE) must be sqlite:PATH, and is “{url}”"),
-            },
+    pub fn location(&self) -> anyhow::Result<Location> {
+        const SETTING: &str = "--database (GARAGE_DATABASE)";
+        let Some(url) = self.database.as_deref() else {
+            return Ok(Location::Sqlite(data_folder().context(SETTING)?.join("server.db")));
+        };
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let config = postgres::config(url).with_context(|| format!("{SETTING} is no URL of PostgreSQL's"))?;
+            return Ok(Location::Postgres(Box::new(config)));
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Location::Sqlite(PathBuf::from(path))),
+            _ => bail!(
+                "{SETTING} must be sqlite:PATH or postgres://…, and begins with “{}”",
+                url.split(':').next().unwrap_or_default()
+            ),
         }
     }
 }
@@ -158,11 +171,13 @@ mod tests {
 
     #[test]
     fn a_setting_that_is_wrong_is_named() {
-        for url in ["", "mysql://x", "sqlite:", "server.db"] {
-            let refused = DatabaseArgs { database: Some(url.to_owned()) }.file().expect_err("refused");
+        for url in ["", "mysql://x", "sqlite:", "server.db", "postgres://x:y:z/"] {
+            let refused = DatabaseArgs { database: Some(url.to_owned()) }.location().err().expect("refused");
             assert!(refused.to_string().contains("--database (GARAGE_DATABASE)"), "{refused}");
         }
-        let file = DatabaseArgs { database: Some("sqlite:/x/y.db".to_owned()) }.file().expect("a file");
-        assert_eq!(file, PathBuf::from("/x/y.db"));
+        let location = |url: &str| DatabaseArgs { database: Some(url.to_owned()) }.location().expect("a database");
+        assert_eq!(location("sqlite:/x/y.db").to_string(), "/x/y.db");
+        let postgres = location("postgres://ada:secret@db.example.org/garage").to_string();
+        assert_eq!(postgres, "PostgreSQL database garage on db.example.org");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - `vehicles`, `decode`, `auth`: the features, each with its routes and what they need; none knows another, but all know
 //!   `auth::User`, by which a request says who asks
+//! - `store`: the database, SQLite or PostgreSQL
 //! - `app`: what every request works with
 //! - `http`, `error`: bodies, conditions and refusals, the same for all
 //! - `config`, `serve`: starting, from flags and environment, and stopping
@@ -16,7 +17,7 @@ mod decode;
 mod error;
 mod http;
 pub mod serve;
-mod store;
+pub mod store;
 mod vehicles;
 
 use axum::{
@@ -27,7 +28,6 @@ use axum::{
 use serde_json::{Value, json};
 
 pub use app::App;
-pub use store::open as open_database;
 
 use crate::{app::BACKEND, error::ApiError};
 
@@ -45,7 +45,7 @@ pub fn router(app: App) -> Router {
 }
 
 async fn health(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    store::ping(&app.database).await?;
+    app.store.ping().await?;
     Ok(Json(json!({
         "status": "ok",
         "backend": BACKEND,

@@ -7,8 +7,8 @@ use clap::Parser;
 use garage_server::{
     auth,
     config::{Args, Command, DatabaseArgs, UserCommand},
-    open_database,
     serve::serve,
+    store::Store,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -30,9 +30,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve(args).await,
         Command::Migrate(database) => {
-            let file = database.file()?;
-            open_database(&file).await?.close().await;
-            println!("{} is up to date", file.display());
+            let location = database.location()?;
+            Store::open(&location).await?.close().await;
+            println!("{location} is up to date");
             Ok(())
         }
         Command::User(command) => user(command).await,
@@ -44,7 +44,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn user(command: UserCommand) -> anyhow::Result<()> {
-    let open = async |database: &DatabaseArgs| anyhow::Ok(open_database(&database.file()?).await?);
+    let open = async |database: &DatabaseArgs| Store::open(&database.location()?).await;
     match command {
         UserCommand::Add { email, database } => {
             let account = auth::add_account(&open(&database).await?, &email, &password()?).await?;

@@ -18,7 +18,7 @@ use tower_http::{
 };
 use tracing::Span;
 
-use crate::{App, auth::Auth, config::ServeArgs, open_database, router};
+use crate::{App, auth::Auth, config::ServeArgs, router, store::Store};
 
 /// Longer than any request takes; who is slower has gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,13 +30,13 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// # Errors
 /// A setting is wrong, the database or the keys cannot be used, or the address is taken.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
-    let file = args.database.file()?;
-    let database = open_database(&file).await.context("--database (GARAGE_DATABASE)")?;
+    let location = args.database.location()?;
+    let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
     let auth = Auth::open(&args.keys.folder()?, args.open_registration, args.rate_limit);
     let auth = auth.context("--keys (GARAGE_KEYS)")?;
     let snapshot = garage_decode::default_snapshot_path()?;
     let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
-    let app = App::new(database.clone(), auth, decoder);
+    let app = App::new(store.clone(), auth, decoder);
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.with_context(|| format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen))?;
     println!("http://{}", listener.local_addr()?);
@@ -58,7 +58,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
             tracing::warn!("ended with requests under way");
         }
     }
-    database.close().await;
+    store.close().await;
     Ok(())
 }
 

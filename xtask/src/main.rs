@@ -3,6 +3,9 @@
 mod bench_app;
 #[cfg(unix)]
 mod bundle;
+#[cfg(unix)]
+mod cluster;
+mod contract;
 mod display;
 mod run;
 mod setup;
@@ -47,6 +50,12 @@ enum Task {
         /// More for `garage-server serve`, after --
         #[arg(last = true)]
         options: Vec<String>,
+    },
+    /// Run the contract's suite: on SQLite and on a throw-away PostgreSQL, or against a server that runs already
+    Contract {
+        /// The server, such as http://127.0.0.1:3001; it must let anybody register
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
     },
     /// Install what building and testing need, and fetch the vPIC data; `run` and `test` do this first
     Setup,
@@ -100,6 +109,12 @@ fn perform() -> anyhow::Result<()> {
             let mut words = vec!["run", "--quiet", "--package", "garage-server", "--", "serve"];
             words.extend(options.iter().map(String::as_str));
             shell::run(shell::cargo(&words))
+        }
+        Task::Contract { base_url: Some(url) } => contract::against(&url),
+        Task::Contract { base_url: None } => {
+            setup::for_running(&root, false)?;
+            contract::on_sqlite()?;
+            contract::on_postgres(&root)
         }
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),

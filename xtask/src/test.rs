@@ -8,7 +8,7 @@ use std::{
 
 use clap::ValueEnum;
 
-use crate::{display::VirtualDisplay, run, setup, shell, tidy};
+use crate::{contract, display::VirtualDisplay, run, setup, shell, tidy};
 
 /// One part of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,8 @@ pub enum Step {
     Clippy,
     /// The Rust tests: unit, property, store, commands
     Rust,
+    /// The server's contract on PostgreSQL; on SQLite it is among the Rust tests
+    Contract,
     /// Journeys in Chromium against the app's command layer
     Journeys,
     /// The app itself in its own webview
@@ -85,6 +87,7 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
         }
         Step::Rust => rust_tests(),
+        Step::Contract => contract::on_postgres(root),
         Step::Journeys => in_browser(root, "journeys"),
         Step::Desktop if !cfg!(target_os = "linux") => {
             println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");
@@ -101,7 +104,7 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
 
 /// nextest runs the tests of all crates side by side; cargo's own runner is the fallback, a crate after the other.
 fn rust_tests() -> anyhow::Result<()> {
-    if shell::output(shell::cargo(&["nextest", "--version"])).is_ok() {
+    if contract::has_nextest() {
         shell::run(shell::cargo(&["nextest", "run", "--workspace"]))
     } else {
         println!("cargo-nextest is not installed; cargo's own runner does, a little slower");

@@ -52,6 +52,12 @@ impl Vin {
         Ok(Vin(vin))
     }
 
+    /// A VIN as a database holds it, unchecked: one that was adopted holds what its writers allowed. Blank text is none.
+    #[must_use]
+    pub fn stored(vin: String) -> Option<Vin> {
+        (!vin.trim().is_empty()).then_some(Vin(vin))
+    }
+
     /// The VIN in upper case, without spaces or dashes.
     #[must_use]
     pub fn as_str(&self) -> &str {

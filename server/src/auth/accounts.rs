@@ -1,15 +1,16 @@
-//! Accounts and refresh tokens in the store.
+//! Accounts and sessions: what may be one, and what the store is asked to do about them.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use garage_sqlite::Database;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::passwords::{LONGEST_BYTES, SHORTEST};
-use crate::{app::now, error::ApiError};
+use super::{
+    passwords::{LONGEST_BYTES, Passwords, SHORTEST},
+    store as accounts,
+};
+use crate::{app::now, error::ApiError, store::Store};
 
 /// How long somebody who does not come back stays logged in.
 const REFRESH_LIFETIME: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -28,6 +29,22 @@ pub struct Account {
     pub created_at: Timestamp,
     /// Since when nobody can log in with it.
     pub disabled_at: Option<Timestamp>,
+}
+
+/// A refresh token as the store keeps it.
+pub(super) struct StoredToken {
+    /// Its digest: who reads it can log in as nobody.
+    pub digest: String,
+    pub expires_at: Timestamp,
+}
+
+/// What an operator does with an account; either ends its sessions.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// Nobody can log in with it from this time on.
+    Disable(Timestamp),
+    /// It has a password of this hash, and is not disabled.
+    Password(String),
 }
 
 /// An address as it is kept.
@@ -60,221 +77,102 @@ pub fn check_password(password: &str) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// There is one with this address, or it is not the first; or the store cannot be written.
-pub async fn register(database: &Database, email: String, hash: String, open: bool) -> Result<Account, ApiError> {
-    let now = now();
-    database
-        .write(move |tx| {
-            let is_first = tx.query_row("SELECT count(*) = 0 FROM accounts", [], |row| row.get::<_, bool>(0))?;
-            if !open && !is_first {
-                return Err(ApiError::Forbidden("Registration is closed"));
-            }
-            insert(tx, email, &hash, now)
-        })
-        .await
+pub async fn register(store: &Store, email: String, hash: String, open: bool) -> Result<Account, ApiError> {
+    let account = Account { id: Uuid::now_v7().to_string(), email, created_at: now(), disabled_at: None };
+    accounts::insert(store, account.clone(), hash, open).await?;
+    Ok(account)
 }
 
 /// Adds an account, whatever registration is.
 ///
 /// # Errors
-/// There is one with this address, or the store cannot be written.
-pub async fn add(database: &Database, email: &str, password: &str) -> anyhow::Result<Account> {
+/// There is one with this address, it cannot be one, or the store cannot be written.
+pub async fn add(store: &Store, email: &str, password: &str) -> anyhow::Result<Account> {
     let email = clean_email(email).map_err(anyhow::Error::msg)?;
-    let hash = hashed(password).await?;
-    let now = now();
-    let added = database.write(move |tx| insert(tx, email, &hash, now)).await;
+    let added = register(store, email, hashed(password).await?, true).await;
     added.map_err(|error| match error {
         ApiError::Conflict(message) => anyhow::Error::msg(message),
-        _ => anyhow::Error::msg("the database cannot be written"),
+        _ => unusable(&error),
     })
-}
-
-fn insert(tx: &Transaction<'_>, email: String, hash: &str, now: Timestamp) -> Result<Account, ApiError> {
-    let is_taken = "SELECT count(*) > 0 FROM accounts WHERE email = ?1";
-    if tx.query_row(is_taken, [&email], |row| row.get::<_, bool>(0))? {
-        return Err(ApiError::Conflict("An account with this email already exists"));
-    }
-    let account = Account { id: Uuid::now_v7().to_string(), email, created_at: now, disabled_at: None };
-    tx.execute(
-        "INSERT INTO accounts (id, email, password_hash, created_at) VALUES (?1, ?2, ?3, ?4)",
-        params![account.id, account.email, hash, now.as_microsecond()],
-    )?;
-    Ok(account)
 }
 
 /// All accounts, the oldest first.
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn list(database: &Database) -> anyhow::Result<Vec<Account>> {
-    let list = database.read(|tx| {
-        let mut statement =
-            tx.prepare("SELECT id, email, created_at, disabled_at FROM accounts ORDER BY created_at, id")?;
-        let rows = statement.query_map([], account_of)?;
-        Ok::<_, garage_sqlite::Error>(rows.collect::<rusqlite::Result<Vec<_>>>()?)
-    });
-    Ok(list.await?)
+pub async fn list(store: &Store) -> anyhow::Result<Vec<Account>> {
+    accounts::list(store).await.map_err(|error| unusable(&error))
 }
 
 /// Ends an account's sessions and lets nobody log in with it; its vehicles stay.
 ///
 /// # Errors
 /// There is no such account, or the store cannot be written.
-pub async fn disable(database: &Database, email: &str) -> anyhow::Result<()> {
-    let now = now().as_microsecond();
-    change(database, email, move |tx, id| {
-        tx.execute("UPDATE accounts SET disabled_at = ?1 WHERE id = ?2", params![now, id])?;
-        Ok(())
-    })
-    .await
+pub async fn disable(store: &Store, email: &str) -> anyhow::Result<()> {
+    change(store, email, Change::Disable(now())).await
 }
 
 /// Gives an account another password, and ends its sessions.
 ///
 /// # Errors
 /// There is no such account, the password will not do, or the store cannot be written.
-pub async fn set_password(database: &Database, email: &str, password: &str) -> anyhow::Result<()> {
+pub async fn set_password(store: &Store, email: &str, password: &str) -> anyhow::Result<()> {
     let hash = hashed(password).await?;
-    change(database, email, move |tx, id| {
-        tx.execute("UPDATE accounts SET password_hash = ?1, disabled_at = NULL WHERE id = ?2", params![hash, id])?;
-        Ok(())
-    })
-    .await
+    change(store, email, Change::Password(hash)).await
+}
+
+async fn change(store: &Store, email: &str, change: Change) -> anyhow::Result<()> {
+    let email = clean_email(email).map_err(anyhow::Error::msg)?;
+    let is_found = accounts::change(store, email, change).await.map_err(|error| unusable(&error))?;
+    anyhow::ensure!(is_found, "there is no account with this email");
+    Ok(())
 }
 
 async fn hashed(password: &str) -> anyhow::Result<String> {
     check_password(password).map_err(anyhow::Error::msg)?;
-    let hash = super::passwords::Passwords::new().hash(password.to_owned()).await;
+    let hash = Passwords::new().hash(password.to_owned()).await;
     hash.map_err(|_| anyhow::anyhow!("the password cannot be hashed"))
 }
 
-async fn change(
-    database: &Database,
-    email: &str,
-    work: impl FnOnce(&Transaction<'_>, &str) -> Result<(), garage_sqlite::Error> + Send + 'static,
-) -> anyhow::Result<()> {
-    let email = clean_email(email).map_err(anyhow::Error::msg)?;
-    let found = database.write(move |tx| {
-        let id = tx.query_row("SELECT id FROM accounts WHERE email = ?1", [email], |row| row.get::<_, String>(0));
-        let Some(id) = id.optional()? else { return Ok(false) };
-        tx.execute("DELETE FROM refresh_tokens WHERE account_id = ?1", [&id])?;
-        work(tx, &id)?;
-        Ok::<_, garage_sqlite::Error>(true)
-    });
-    anyhow::ensure!(found.await?, "there is no account with this email");
-    Ok(())
+fn unusable(_: &ApiError) -> anyhow::Error {
+    anyhow::anyhow!("the database cannot be used; the log above says why")
 }
 
 /// The account of an address and its password's hash, if somebody can log in with it.
-pub async fn credentials(database: &Database, email: String) -> Result<Option<(Account, String)>, ApiError> {
-    database
-        .read(move |tx| {
-            let sql = "SELECT id, email, created_at, disabled_at, password_hash FROM accounts
-                       WHERE email = ?1 AND disabled_at IS NULL";
-            let found = tx.prepare_cached(sql)?.query_row([email], |row| Ok((account_of(row)?, row.get(4)?)));
-            Ok(found.optional()?)
-        })
-        .await
+pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account, String)>, ApiError> {
+    accounts::credentials(store, email).await
 }
 
 /// An account that is not disabled.
-pub async fn by_id(database: &Database, id: String) -> Result<Option<Account>, ApiError> {
-    database
-        .read(move |tx| {
-            let sql = "SELECT id, email, created_at, disabled_at FROM accounts WHERE id = ?1 AND disabled_at IS NULL";
-            Ok(tx.prepare_cached(sql)?.query_row([id], account_of).optional()?)
-        })
-        .await
+pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, ApiError> {
+    accounts::by_id(store, id).await
 }
 
 /// A refresh token that begins a new family: somebody has logged in.
-pub async fn begin_family(database: &Database, account_id: String) -> Result<String, ApiError> {
+pub async fn begin_family(store: &Store, account_id: String) -> Result<String, ApiError> {
     let (token, now) = (new_token(), now());
-    let stored = digest(&token);
-    let family = Uuid::now_v7().to_string();
-    database
-        .write(move |tx| {
-            // What is long over is of no use to anybody.
-            tx.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now.as_microsecond()])?;
-            insert_token(tx, &stored, &family, &account_id, now)
-        })
-        .await?;
+    accounts::begin_family(store, account_id, Uuid::now_v7().to_string(), stored(&token, now), now).await?;
     Ok(token)
 }
 
 /// The next refresh token for this one, and whose it is. One that was used before ends its family.
-pub async fn next_in_family(database: &Database, token: &str) -> Result<Option<(String, String)>, ApiError> {
-    let (next, now, given) = (new_token(), now(), digest(token));
-    let stored = digest(&next);
-    let account = database
-        .write(move |tx| {
-            let sql = "SELECT family, account_id, expires_at, used_at IS NOT NULL, accounts.disabled_at IS NOT NULL
-                       FROM refresh_tokens JOIN accounts ON accounts.id = account_id WHERE token_hash = ?1";
-            let found = tx.prepare_cached(sql)?.query_row([&given], |row| {
-                let family_and_account = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-                Ok((family_and_account, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?, row.get::<_, bool>(4)?))
-            });
-            let Some(((family, account), expires_at, is_used, is_disabled)) = found.optional()? else {
-                return Ok(None);
-            };
-            if is_used {
-                // Somebody else has it, too; nobody can tell who is who.
-                tx.execute("DELETE FROM refresh_tokens WHERE family = ?1", [&family])?;
-                return Ok(None);
-            }
-            if expires_at < now.as_microsecond() || is_disabled {
-                return Ok(None);
-            }
-            tx.execute(
-                "UPDATE refresh_tokens SET used_at = ?1 WHERE token_hash = ?2",
-                params![now.as_microsecond(), given],
-            )?;
-            insert_token(tx, &stored, &family, &account, now)?;
-            Ok::<_, ApiError>(Some(account))
-        })
-        .await?;
+pub async fn next_in_family(store: &Store, token: &str) -> Result<Option<(String, String)>, ApiError> {
+    let (next, now) = (new_token(), now());
+    let account = accounts::next_in_family(store, digest(token), stored(&next, now), now).await?;
     Ok(account.map(|account| (next, account)))
 }
 
 /// Ends what a log-in led to; nothing where the token is of none.
-pub async fn end_family(database: &Database, token: &str) -> Result<(), ApiError> {
-    let given = digest(token);
-    database
-        .write(move |tx| {
-            let sql = "DELETE FROM refresh_tokens
-                       WHERE family = (SELECT family FROM refresh_tokens WHERE token_hash = ?1)";
-            tx.execute(sql, [given])?;
-            Ok(())
-        })
-        .await
-}
-
-fn insert_token(
-    tx: &Transaction<'_>,
-    stored: &str,
-    family: &str,
-    account_id: &str,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    let expires_at = (now + REFRESH_LIFETIME).as_microsecond();
-    tx.execute(
-        "INSERT INTO refresh_tokens (token_hash, family, account_id, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![stored, family, account_id, expires_at],
-    )?;
-    Ok(())
-}
-
-fn account_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Account> {
-    let time = |us: i64| Timestamp::from_microsecond(us).unwrap_or_default();
-    Ok(Account {
-        id: row.get(0)?,
-        email: row.get(1)?,
-        created_at: time(row.get(2)?),
-        disabled_at: row.get::<_, Option<i64>>(3)?.map(time),
-    })
+pub async fn end_family(store: &Store, token: &str) -> Result<(), ApiError> {
+    accounts::end_family(store, digest(token)).await
 }
 
 fn new_token() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; TOKEN_BYTES]>())
+}
+
+fn stored(token: &str, now: Timestamp) -> StoredToken {
+    StoredToken { digest: digest(token), expires_at: now + REFRESH_LIFETIME }
 }
 
 fn digest(token: &str) -> String {

@@ -1,7 +1,7 @@
 //! Who asks: own accounts, their tokens, and the check of every request's token.
 //!
 //! - `routes`: register, log in, refresh, log out, me, the public keys
-//! - `accounts`: accounts and refresh tokens in the store
+//! - `accounts`: accounts and sessions; `store`: both in the database
 //! - `passwords`: Argon2id, a few at a time
 //! - `keys`, `tokens`: the keys in their folder, and what they sign
 //! - `limits`: how often somebody may try
@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod passwords;
 mod routes;
+mod store;
 mod tokens;
 
 use std::path::Path;

@@ -43,7 +43,7 @@ async fn register(
     let email = accounts::clean_email(&email).unwrap_or_default();
     app.auth.limits.attempt(&email, client.ip())?;
     let hash = app.auth.passwords.hash(password).await?;
-    let account = accounts::register(&app.database, email, hash, app.auth.open_registration).await?;
+    let account = accounts::register(&app.store, email, hash, app.auth.open_registration).await?;
     Ok((StatusCode::CREATED, Json(account)))
 }
 
@@ -55,28 +55,28 @@ async fn log_in(
     let (email, password) = credentials(&body)?;
     let email = accounts::clean_email(&email).unwrap_or(email);
     app.auth.limits.attempt(&email, client.ip())?;
-    let (account, hash) = accounts::credentials(&app.database, email).await?.unzip();
+    let (account, hash) = accounts::credentials(&app.store, email).await?.unzip();
     if !app.auth.passwords.verify(password, hash).await? {
         return Err(ApiError::WrongCredentials);
     }
     let account = account.ok_or(ApiError::WrongCredentials)?;
-    let refresh_token = accounts::begin_family(&app.database, account.id.clone()).await?;
+    let refresh_token = accounts::begin_family(&app.store, account.id.clone()).await?;
     tokens(&app, &account.id, refresh_token)
 }
 
 async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result<Json<Tokens>, ApiError> {
-    let next = accounts::next_in_family(&app.database, refresh_token(&body)?).await?;
+    let next = accounts::next_in_family(&app.store, refresh_token(&body)?).await?;
     let (refresh_token, account) = next.ok_or(ApiError::Unauthorized)?;
     tokens(&app, &account, refresh_token)
 }
 
 async fn log_out(State(app): State<App>, JsonObject(body): JsonObject) -> Result<StatusCode, ApiError> {
-    accounts::end_family(&app.database, refresh_token(&body)?).await?;
+    accounts::end_family(&app.store, refresh_token(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn me(State(app): State<App>, user: User) -> Result<Json<Account>, ApiError> {
-    accounts::by_id(&app.database, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
+    accounts::by_id(&app.store, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
 }
 
 async fn public_keys(State(app): State<App>) -> Json<Value> {

@@ -1,13 +1,13 @@
 //! Vehicles: `/api/vehicles` and below, but for decoding.
 //!
 //! - `routes`: requests and answers
-//! - `sqlite`: the operations on the store
+//! - `store`: the operations on the database, for SQLite and for PostgreSQL
 //!
 //! Invariants: every statement is scoped by the user; an operation is one transaction; a vehicle that is somebody else's
 //! is answered as one that is not there; versions are given by the database, never here.
 
 mod routes;
-mod sqlite;
+mod store;
 
 use garage_domain::{Field, FieldValue, VehicleFields, VehicleId, VehiclePatch};
 use garage_protocol::WireVehicle;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 pub use routes::routes;
 
-use crate::http::IfMatch;
+use crate::{error::ApiError, http::IfMatch};
 
 /// A vehicle that is to be added.
 #[derive(Debug, Clone)]
@@ -45,4 +45,17 @@ struct Update {
     decoded: Vec<(Field, FieldValue)>,
     if_match: IfMatch,
     at: Timestamp,
+}
+
+impl Update {
+    /// The fields after the change; nothing where it changes nothing.
+    fn changed(&self, before: &VehicleFields) -> Result<Option<VehicleFields>, ApiError> {
+        let mut fields = self.patch.apply(before.clone())?;
+        if fields.vin != before.vin {
+            for (field, value) in &self.decoded {
+                fields.fill(*field, value.clone());
+            }
+        }
+        Ok((fields != *before).then_some(fields))
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Created, Creation, Update, sqlite};
+use super::{Created, Creation, Update, store};
 use crate::{
     app::{App, BACKEND, now},
     auth::User,
@@ -35,11 +35,11 @@ async fn health() -> Json<Value> {
 
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
     // Most polls find nothing new, and need not read a vehicle.
-    let tag = list_tag(sqlite::feed_version(&app.database, &user.0).await?);
+    let tag = list_tag(store::feed_version(&app.store, &user.0).await?);
     if is_known(&headers, &tag) {
         return Ok(not_modified(tag));
     }
-    let (version, vehicles) = sqlite::list(&app.database, &user.0).await?;
+    let (version, vehicles) = store::list(&app.store, &user.0).await?;
     Ok(([(header::ETAG, list_tag(version))], Json(vehicles)).into_response())
 }
 
@@ -52,7 +52,7 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
         filled.fill(field, value);
     }
     let id = id.unwrap_or_else(|| VehicleId(Uuid::now_v7()));
-    match sqlite::create(&app.database, &user.0, Creation { id, fields: filled, sent, at }).await? {
+    match store::create(&app.store, &user.0, Creation { id, fields: filled, sent, at }).await? {
         Created::New(vehicle) => {
             let location = HeaderValue::from_str(&format!("/api/vehicles/{id}")).map_err(|_| ApiError::Internal)?;
             let headers = [(header::ETAG, etag(vehicle.version)), (header::LOCATION, location)];
@@ -68,7 +68,7 @@ async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let vehicle = sqlite::get(&app.database, &user.0, vehicle_id(&id)?).await?;
+    let vehicle = store::get(&app.store, &user.0, vehicle_id(&id)?).await?;
     let tag = etag(vehicle.version);
     Ok(if is_known(&headers, &tag) {
         not_modified(tag)
@@ -86,7 +86,7 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let (id, at) = (vehicle_id(&id)?, now());
     // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
-    let current = sqlite::get(&app.database, &user.0, id).await?;
+    let current = store::get(&app.store, &user.0, id).await?;
     let patch = VehiclePatch::parse(&VehicleDraft(body), at)?;
     let decoded = if patch.names(Field::Vin) {
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
@@ -95,7 +95,7 @@ async fn update(
         Vec::new()
     };
     let update = Update { id, patch, decoded, if_match: IfMatch::of(&headers), at };
-    let vehicle = sqlite::update(&app.database, &user.0, update).await?;
+    let vehicle = store::update(&app.store, &user.0, update).await?;
     Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response())
 }
 
@@ -105,7 +105,7 @@ async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    sqlite::remove(&app.database, &user.0, vehicle_id(&id)?, IfMatch::of(&headers), now()).await?;
+    store::remove(&app.store, &user.0, vehicle_id(&id)?, IfMatch::of(&headers), now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

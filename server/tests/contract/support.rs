@@ -2,50 +2,123 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 pub const ACCORD: &str = "1HGCM82633A004352";
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
-/// A server as a process, on a database of its own; it ends with this value.
+/// What a server works on: a folder for its keys, and a database of its own.
+pub struct Data {
+    pub folder: tempfile::TempDir,
+    pub database: String,
+}
+
+impl Data {
+    /// On SQLite, or where `GARAGE_TEST_POSTGRES` names an administrator's URL, on that cluster.
+    pub async fn new() -> Data {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = match postgres_url() {
+            Some(url) => new_postgres(&url).await,
+            None => format!("sqlite:{}", folder.path().join("server.db").display()),
+        };
+        Data { folder, database }
+    }
+
+    /// A command of `garage-server` on it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_garage-server"));
+        command.args(words).env("GARAGE_DATABASE", &self.database).env("GARAGE_KEYS", self.keys());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
+        command
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// What is logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+/// The administrator's URL of the cluster that the task has started.
+pub fn postgres_url() -> Option<String> {
+    std::env::var("GARAGE_TEST_POSTGRES").ok()
+}
+
+/// A new, empty database of the cluster; its URL.
+pub async fn new_postgres(url: &str) -> String {
+    let name = format!("test_{}", Uuid::now_v7().simple());
+    postgres(url).await.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+    let (server, _) = url.rsplit_once('/').expect("a URL with a database");
+    format!("{server}/{name}")
+}
+
+/// A connection to PostgreSQL, past the server.
+pub async fn postgres(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    client
+}
+
+/// A server as a process; it ends with this value. Or one that runs already, where `GARAGE_TEST_BASE_URL` names it.
 pub struct Server {
-    process: Child,
+    process: Option<Child>,
     pub base: String,
     pub http: reqwest::Client,
-    folder: tempfile::TempDir,
+    data: Option<Data>,
 }
 
 impl Server {
-    pub fn start(options: &[&str]) -> Server {
-        Server::start_in(tempfile::tempdir().expect("a folder"), options)
+    /// One that anybody may register with.
+    pub async fn open() -> Server {
+        match std::env::var("GARAGE_TEST_BASE_URL") {
+            Ok(base) => Server { process: None, base, http: reqwest::Client::new(), data: None },
+            Err(_) => Server::start(&["--open-registration", "--rate-limit", "1000"]).await,
+        }
     }
 
-    /// On the data that is in this folder.
-    pub fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Server {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_garage-server"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(options)
-            .env("GARAGE_DATABASE", format!("sqlite:{}", folder.path().join("server.db").display()))
-            .env("GARAGE_KEYS", folder.path().join("keys"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
+    /// One of this test's own, with these settings.
+    pub async fn start(options: &[&str]) -> Server {
+        Server::start_on(Data::new().await, options)
+    }
+
+    /// On data that is there already.
+    pub fn start_on(data: Data, options: &[&str]) -> Server {
+        let log = std::fs::File::create(data.folder.path().join("log")).expect("a file");
+        let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let mut process = command.args(options).stderr(log).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");
-        Server { process, base: line.trim().to_owned(), http: reqwest::Client::new(), folder }
+        assert!(!line.is_empty(), "it does not start: {}", data.log());
+        let http = reqwest::Client::new();
+        Server { process: Some(process), base: line.trim().to_owned(), http, data: Some(data) }
     }
 
-    /// Ends it as a system does, and gives its data.
-    pub fn stop(mut self) -> tempfile::TempDir {
-        let asked = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill runs");
-        assert!(asked.success());
-        assert!(self.process.wait().expect("it ends").success());
-        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"))
+    pub fn data(&self) -> &Data {
+        self.data.as_ref().expect("a server of its own")
+    }
+
+    /// Asks it to end, as a system does.
+    pub fn terminate(&self) {
+        let id = self.process.as_ref().expect("a server of its own").id().to_string();
+        assert!(Command::new("kill").arg(id).status().expect("kill runs").success());
+    }
+
+    /// Ends it, and gives its data.
+    pub fn stop(mut self) -> Data {
+        self.terminate();
+        let mut process = self.process.take().expect("a server of its own");
+        assert!(process.wait().expect("it ends").success(), "{}", self.data().log());
+        self.data.take().expect("a server of its own")
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -56,25 +129,36 @@ impl Server {
         Answer::of(self.request(Method::POST, path).json(&body)).await
     }
 
-    /// A new user with a token.
+    /// A new user with a token. A server that many register with at once may ask to wait.
     pub async fn user(&self, name: &str) -> User<'_> {
-        let credentials = json!({ "email": format!("{name}@example.org"), "password": PASSWORD });
-        self.post("/api/auth/register", credentials.clone()).await.expect(StatusCode::CREATED);
-        let tokens = self.post("/api/auth/login", credentials).await.expect(StatusCode::OK);
-        User { server: self, token: tokens["accessToken"].as_str().expect("a token").to_owned(), tokens }
+        let email = format!("{name}-{}@example.org", Uuid::now_v7().simple());
+        let credentials = json!({ "email": email, "password": PASSWORD });
+        let patient = async |path: &str| loop {
+            let answer = self.post(path, credentials.clone()).await;
+            if answer.status != StatusCode::TOO_MANY_REQUESTS {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_secs(answer.header("retry-after").parse().expect("seconds"))).await;
+        };
+        patient("/api/auth/register").await.expect(StatusCode::CREATED);
+        let tokens = patient("/api/auth/login").await.expect(StatusCode::OK);
+        User { server: self, email, token: tokens["accessToken"].as_str().expect("a token").to_owned(), tokens }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 
 /// Somebody who is logged in.
 pub struct User<'a> {
     server: &'a Server,
+    pub email: String,
     pub token: String,
     pub tokens: Value,
 }

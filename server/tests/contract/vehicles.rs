@@ -7,7 +7,7 @@ use crate::support::{ACCORD, Answer, Server};
 
 #[tokio::test]
 async fn a_vehicle_from_adding_to_removing_and_adding_again() {
-    let server = Server::start(&[]);
+    let server = Server::open().await;
     let ada = server.user("ada").await;
     let answer =
         ada.post("/api/vehicles", json!({ "vin": "1hgcm-82633 a004352", "nickname": " Blue ", "userId": "x" })).await;
@@ -39,7 +39,7 @@ async fn a_vehicle_from_adding_to_removing_and_adding_again() {
 
 #[tokio::test]
 async fn versions_guard_changes_and_spare_answers() {
-    let server = Server::start(&[]);
+    let server = Server::open().await;
     let ada = server.user("ada").await;
     let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
     let list = ada.get("/api/vehicles").await;
@@ -66,9 +66,9 @@ async fn versions_guard_changes_and_spare_answers() {
 
 #[tokio::test]
 async fn a_create_whose_answer_was_lost_may_be_sent_again() {
-    let server = Server::start(&["--open-registration"]);
+    let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
-    let body = json!({ "id": "018f0000-0000-7000-8000-000000000001", "vin": ACCORD, "color": "Red" });
+    let body = json!({ "id": uuid::Uuid::now_v7(), "vin": ACCORD, "color": "Red" });
     let first = ada.post("/api/vehicles", body.clone()).await.expect(StatusCode::CREATED);
     let again = ada.post("/api/vehicles", body.clone()).await;
     assert_eq!(again.expect(StatusCode::OK), first);
@@ -86,7 +86,7 @@ async fn a_create_whose_answer_was_lost_may_be_sent_again() {
 
 #[tokio::test]
 async fn of_many_who_add_one_vin_at_once_one_does() {
-    let server = Server::start(&[]);
+    let server = Server::open().await;
     let ada = server.user("ada").await;
     let creates: Vec<_> = (0..64)
         .map(|_| tokio::spawn(Answer::of(ada.request(Method::POST, "/api/vehicles").json(&json!({ "vin": ACCORD })))))
@@ -102,7 +102,7 @@ async fn of_many_who_add_one_vin_at_once_one_does() {
 /// Whatever is asked about another's vehicle, the answer is to the byte that about none.
 #[tokio::test]
 async fn anothers_vehicle_is_none() {
-    let server = Server::start(&["--open-registration"]);
+    let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let (path, _) = ada.add(json!({ "vin": ACCORD })).await;
     let none = "/api/vehicles/018f0000-0000-7000-8000-00000000ffff";
@@ -124,7 +124,7 @@ async fn anothers_vehicle_is_none() {
 
 #[tokio::test]
 async fn whatever_comes_in_gets_the_contracts_answer() {
-    let server = Server::start(&[]);
+    let server = Server::open().await;
     let ada = server.user("ada").await;
     let whole = "A vehicle needs a VIN, a license plate, a nickname or a make";
     for (body, message) in [
@@ -158,7 +158,7 @@ async fn whatever_comes_in_gets_the_contracts_answer() {
 
 #[tokio::test]
 async fn vins_are_decoded_and_lists_are_offered() {
-    let server = Server::start(&[]);
+    let server = Server::open().await;
     let health = Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
     assert_eq!(
         (&health["status"], &health["backend"], &health["database"]),

@@ -49,6 +49,13 @@ pub const WEBVIEW_DRIVER: Packages = Packages {
     programs: &["pgrep", "WebKitWebDriver"],
     libraries: &[],
 };
+/// To test the server on PostgreSQL.
+pub const POSTGRES: Packages = Packages {
+    purpose: "test the server on PostgreSQL",
+    names: &["postgresql", "util-linux"],
+    programs: &["initdb", "setpriv"],
+    libraries: &[],
+};
 /// To try a package out on a bare system.
 pub const BARE_SYSTEM: Packages = Packages {
     purpose: "try the package on a bare system",

@@ -6,8 +6,11 @@ use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, ToSql, Transaction, types::Type};
 
-use super::{Created, Creation, Update};
-use crate::{error::ApiError, http::IfMatch};
+use crate::{
+    error::ApiError,
+    http::IfMatch,
+    vehicles::{Created, Creation, Update},
+};
 
 const COLUMNS: &str = "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, \
     is_active, deleted_at, created_at, updated_at, trim_level, engine, transmission, drive_type, fuel_type, \
@@ -91,17 +94,9 @@ pub async fn update(database: &Database, user: &str, update: Update) -> Result<W
     let user = user.to_owned();
     database
         .write(move |tx| {
-            let Update { id, patch, decoded, if_match, at } = update;
-            let before = live_at(tx, &user, id, &if_match)?;
-            let mut fields = patch.apply(before.fields.clone())?;
-            if fields.vin != before.fields.vin {
-                for (field, value) in decoded {
-                    fields.fill(field, value);
-                }
-            }
-            if fields == before.fields {
-                return Ok(before);
-            }
+            let Update { id, at, .. } = update;
+            let before = live_at(tx, &user, id, &update.if_match)?;
+            let Some(fields) = update.changed(&before.fields)? else { return Ok(before) };
             refuse_duplicate_vin(tx, &user, fields.vin.as_ref(), id)?;
             tx.prepare_cached(
                 "UPDATE vehicles SET vin = :vin, make = :make, model = :model, year = :year, nickname = :nickname,
@@ -206,7 +201,7 @@ fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
         id: row.get::<_, String>("id")?.parse().map_err(|_| unreadable("id"))?,
         user_id: row.get("user_id")?,
         fields: VehicleFields {
-            vin: vin.map(|vin| Vin::parse(&vin)).transpose().map_err(|_| unreadable("vin"))?,
+            vin: vin.and_then(Vin::stored),
             license_plate: row.get("license_plate")?,
             nickname: row.get("nickname")?,
             year: row.get("year")?,

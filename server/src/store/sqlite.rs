@@ -1,4 +1,4 @@
-//! The server's database: its schema, and opening it.
+//! SQLite: the schema, and opening the file.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
 }
 
 /// Whether the database answers.
-pub(crate) async fn ping(database: &Database) -> Result<(), Error> {
+pub(super) async fn ping(database: &Database) -> Result<(), Error> {
     database.read(|tx| Ok(tx.query_row("SELECT 1", [], |_| Ok(()))?)).await
 }
 
@@ -44,7 +44,7 @@ mod tests {
                 let written = database.write::<_, Error>(move |tx| {
                     tx.execute_batch(sql)?;
                     let all = "SELECT user_id || ' ' || id || ' ' || version FROM vehicles
-                               UNION ALL SELECT user_id || ' ' || vehicle_id || ' gone ' || version FROM tombstones
+                               UNION ALL SELECT user_id || ' ' || id || ' gone ' || version FROM tombstones
                                ORDER BY 1";
                     let mut statement = tx.prepare(all)?;
                     let rows = statement.query_map([], |row| row.get::<_, String>(0))?;

@@ -1,0 +1,84 @@
+//! The server's database: SQLite in a file, or PostgreSQL by its URL. Each feature has its statements for both beside its
+//! routes; here are opening, the schema, and what a failure means.
+//!
+//! Invariants: an operation is one transaction; whoever writes holds the user's row of `feeds` until it commits, so
+//! versions ascend in the order of commits; versions, tombstones and the digest are the triggers' work alone.
+
+pub mod postgres;
+pub mod sqlite;
+
+use std::{fmt, path::PathBuf};
+
+use anyhow::Context;
+use garage_sqlite::Database;
+
+pub use postgres::Postgres;
+
+use crate::error::ApiError;
+
+/// Where the data is.
+#[derive(Clone)]
+pub enum Location {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A database of a PostgreSQL server.
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+/// An open database. Cloning shares the connections.
+#[derive(Clone)]
+pub enum Store {
+    /// SQLite.
+    Sqlite(Database),
+    /// PostgreSQL.
+    Postgres(Postgres),
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date. A file is made where it is missing; tables that the original
+    /// left are adopted.
+    ///
+    /// # Errors
+    /// The database cannot be used, is another program's, or was written by a newer version.
+    pub async fn open(location: &Location) -> anyhow::Result<Store> {
+        Ok(match location {
+            Location::Sqlite(path) => Store::Sqlite(sqlite::open(path).await?),
+            Location::Postgres(config) => {
+                Store::Postgres(Postgres::open(config).await.with_context(|| location.to_string())?)
+            }
+        })
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> Result<(), ApiError> {
+        match self {
+            Store::Sqlite(database) => Ok(sqlite::ping(database).await?),
+            Store::Postgres(database) => database.ping().await,
+        }
+    }
+
+    /// Closes all connections.
+    pub async fn close(self) {
+        match self {
+            Store::Sqlite(database) => database.close().await,
+            Store::Postgres(database) => database.close(),
+        }
+    }
+}
+
+/// Without a password, for messages.
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Sqlite(path) => path.display().fmt(f),
+            Location::Postgres(config) => {
+                let host = config.get_hosts().first().map_or_else(String::new, |host| match host {
+                    tokio_postgres::config::Host::Tcp(name) => name.clone(),
+                    #[cfg(unix)]
+                    tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+                });
+                write!(f, "PostgreSQL database {} on {host}", config.get_dbname().unwrap_or_default())
+            }
+        }
+    }
+}

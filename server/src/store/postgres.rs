@@ -1,0 +1,233 @@
+//! PostgreSQL: pooled connections, prepared statements, and the schema.
+
+use std::{net::IpAddr, str::FromStr, time::Duration};
+
+use anyhow::{Context, bail};
+use backon::{ExponentialBuilder, Retryable};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction,
+};
+use tokio_postgres::{
+    Client, Config, NoTls, Socket,
+    config::{Host, SslMode},
+    error::SqlState,
+    tls::MakeTlsConnect,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::ApiError;
+
+mod migrations {
+    refinery::embed_migrations!("../migrations/server-postgres");
+}
+
+/// Connections of this process.
+const CONNECTIONS: usize = 16;
+/// How long a request waits for a connection.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+/// What every connection begins with: no statement runs for longer than a client waits, and nobody who is gone holds a
+/// lock. Milliseconds.
+const SESSION: &str = "SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
+/// Of all programs on this database, one migrates at a time. "MVSv".
+const MIGRATION_LOCK: i64 = 0x4d56_5376;
+/// How often a transaction that another one was in the way of is done again.
+const RETRIES: usize = 5;
+
+/// Pooled connections; cloning shares them.
+#[derive(Clone)]
+pub struct Postgres {
+    pool: Pool,
+}
+
+/// Why an operation has not happened.
+#[derive(Debug)]
+pub enum Failure {
+    /// What was asked for is refused.
+    Refused(ApiError),
+    /// PostgreSQL refused, or went away.
+    Database(tokio_postgres::Error),
+    /// There is no connection.
+    NoConnection(PoolError),
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Failure {
+        Failure::Refused(error)
+    }
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Failure {
+        Failure::Database(error)
+    }
+}
+
+impl From<PoolError> for Failure {
+    fn from(error: PoolError) -> Failure {
+        Failure::NoConnection(error)
+    }
+}
+
+impl Failure {
+    /// Whether it may well succeed when done again: another transaction was in the way.
+    fn is_passing(&self) -> bool {
+        matches!(self, Failure::Database(error) if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE]
+            .iter().any(|state| error.code() == Some(state)))
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> ApiError {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::NoConnection(error) => {
+                tracing::error!(%error, "there is no connection to the database");
+                ApiError::DatabaseAway
+            }
+            Failure::Database(error) => {
+                // Never its detail: that names values.
+                let reason = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+                let code = error.code().map_or("", SqlState::code);
+                tracing::error!(code, reason, "the database failed");
+                // Connection, resources, operator, system: those pass. The rest is a mistake of ours.
+                let is_away = code.is_empty()
+                    || ["08", "25006", "40", "53", "55P03", "57", "58"].iter().any(|it| code.starts_with(it));
+                if is_away { ApiError::DatabaseAway } else { ApiError::Internal }
+            }
+        }
+    }
+}
+
+/// What a connection is told when it is opened: where, and whether encrypted.
+///
+/// # Errors
+/// It is no such URL.
+pub fn config(url: &str) -> Result<Config, tokio_postgres::Error> {
+    let mut config = Config::from_str(url)?;
+    if !url.contains("sslmode=") {
+        // Over a network only encrypted, unless the operator says otherwise.
+        let is_here = config.get_hosts().iter().all(is_loopback);
+        config.ssl_mode(if is_here { SslMode::Disable } else { SslMode::Require });
+    }
+    config.application_name("garage-server").connect_timeout(CONNECTION_PATIENCE);
+    Ok(config)
+}
+
+fn is_loopback(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+fn tls() -> anyhow::Result<MakeRustlsConnect> {
+    let tls = MakeRustlsConnect::with_native_certs();
+    let (tls, _unreadable) =
+        tls.map_err(|errors| anyhow::anyhow!("this system's certificates cannot be read: {errors:?}"))?;
+    Ok(tls)
+}
+
+impl Postgres {
+    /// Brings the schema up to date, and gives connections.
+    ///
+    /// # Errors
+    /// The database does not answer, or its schema cannot be used.
+    pub async fn open(config: &Config) -> anyhow::Result<Postgres> {
+        migrate(config).await?;
+        let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match config.get_ssl_mode() {
+            SslMode::Disable => Manager::from_config(config.clone(), NoTls, fast),
+            _ => Manager::from_config(config.clone(), tls()?, fast),
+        };
+        let session = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECTION_PATIENCE))
+            .create_timeout(Some(CONNECTION_PATIENCE))
+            .recycle_timeout(Some(CONNECTION_PATIENCE))
+            .post_create(session)
+            .build()?;
+        Ok(Postgres { pool })
+    }
+
+    /// A connection.
+    pub async fn connection(&self) -> Result<Object, Failure> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Does an operation, again where another transaction was in the way.
+    pub async fn retried<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        operation: impl FnMut() -> F,
+    ) -> Result<T, ApiError> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(5))
+            .with_jitter()
+            .with_max_times(RETRIES);
+        Ok(operation.retry(pauses).when(Failure::is_passing).await?)
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), ApiError> {
+        let answered = async { Ok::<_, Failure>(self.connection().await?.simple_query("SELECT 1").await?) };
+        Ok(answered.await.map(drop)?)
+    }
+
+    pub(super) fn close(self) {
+        self.pool.close();
+    }
+}
+
+/// Begins a write of a user's: from here until it ends, no other changes what is the user's.
+pub async fn begin<'a>(connection: &'a mut Object, user: &str) -> Result<Transaction<'a>, Failure> {
+    let tx = connection.transaction().await?;
+    let lock = tx.prepare_cached("SELECT FROM feeds WHERE user_id = $1 FOR UPDATE").await?;
+    if tx.execute(&lock, &[&user]).await? == 0 {
+        let first =
+            "INSERT INTO feeds (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET version = feeds.version";
+        tx.execute(&tx.prepare_cached(first).await?, &[&user]).await?;
+    }
+    Ok(tx)
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    let mut client = connect(config).await?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+    let runner = migrations::migrations::runner();
+    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or_default();
+    let history = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
+    if client.query_one(history, &[]).await?.get::<_, bool>(0) {
+        let found = client.query_one("SELECT coalesce(max(version), 0) FROM refinery_schema_history", &[]).await?;
+        let found: i32 = found.get(0);
+        if i64::from(found) > i64::from(known) {
+            bail!("it was written by a newer version (schema {found}, this version knows {known})");
+        }
+    }
+    runner.set_grouped(true).run_async(&mut client).await.context("the schema could not be brought up to date")?;
+    Ok(())
+}
+
+/// A connection without the limits of requests: a migration takes as long as it takes.
+async fn connect(config: &Config) -> anyhow::Result<Client> {
+    match config.get_ssl_mode() {
+        SslMode::Disable => connect_with(config, NoTls).await,
+        _ => connect_with(config, tls()?).await,
+    }
+}
+
+async fn connect_with<T>(config: &Config, tls: T) -> anyhow::Result<Client>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, connection) = config.connect(tls).await.context("the database does not answer")?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::error!(%error, "the connection to the database broke off");
+        }
+    });
+    Ok(client)
+}

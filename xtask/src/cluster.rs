@@ -1,0 +1,141 @@
+//! A throw-away PostgreSQL cluster below the target folder, for tests: started on a free port of loopback, and ended with
+//! the task.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::{run, setup::packages, shell};
+
+/// How long it may take to answer.
+const LONGEST_START: Duration = Duration::from_secs(60);
+/// The user that Debian's package makes. PostgreSQL refuses to run as root.
+const SYSTEM_USER: &str = "postgres";
+
+/// A running cluster; it ends with this value, and by the system should the task be killed.
+pub struct Cluster {
+    process: Child,
+    folder: PathBuf,
+    /// The URL of its administrator.
+    pub url: String,
+}
+
+impl Cluster {
+    /// Makes the cluster and starts it.
+    ///
+    /// # Errors
+    /// PostgreSQL cannot be installed, or does not start.
+    pub fn start(root: &Path) -> anyhow::Result<Cluster> {
+        packages::install(&[packages::POSTGRES])?;
+        let programs = programs()?;
+        let mut id = Command::new("id");
+        id.arg("--user");
+        let is_root = shell::output(id)? == "0";
+        let folder = folder(root, is_root)?;
+        let data = folder.join("data");
+        let mut initdb = unprivileged(&programs.join("initdb"), is_root);
+        initdb.args(["--username=garage", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+        initdb.arg("--pgdata").arg(&data).current_dir(&folder);
+        shell::output(initdb)?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let mut postgres = unprivileged(&programs.join("postgres"), is_root);
+        postgres.arg("-D").arg(&data).current_dir(&folder);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            &format!("port={port}"),
+            "unix_socket_directories=",
+            "max_connections=300",
+            // Nothing of it is needed after a crash.
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+        ] {
+            postgres.args(["-c", setting]);
+        }
+        let log = fs::File::create(folder.join("log"))?;
+        let process = postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let url = format!("postgres://garage@127.0.0.1:{port}/postgres");
+        let mut cluster = Cluster { process, folder, url };
+        cluster.wait_for(port)?;
+        Ok(cluster)
+    }
+
+    fn wait_for(&mut self, port: u16) -> anyhow::Result<()> {
+        let started = Instant::now();
+        while started.elapsed() < LONGEST_START {
+            if let Some(status) = self.process.try_wait()? {
+                let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                bail!("PostgreSQL has ended ({status}): {log}");
+            }
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        bail!("PostgreSQL has not answered for {} seconds", LONGEST_START.as_secs())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // SIGINT: it ends its connections, and itself.
+        let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Debian keeps the programs of each version in a folder of its own, off the path.
+fn programs() -> anyhow::Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter(|(_, folder)| folder.join("initdb").is_file())
+        .collect();
+    found.sort();
+    if let Some((_, folder)) = found.pop() {
+        return Ok(folder);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|folder| folder.join("initdb").is_file());
+    on_path.context("initdb of PostgreSQL is missing")
+}
+
+/// An empty folder that whoever runs PostgreSQL may write to.
+fn folder(root: &Path, is_root: bool) -> anyhow::Result<PathBuf> {
+    let name = format!("postgres-{}", std::process::id());
+    let target = run::target_folder(root);
+    let target = std::path::absolute(&target)?;
+    // Below a home folder that is closed to others, it cannot be reached by another user.
+    let is_reached = !is_root || {
+        let mut test = unprivileged(Path::new("test"), true);
+        test.arg("-x").arg(&target);
+        test.status()?.success()
+    };
+    let parent = if is_reached { target } else { std::env::temp_dir() };
+    let folder = parent.join(name);
+    fs::create_dir_all(&folder)?;
+    if is_root {
+        let mut own = Command::new("chown");
+        own.arg(SYSTEM_USER).arg(&folder);
+        ensure!(own.status()?.success(), "{} cannot be given to the user {SYSTEM_USER}", folder.display());
+    }
+    Ok(folder)
+}
+
+/// A program that is not run as root, and ends when this task does.
+fn unprivileged(program: &Path, is_root: bool) -> Command {
+    let mut command = Command::new("setpriv");
+    if is_root {
+        command.args(["--reuid", SYSTEM_USER, "--regid", SYSTEM_USER, "--clear-groups"]);
+    }
+    command.args(["--pdeathsig", "INT"]).arg(program);
+    command
+}

@@ -1,0 +1,60 @@
+//! The contract's suite (`server/tests/contract`) on every store, or against a server that runs already.
+
+use std::{path::Path, process::Command};
+
+use crate::shell;
+
+/// On SQLite.
+///
+/// # Errors
+/// A test fails.
+pub fn on_sqlite() -> anyhow::Result<()> {
+    shell::run(suite(&[]))
+}
+
+/// On a throw-away cluster of PostgreSQL, with the tests that only it can run.
+///
+/// # Errors
+/// PostgreSQL cannot be started, or a test fails.
+#[cfg(unix)]
+pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
+    let cluster = crate::cluster::Cluster::start(root)?;
+    let mut suite = suite(if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
+    suite.env("GARAGE_TEST_POSTGRES", &cluster.url);
+    shell::run(suite)
+}
+
+/// On a throw-away cluster of PostgreSQL.
+///
+/// # Errors
+/// Never.
+#[cfg(not(unix))]
+pub fn on_postgres(_root: &Path) -> anyhow::Result<()> {
+    println!("skipped: the throw-away PostgreSQL is Debian's");
+    Ok(())
+}
+
+/// Against a server that runs already; without what needs to start and stop one.
+///
+/// # Errors
+/// A test fails.
+pub fn against(base_url: &str) -> anyhow::Result<()> {
+    let mut suite = suite(if has_nextest() {
+        &["-E", "not (test(/^own::/) or test(/^store::/))"]
+    } else {
+        &["--", "--skip", "own::", "--skip", "store::"]
+    });
+    suite.env("GARAGE_TEST_BASE_URL", base_url.trim_end_matches('/'));
+    shell::run(suite)
+}
+
+fn suite(options: &[&str]) -> Command {
+    let words: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    let package = ["--package", "garage-server", "--test", "contract"];
+    shell::cargo(&[words, &package, options].concat())
+}
+
+/// Whether tests can run side by side, crate by crate.
+pub fn has_nextest() -> bool {
+    shell::output(shell::cargo(&["nextest", "--version"])).is_ok()
+}
