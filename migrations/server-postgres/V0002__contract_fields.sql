@@ -16,10 +16,12 @@ ALTER TABLE vehicles
     -- A deleted vehicle may be added again, so only live ones are unique.
     DROP CONSTRAINT IF EXISTS unique_user_vin;
 
--- VINs in the form that they are compared in, where no other vehicle of the user has it; an empty one is none.
+-- VINs in the form that they are compared in, where they are VINs and no other vehicle of the user has it; an empty one
+-- is none.
 UPDATE vehicles SET vin = NULL WHERE btrim(vin) = '';
 UPDATE vehicles SET vin = upper(regexp_replace(vin, '[\s-]', '', 'g'))
 WHERE vin <> upper(regexp_replace(vin, '[\s-]', '', 'g'))
+  AND upper(regexp_replace(vin, '[\s-]', '', 'g')) ~ '^([A-Z0-9]{5,16}|[A-HJ-NPR-Z0-9]{17})$'
   AND NOT EXISTS (
     SELECT FROM vehicles AS other
     WHERE other.user_id = vehicles.user_id AND other.id <> vehicles.id

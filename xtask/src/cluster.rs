@@ -52,6 +52,8 @@ impl Cluster {
             &format!("port={port}"),
             "unix_socket_directories=",
             "max_connections=300",
+            // Tests that make transactions wait for each other on purpose do not want to wait as well.
+            "deadlock_timeout=20ms",
             // Nothing of it is needed after a crash.
             "fsync=off",
             "synchronous_commit=off",

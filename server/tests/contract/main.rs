@@ -2,5 +2,6 @@
 
 mod auth;
 mod own;
+mod store;
 mod support;
 mod vehicles;
