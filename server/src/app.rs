@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use crate::{auth::Auth, error::ApiError, store::Store};
@@ -15,16 +16,18 @@ pub const BACKEND: &str = "axum";
 pub struct App {
     /// The database.
     pub(crate) store: Store,
-    /// Own accounts and their tokens.
+    /// Whose tokens are good.
     pub(crate) auth: Arc<Auth>,
+    /// Proxies that say truly whom they ask for.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     decoder: SnapshotHolder,
 }
 
 impl App {
     /// An app on this database.
     #[must_use]
-    pub fn new(store: Store, auth: Auth, decoder: SnapshotHolder) -> App {
-        App { store, auth: Arc::new(auth), decoder }
+    pub fn new(store: Store, auth: Auth, decoder: SnapshotHolder, trusted_proxies: &[IpNet]) -> App {
+        App { store, auth: Arc::new(auth), trusted_proxies: trusted_proxies.into(), decoder }
     }
 
     /// What a VIN says.

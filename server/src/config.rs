@@ -1,11 +1,19 @@
 //! What may be said on the command line or in the environment.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Context, bail};
+use axum::http::HeaderValue;
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use ipnet::IpNet;
 
-use crate::store::{Location, postgres};
+use crate::{
+    auth::AUDIENCE,
+    store::{Location, postgres},
+};
 
 /// The MotoVault server: vehicles and accounts over REST.
 #[derive(Debug, Parser)]
@@ -36,6 +44,8 @@ pub enum Command {
     User(UserCommand),
     /// Make a new key that signs tokens from the next start on; older ones stay good
     RotateKeys(KeyArgs),
+    /// Print the OpenAPI document of all routes
+    Openapi,
 }
 
 /// Where the data is.
@@ -70,12 +80,40 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub keys: KeyArgs,
     /// Whoever comes may register, not only the first
-    #[arg(long, env = "GARAGE_OPEN_REGISTRATION")]
+    #[arg(long, env = "GARAGE_OPEN_REGISTRATION", conflicts_with = "issuer")]
     pub open_registration: bool,
-    /// Log-ins a minute for one account
+    /// Log-ins a minute for one account, and five times as many from one address
     #[arg(long, env = "GARAGE_RATE_LIMIT", default_value_t = 10, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_limit: u32,
+    /// An OpenID Connect issuer whose tokens are good here; there are no own accounts then
+    #[arg(long, env = "GARAGE_ISSUER", value_name = "URL")]
+    pub issuer: Option<String>,
+    /// What the issuer's tokens have as their audience
+    #[arg(long, env = "GARAGE_AUDIENCE", value_name = "NAME", requires = "issuer", default_value = AUDIENCE)]
+    pub audience: String,
+    /// An origin whose pages may use this server, such as https://garage.example.org; may be given several times
+    #[arg(long, env = "GARAGE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    pub cors_origin: Vec<HeaderValue>,
+    /// A proxy, or a network of them such as 10.0.0.0/8, whose X-Forwarded-For is believed; may be given several times
+    #[arg(long, env = "GARAGE_TRUSTED_PROXY", value_name = "ADDRESS", value_delimiter = ',', value_parser = network)]
+    pub trusted_proxy: Vec<IpNet>,
+}
+
+/// Scheme, host and port, as a browser sends it.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    let origin = url.origin().ascii_serialization();
+    if matches!(url.scheme(), "http" | "https" | "tauri") && (origin == text || url.scheme() == "tauri") {
+        HeaderValue::from_str(text).map_err(|error| error.to_string())
+    } else {
+        Err("an origin is scheme, host and port, without a path".to_owned())
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    parsed.map_err(|_| "it is neither an address nor a network".to_owned())
 }
 
 /// What can be done with accounts. Passwords are read from standard input, so that no list of processes shows them.

@@ -10,8 +10,8 @@ use axum::{
 use garage_domain::{FieldError, Invalid};
 use garage_protocol::{ErrorBody, WireVehicle};
 
-/// How long a client waits before it asks again where the database is away.
-const DATABASE_PAUSE: Duration = Duration::from_secs(5);
+/// How long a client waits before it asks again where the database or the issuer is away.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a request was not done.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub enum ApiError {
     NoDecoder,
     /// The database does not answer.
     DatabaseAway,
+    /// The external issuer has never told its keys.
+    IssuerAway,
     /// A mistake of ours; its reason is in the log only.
     Internal,
 }
@@ -69,7 +71,25 @@ impl From<Invalid> for ApiError {
 impl From<garage_sqlite::Error> for ApiError {
     fn from(error: garage_sqlite::Error) -> ApiError {
         tracing::error!(%error, "the database failed");
-        ApiError::DatabaseAway
+        use rusqlite::ErrorCode::{
+            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly,
+            SystemIoFailure,
+        };
+        match error.sqlite_code() {
+            // Those pass, or an operator sees to them. The rest is a mistake of ours, or a damaged file.
+            None
+            | Some(
+                CannotOpen
+                | DatabaseBusy
+                | DatabaseLocked
+                | DiskFull
+                | FileLockingProtocolFailed
+                | OutOfMemory
+                | ReadOnly
+                | SystemIoFailure,
+            ) => ApiError::DatabaseAway,
+            Some(_) => ApiError::Internal,
+        }
     }
 }
 
@@ -100,11 +120,12 @@ impl IntoResponse for ApiError {
             ApiError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests".to_owned()),
             ApiError::NoDecoder => (StatusCode::SERVICE_UNAVAILABLE, "Decoder unavailable".to_owned()),
             ApiError::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "Database unavailable".to_owned()),
+            ApiError::IssuerAway => (StatusCode::SERVICE_UNAVAILABLE, "Issuer unavailable".to_owned()),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error".to_owned()),
         };
         let wait = match &self {
             ApiError::TooMany(wait) => Some(*wait),
-            ApiError::DatabaseAway => Some(DATABASE_PAUSE),
+            ApiError::DatabaseAway | ApiError::IssuerAway => Some(PAUSE),
             _ => None,
         };
         let is_unauthorized = matches!(self, ApiError::Unauthorized);

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value};
+use utoipa::IntoParams;
 
 use crate::error::ApiError;
 
@@ -37,6 +38,26 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             Err(_) => Err(ApiError::BadRequest("Request body is not valid JSON".to_owned())),
         }
     }
+}
+
+/// The header of a conditional read, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by its derive alone")]
+pub struct IfNoneMatch {
+    /// What the client has: 304 where it is still so
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+/// The header of a conditional change, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by its derive alone")]
+pub struct IfMatchHeader {
+    /// The version that the change is based on, in quotes: 412 where the vehicle is at another by now
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
 }
 
 /// A version as an `ETag`.

@@ -36,6 +36,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::User(command) => user(command).await,
+        Command::Openapi => {
+            println!("{}", garage_server::openapi().to_pretty_json()?);
+            Ok(())
+        }
         Command::RotateKeys(keys) => {
             println!("{}", auth::rotate_keys(&keys.folder()?)?.display());
             Ok(())

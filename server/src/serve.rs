@@ -6,15 +6,15 @@ use anyhow::Context;
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
 use garage_decode::SnapshotHolder;
 use tokio::{net::TcpListener, sync::Notify};
 use tower::ServiceBuilder;
 use tower_http::{
-    ServiceBuilderExt, compression::CompressionLayer, request_id::MakeRequestUuid, set_header::SetResponseHeaderLayer,
-    timeout::TimeoutLayer, trace::TraceLayer,
+    ServiceBuilderExt, compression::CompressionLayer, cors::CorsLayer, request_id::MakeRequestUuid,
+    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer, trace::TraceLayer,
 };
 use tracing::Span;
 
@@ -22,6 +22,8 @@ use crate::{App, auth::Auth, config::ServeArgs, router, store::Store};
 
 /// Longer than any request takes; who is slower has gone.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a browser need not ask again what a page may do.
+const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How long requests that are under way may take when the server ends.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -32,15 +34,20 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let location = args.database.location()?;
     let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
-    let auth = Auth::open(&args.keys.folder()?, args.open_registration, args.rate_limit);
-    let auth = auth.context("--keys (GARAGE_KEYS)")?;
+    let auth = match &args.issuer {
+        Some(issuer) => Auth::external(issuer, &args.audience).context("--issuer (GARAGE_ISSUER)")?,
+        None => {
+            let auth = Auth::own(&args.keys.folder()?, args.open_registration, args.rate_limit);
+            auth.context("--keys (GARAGE_KEYS)")?
+        }
+    };
     let snapshot = garage_decode::default_snapshot_path()?;
     let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
-    let app = App::new(store.clone(), auth, decoder);
+    let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy);
     let listener = TcpListener::bind(args.listen).await;
     let listener = listener.with_context(|| format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen))?;
     println!("http://{}", listener.local_addr()?);
-    let service = layered(router(app)).into_make_service_with_connect_info::<SocketAddr>();
+    let service = layered(router(app), &args.cors_origin).into_make_service_with_connect_info::<SocketAddr>();
     let stopping = Arc::new(Notify::new());
     let told = stopping.clone();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
@@ -63,7 +70,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 /// The routes with what every answer has.
-fn layered(router: Router) -> Router {
+fn layered(router: Router, cors_origins: &[HeaderValue]) -> Router {
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
@@ -85,8 +92,22 @@ fn layered(router: Router) -> Router {
             // A cache between must not give one user's vehicles to another.
             .layer(fixed(header::CACHE_CONTROL, "private, no-cache"))
             .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
+            .layer(cors(cors_origins))
             .layer(CompressionLayer::new()),
     )
+}
+
+/// What pages of these origins may do: everything, with a token that they have, and never by a cookie.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
+        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .max_age(PREFLIGHT_LIFETIME)
 }
 
 fn answered<B>(response: &Response<B>, time: Duration, _: &Span) {

@@ -17,6 +17,7 @@ pub enum Detail {
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The vPIC data on this device.
@@ -45,6 +46,7 @@ impl Source {
 /// One decoded value of a vehicle's field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecodedValue<T> {
     /// The value, as the field stores it.
     pub value: T,
@@ -52,12 +54,14 @@ pub struct DecodedValue<T> {
     pub source: Source,
     /// The release of the snapshot, such as `2026-10`; absent for the other sources.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub month: Option<&'static str>,
 }
 
 /// The fields of a vehicle that decoding can fill; those it cannot are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the vehicle's")]
 pub struct DecodedFields {
@@ -134,6 +138,7 @@ impl DecodedFields {
 /// One fact of vPIC's, named and grouped as vPIC does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fact {
     /// vPIC's group, such as `Engine`.
     pub group: String,
@@ -150,6 +155,7 @@ pub struct Fact {
 /// What vPIC says about the VIN itself; code 0 is a clean decode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecodeError {
     /// vPIC's error code.
     pub code: i32,
@@ -160,6 +166,7 @@ pub struct DecodeError {
 /// Whether the ninth character fits the other sixteen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckDigit {
     /// Whether it does.
     pub valid: bool,
@@ -170,6 +177,7 @@ pub struct CheckDigit {
 /// A character that does not fit, and those that would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PossibleCharacters {
     /// Its place in the VIN, from 1.
     pub position: u32,
@@ -180,6 +188,7 @@ pub struct PossibleCharacters {
 /// What a VIN, or a part of one, says about a vehicle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Decode {
     /// The text that was asked about, untouched.

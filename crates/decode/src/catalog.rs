@@ -29,6 +29,7 @@ const YEARS_AHEAD: i32 = 1;
 /// A make or a model, by vPIC's number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogEntry {
     /// vPIC's number; makes and models are numbered apart.
     pub id: i32,

@@ -30,20 +30,28 @@ pub enum Field {
 
 /// What a field holds, and within which bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
+pub enum FieldRule {
+    /// A VIN or a number from before 1981; see [`crate::Vin`].
     Vin,
     /// At most this many characters (Unicode code points); line breaks only where `line_breaks`.
     Text {
+        /// Characters at most.
         longest: usize,
+        /// Whether it may have CR and LF.
         line_breaks: bool,
     },
     /// 1886 (the first automobile) to two years after the current one.
     Year,
+    /// Between these two.
     Integer {
+        /// The least.
         least: i64,
+        /// The greatest.
         greatest: i64,
     },
+    /// Of [`crate::OdometerUnit`].
     OdometerUnit,
+    /// True or false.
     Boolean,
 }
 
@@ -101,12 +109,14 @@ impl Field {
         Field::ALL.into_iter().find(|field| field.name() == name)
     }
 
-    pub(crate) fn rule(self) -> Rule {
-        const fn text(longest: usize) -> Rule {
-            Rule::Text { longest, line_breaks: false }
+    /// What it may hold.
+    #[must_use]
+    pub fn rule(self) -> FieldRule {
+        const fn text(longest: usize) -> FieldRule {
+            FieldRule::Text { longest, line_breaks: false }
         }
         match self {
-            Field::Vin => Rule::Vin,
+            Field::Vin => FieldRule::Vin,
             Field::LicensePlate => text(20),
             Field::Color => text(50),
             Field::Nickname
@@ -119,11 +129,11 @@ impl Field {
             | Field::FuelType
             | Field::BodyClass
             | Field::VehicleType => text(100),
-            Field::Notes => Rule::Text { longest: 10_000, line_breaks: true },
-            Field::Year => Rule::Year,
-            Field::OdometerReading => Rule::Integer { least: 0, greatest: 9_999_999 },
-            Field::OdometerUnit => Rule::OdometerUnit,
-            Field::IsActive => Rule::Boolean,
+            Field::Notes => FieldRule::Text { longest: 10_000, line_breaks: true },
+            Field::Year => FieldRule::Year,
+            Field::OdometerReading => FieldRule::Integer { least: 0, greatest: 9_999_999 },
+            Field::OdometerUnit => FieldRule::OdometerUnit,
+            Field::IsActive => FieldRule::Boolean,
         }
     }
 }

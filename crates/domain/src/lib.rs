@@ -10,7 +10,7 @@ pub mod patch;
 pub mod vehicle;
 pub mod vin;
 
-pub use field::{Field, FieldValue};
+pub use field::{Field, FieldRule, FieldValue};
 pub use origin::Origin;
 pub use patch::{FieldError, Invalid, VehicleDraft, VehiclePatch};
 pub use vehicle::{OdometerUnit, Vehicle, VehicleFields, VehicleId};

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Field, FieldValue, OdometerUnit, VehicleFields, Vin, field::Rule};
+use crate::{Field, FieldValue, OdometerUnit, VehicleFields, Vin, field::FieldRule};
 
 /// The year of the first automobile; no vehicle is older.
 const FIRST_YEAR: i64 = 1886;
@@ -76,6 +76,7 @@ mod draft_type {
 /// One broken rule of one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// The field's wire name.
     pub field: String,
@@ -165,7 +166,7 @@ impl Field {
     #[must_use]
     pub fn fitted(self, value: FieldValue, now: Timestamp) -> Option<FieldValue> {
         let raw = match (value, self.rule()) {
-            (FieldValue::Text(text), Rule::Text { longest, .. }) => {
+            (FieldValue::Text(text), FieldRule::Text { longest, .. }) => {
                 let printable = text.replace(char::is_control, " ");
                 Value::String(printable.trim().chars().take(longest).collect())
             }
@@ -184,7 +185,7 @@ fn validate(field: Field, value: &Value, now: Timestamp) -> Result<Option<FieldV
         return Ok(None);
     }
     match field.rule() {
-        Rule::Vin => {
+        FieldRule::Vin => {
             let text = string(name, value)?;
             if text.trim().is_empty() {
                 return Ok(None);
@@ -192,7 +193,7 @@ fn validate(field: Field, value: &Value, now: Timestamp) -> Result<Option<FieldV
             let vin = Vin::parse(text).map_err(|error| error.to_string())?;
             Ok(Some(FieldValue::Text(vin.into())))
         }
-        Rule::Text { longest, line_breaks } => {
+        FieldRule::Text { longest, line_breaks } => {
             let text = string(name, value)?.trim();
             if text.chars().count() > longest {
                 return Err(format!("{name} must be at most {longest} characters"));
@@ -204,16 +205,16 @@ fn validate(field: Field, value: &Value, now: Timestamp) -> Result<Option<FieldV
             }
             Ok((!text.is_empty()).then(|| FieldValue::Text(text.to_owned())))
         }
-        Rule::Year => {
+        FieldRule::Year => {
             let current_year = i64::from(now.to_zoned(TimeZone::UTC).year());
             integer_between(name, value, FIRST_YEAR, current_year + YEARS_AHEAD)
         }
-        Rule::Integer { least, greatest } => integer_between(name, value, least, greatest),
-        Rule::OdometerUnit => match value.as_str().and_then(OdometerUnit::by_name) {
+        FieldRule::Integer { least, greatest } => integer_between(name, value, least, greatest),
+        FieldRule::OdometerUnit => match value.as_str().and_then(OdometerUnit::by_name) {
             Some(unit) => Ok(Some(FieldValue::Text(unit.as_str().to_owned()))),
             None => Err(format!("{name} must be one of mi, km, h")),
         },
-        Rule::Boolean => match value {
+        FieldRule::Boolean => match value {
             Value::Bool(flag) => Ok(Some(FieldValue::Boolean(*flag))),
             _ => Err(format!("{name} must be a boolean")),
         },

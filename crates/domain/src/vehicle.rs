@@ -12,6 +12,7 @@ use crate::{Field, FieldValue, Origin, Vin};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VehicleId(#[cfg_attr(feature = "specta", specta(type = String))] pub Uuid);
 
 impl fmt::Display for VehicleId {
@@ -31,6 +32,7 @@ impl FromStr for VehicleId {
 /// What an odometer counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OdometerUnit {
     /// Miles.
@@ -63,6 +65,7 @@ impl OdometerUnit {
 /// Everything a person can edit. Each field holds a value its rule allows, or nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
 pub struct VehicleFields {

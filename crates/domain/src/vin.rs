@@ -31,6 +31,7 @@ pub enum VinError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "specta", derive(specta::Type), specta(type = String))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Vin(String);
 
 impl Vin {

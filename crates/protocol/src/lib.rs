@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A vehicle as the server answers it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WireVehicle {
     /// The vehicle.
@@ -31,6 +32,7 @@ pub struct WireVehicle {
 
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// The HTTP status.
@@ -44,11 +46,13 @@ pub struct ErrorBody {
     pub details: Option<Vec<FieldError>>,
     /// The vehicle as it is; only where a change was based on another version.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<WireVehicle>))]
     pub current: Option<Box<WireVehicle>>,
 }
 
 /// What `POST /api/auth/login` and `/refresh` answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
     /// The bearer token of every other request.

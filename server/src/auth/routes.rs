@@ -1,37 +1,77 @@
 //! Requests about accounts, and their answers.
 
-use std::net::SocketAddr;
-
-use axum::{
-    Json, Router,
-    extract::{ConnectInfo, State},
-    http::StatusCode,
-    routing::{get, post},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use garage_domain::FieldError;
-use garage_protocol::Tokens;
+use garage_protocol::{ErrorBody, Tokens};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Account, User, accounts, tokens::LIFETIME};
-use crate::{app::App, error::ApiError, http::JsonObject};
+use crate::{app::App, client::Client, error::ApiError, http::JsonObject};
 
 /// The routes of this feature.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/auth/register", post(register))
-        .route("/api/auth/login", post(log_in))
-        .route("/api/auth/refresh", post(refresh))
-        .route("/api/auth/logout", post(log_out))
-        .route("/api/auth/me", get(me))
-        .route("/.well-known/jwks.json", get(public_keys))
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(register))
+        .routes(routes!(log_in))
+        .routes(routes!(refresh))
+        .routes(routes!(log_out))
+        .routes(routes!(me))
+        .routes(routes!(public_keys))
 }
 
+/// Who somebody is, by their own account.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "for the document: bodies are read field by field, so that every one that is wrong is told"
+)]
+struct Credentials {
+    /// Its spaces are trimmed, its letters made lower case
+    #[schema(max_length = 254)]
+    email: String,
+    #[schema(min_length = 10, max_length = 1000)]
+    password: String,
+}
+
+/// What keeps a log-in going.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "for the document")]
+struct RefreshToken {
+    refresh_token: String,
+}
+
+/// A JWK set (RFC 7517).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document")]
+struct KeySet {
+    #[schema(value_type = Vec<Object>)]
+    keys: Vec<Value>,
+}
+
+/// Makes an account. The first always may be made; others where registration is open.
+#[utoipa::path(
+    post,
+    path = "/api/auth/register",
+    tag = "auth",
+    operation_id = "register",
+    security(()),
+    request_body = Credentials,
+    responses(
+        (status = CREATED, description = "The account", body = Account),
+        (status = FORBIDDEN, description = "Registration is closed", body = ErrorBody),
+        (status = CONFLICT, description = "There is an account with this email", body = ErrorBody)
+    )
+)]
 async fn register(
     State(app): State<App>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Client(client): Client,
     JsonObject(body): JsonObject,
 ) -> Result<(StatusCode, Json<Account>), ApiError> {
+    let own = app.auth.accounts()?;
     let (email, password) = credentials(&body)?;
     let checked =
         [("email", accounts::clean_email(&email).map(drop)), ("password", accounts::check_password(&password))];
@@ -41,22 +81,36 @@ async fn register(
         return Err(ApiError::Fields(errors));
     }
     let email = accounts::clean_email(&email).unwrap_or_default();
-    app.auth.limits.attempt(&email, client.ip())?;
-    let hash = app.auth.passwords.hash(password).await?;
-    let account = accounts::register(&app.store, email, hash, app.auth.open_registration).await?;
+    own.limits.attempt(&email, client)?;
+    let hash = own.passwords.hash(password).await?;
+    let account = accounts::register(&app.store, email, hash, own.open_registration).await?;
     Ok((StatusCode::CREATED, Json(account)))
 }
 
+/// Tokens for an email address and its password.
+#[utoipa::path(
+    post,
+    path = "/api/auth/login",
+    tag = "auth",
+    operation_id = "logIn",
+    security(()),
+    request_body = Credentials,
+    responses(
+        (status = OK, description = "Tokens", body = Tokens),
+        (status = UNAUTHORIZED, description = "Wrong email or password", body = ErrorBody)
+    )
+)]
 async fn log_in(
     State(app): State<App>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Client(client): Client,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Tokens>, ApiError> {
+    let own = app.auth.accounts()?;
     let (email, password) = credentials(&body)?;
     let email = accounts::clean_email(&email).unwrap_or(email);
-    app.auth.limits.attempt(&email, client.ip())?;
+    own.limits.attempt(&email, client)?;
     let (account, hash) = accounts::credentials(&app.store, email).await?.unzip();
-    if !app.auth.passwords.verify(password, hash).await? {
+    if !own.passwords.verify(password, hash).await? {
         return Err(ApiError::WrongCredentials);
     }
     let account = account.ok_or(ApiError::WrongCredentials)?;
@@ -64,27 +118,67 @@ async fn log_in(
     tokens(&app, &account.id, refresh_token)
 }
 
+/// New tokens for a refresh token, which is good once; used again, it ends what the log-in led to.
+#[utoipa::path(
+    post,
+    path = "/api/auth/refresh",
+    tag = "auth",
+    operation_id = "refreshTokens",
+    security(()),
+    request_body = RefreshToken,
+    responses(
+        (status = OK, description = "Tokens", body = Tokens),
+        (status = UNAUTHORIZED, description = "It is not good, or no longer", body = ErrorBody)
+    )
+)]
 async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result<Json<Tokens>, ApiError> {
     let next = accounts::next_in_family(&app.store, refresh_token(&body)?).await?;
     let (refresh_token, account) = next.ok_or(ApiError::Unauthorized)?;
     tokens(&app, &account, refresh_token)
 }
 
+/// Ends what a log-in led to.
+#[utoipa::path(
+    post,
+    path = "/api/auth/logout",
+    tag = "auth",
+    operation_id = "logOut",
+    security(()),
+    request_body = RefreshToken,
+    responses((status = NO_CONTENT, description = "It is ended, or was"))
+)]
 async fn log_out(State(app): State<App>, JsonObject(body): JsonObject) -> Result<StatusCode, ApiError> {
     accounts::end_family(&app.store, refresh_token(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whose token this is.
+#[utoipa::path(
+    get,
+    path = "/api/auth/me",
+    tag = "auth",
+    operation_id = "getAccount",
+    responses((status = OK, description = "The account", body = Account))
+)]
 async fn me(State(app): State<App>, user: User) -> Result<Json<Account>, ApiError> {
     accounts::by_id(&app.store, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
 }
 
-async fn public_keys(State(app): State<App>) -> Json<Value> {
-    Json(app.auth.tokens.public_keys().clone())
+/// The public keys, by which anybody can check this server's tokens.
+#[utoipa::path(
+    get,
+    path = "/.well-known/jwks.json",
+    tag = "auth",
+    operation_id = "getKeys",
+    security(()),
+    responses((status = OK, description = "All keys that are good", body = KeySet))
+)]
+async fn public_keys(State(app): State<App>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(app.auth.accounts()?.tokens.public_keys().clone()))
 }
 
 fn tokens(app: &App, user: &str, refresh_token: String) -> Result<Json<Tokens>, ApiError> {
-    let access_token = app.auth.tokens.issue(user, Timestamp::now()).map_err(|error| {
+    let access_token = app.auth.accounts()?.tokens.issue(user, Timestamp::now()).map_err(|error| {
         tracing::error!(%error, "a token cannot be signed");
         ApiError::Internal
     })?;

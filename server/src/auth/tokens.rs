@@ -1,32 +1,72 @@
-//! Access tokens (RFC 9068 in spirit): signed by ES256, good for a quarter of an hour.
+//! Access tokens (RFC 9068 in spirit): what every issuer's must have, and those of our own, signed by ES256 and good for a
+//! quarter of an hour.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keys::KeyRing;
 
-/// How long a token is good.
+/// How long a token of ours is good.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// Who issues them, and for whom.
+/// Who issues ours.
 const ISSUER: &str = "garage-server";
-const AUDIENCE: &str = "garage";
+/// For whom tokens are issued, unless an operator's issuer has another word for it.
+pub const AUDIENCE: &str = "garage";
 /// Clocks of several servers differ by this much, in seconds.
-const LEEWAY_SECONDS: u64 = 5;
+pub const LEEWAY_SECONDS: u64 = 5;
 /// Ours have some 400 characters.
 const LONGEST_TOKEN: usize = 8 * 1024;
+/// Characters of the longest user, as the database keeps it.
+const LONGEST_USER: usize = 255;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Claims {
-    iss: String,
-    aud: String,
+    iss: &'static str,
+    aud: &'static str,
     sub: String,
     iat: i64,
     nbf: i64,
     exp: i64,
+}
+
+/// What a token that is good says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// Whose it is.
+    pub user: String,
+    /// Until when, in seconds since 1970.
+    pub expires_at: f64,
+}
+
+/// The id of the key that a token is signed by; nothing where it cannot be a token.
+pub fn key_id(token: &str) -> Option<String> {
+    if token.len() > LONGEST_TOKEN {
+        return None;
+    }
+    decode_header(token).ok()?.kid
+}
+
+/// What a token says, if everything about it is right: the signature by this key and the one algorithm that is the key's,
+/// whatever the token says of itself; who issued it and for whom; and the time.
+pub fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm, issuer: &str, audience: &str) -> Option<Verified> {
+    #[derive(Deserialize)]
+    struct Said {
+        sub: String,
+        exp: f64,
+    }
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation.validate_nbf = true;
+    validation.leeway = LEEWAY_SECONDS;
+    let Said { sub, exp } = decode::<Said>(token, key, &validation).ok()?.claims;
+    let is_user = !sub.is_empty() && sub.chars().count() <= LONGEST_USER && !sub.contains(char::is_control);
+    is_user.then_some(Verified { user: sub, expires_at: exp })
 }
 
 /// Issues tokens and checks them.
@@ -48,8 +88,8 @@ impl TokenIssuer {
     pub fn issue(&self, user: &str, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
         let iat = now.as_second();
         let claims = Claims {
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
+            iss: ISSUER,
+            aud: AUDIENCE,
             sub: user.to_owned(),
             iat,
             nbf: iat,
@@ -59,21 +99,10 @@ impl TokenIssuer {
         encode(&header, &claims, &self.keys.signing)
     }
 
-    /// Whose token this is; nobody's where anything is wrong with it.
-    pub fn user_of(&self, token: &str) -> Option<String> {
-        if token.len() > LONGEST_TOKEN {
-            return None;
-        }
-        let key = self.keys.verifying(decode_header(token).ok()?.kid.as_deref()?)?;
-        // One algorithm, whatever the token says of itself.
-        let mut validation = Validation::new(Algorithm::ES256);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
-        validation.validate_nbf = true;
-        validation.leeway = LEEWAY_SECONDS;
-        let claims = decode::<Claims>(token, key, &validation).ok()?.claims;
-        (!claims.sub.is_empty()).then_some(claims.sub)
+    /// What a token of ours says; nothing where anything is wrong with it.
+    pub fn verified(&self, token: &str) -> Option<Verified> {
+        let key = self.keys.verifying(&key_id(token)?)?;
+        verify(token, key, Algorithm::ES256, ISSUER, AUDIENCE)
     }
 }
 
@@ -96,12 +125,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let other = KeyRing::open(&folder.path().join("other")).expect("keys");
         let issuer = TokenIssuer::new(KeyRing::open(folder.path()).expect("keys"));
+        let user_of = |token: &str| issuer.verified(token).map(|it| it.user);
         let token = issuer.issue("u", Timestamp::now()).expect("a token");
-        assert_eq!(issuer.user_of(&token).as_deref(), Some("u"));
+        assert_eq!(user_of(&token).as_deref(), Some("u"));
 
         let header = Header { kid: Some(issuer.keys.signing_id.clone()), ..Header::new(Algorithm::ES256) };
         let signed = |claims: &Value| encode(&header, claims, &issuer.keys.signing).expect("a token");
-        assert_eq!(issuer.user_of(&signed(&claims(|_| ()))).as_deref(), Some("u"));
+        assert_eq!(user_of(&signed(&claims(|_| ()))).as_deref(), Some("u"));
         let hour = Timestamp::now().as_second() + 3_600;
         for broken in [
             claims(|it| it["exp"] = json!(hour - 7_200)),
@@ -109,10 +139,13 @@ mod tests {
             claims(|it| it["iss"] = json!("other")),
             claims(|it| it["aud"] = json!("other")),
             claims(|it| it["sub"] = json!("")),
+            claims(|it| it["sub"] = json!("a\u{0}b")),
+            claims(|it| it["sub"] = json!("x".repeat(256))),
+            claims(|it| it["sub"] = json!(7)),
             claims(|it| drop(it.as_object_mut().map(|it| it.remove("exp")))),
             claims(|it| drop(it.as_object_mut().map(|it| it.remove("aud")))),
         ] {
-            assert_eq!(issuer.user_of(&signed(&broken)), None, "{broken}");
+            assert_eq!(user_of(&signed(&broken)), None, "{broken}");
         }
         let by_other = encode(&header, &claims(|_| ()), &other.signing).expect("a token");
         let unknown = Header { kid: Some("unknown".to_owned()), ..header.clone() };
@@ -125,7 +158,7 @@ mod tests {
         let unsigned = format!("eyJhbGciOiJub25lIn0.{payload}.");
         let long = format!("{token}{}", "x".repeat(LONGEST_TOKEN));
         for broken in [&by_other, &unknown, &confused, &unsigned, &long, &token[..token.len() - 4], "", "a.b.c"] {
-            assert_eq!(issuer.user_of(broken), None, "{broken}");
+            assert_eq!(user_of(broken), None, "{broken}");
         }
     }
 
@@ -141,7 +174,7 @@ mod tests {
         assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
         let after = TokenIssuer::new(KeyRing::open(&keys).expect("keys"));
         assert_ne!(before.keys.signing_id, after.keys.signing_id);
-        assert_eq!(after.user_of(&token).as_deref(), Some("u"));
+        assert_eq!(after.verified(&token).map(|it| it.user).as_deref(), Some("u"));
         assert_eq!(after.public_keys()["keys"].as_array().map(Vec::len), Some(2));
         assert!(!after.public_keys().to_string().contains("\"d\""), "the private half stays at home");
     }

@@ -1,36 +1,64 @@
 //! What VINs say, and lists for describing a vehicle without one.
 
+#![expect(unused_qualifications, reason = "utoipa's macro writes them")]
+
 use axum::{
-    Json, Router,
+    Json,
     extract::{Query, State},
-    routing::{get, post},
 };
 use garage_decode::{CatalogEntry, Decode, Detail};
 use garage_domain::FieldError;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{app::App, auth::User, error::ApiError, http::JsonObject};
 
 /// The routes of this feature.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/vehicles/decode-vin", post(decode_vin))
-        .route("/api/vehicles/dropdown/years", get(years))
-        .route("/api/vehicles/dropdown/makes", get(makes))
-        .route("/api/vehicles/dropdown/models", get(models))
-        // vPIC's patterns name these of a VIN, not of a model.
-        .route("/api/vehicles/dropdown/trims", get(nothing))
-        .route("/api/vehicles/dropdown/engines", get(nothing))
-        .route("/api/vehicles/dropdown/transmissions", get(transmissions))
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(decode_vin))
+        .routes(routes!(years))
+        .routes(routes!(makes))
+        .routes(routes!(models))
+        .routes(routes!(trims))
+        .routes(routes!(engines))
+        .routes(routes!(transmissions))
 }
 
-#[derive(Deserialize)]
+/// What is to be decoded.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    dead_code,
+    reason = "for the document: bodies are read field by field, so that every one that is wrong is told"
+)]
+struct VinText {
+    /// A VIN, a part of one, or text in which one stands; `*` for a character that is not known
+    vin: String,
+    /// The year, where the VIN leaves two
+    model_year: Option<i32>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
+    /// All of vPIC's facts as well
     full: Option<bool>,
 }
 
+/// What a VIN says.
+#[utoipa::path(
+    post,
+    path = "/api/vehicles/decode-vin",
+    tag = "decode",
+    operation_id = "decodeVin",
+    params(Wanted),
+    request_body = VinText,
+    responses((status = OK, description = "What it says", body = Decode))
+)]
 async fn decode_vin(
     State(app): State<App>,
     _user: User,
@@ -66,10 +94,13 @@ async fn decode_vin(
 }
 
 /// What a list is narrowed by. What is no number narrows nothing down.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
 struct Narrowing {
+    /// A model year
     year: Option<String>,
+    /// A make, by its id in the list of makes
     make_id: Option<String>,
 }
 
@@ -83,10 +114,27 @@ impl Narrowing {
     }
 }
 
+/// The model years, descending.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/years",
+    tag = "decode",
+    operation_id = "listYears",
+    responses((status = OK, description = "The list", body = Vec<i32>))
+)]
 async fn years(State(app): State<App>, _user: User) -> Result<Json<Vec<i32>>, ApiError> {
     Ok(Json(app.catalog().await?.years(Timestamp::now())))
 }
 
+/// The makes, those of a year where one is named.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/makes",
+    tag = "decode",
+    operation_id = "listMakes",
+    params(Narrowing),
+    responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
+)]
 async fn makes(
     State(app): State<App>,
     _user: User,
@@ -95,6 +143,15 @@ async fn makes(
     Ok(Json(app.catalog().await?.makes(narrowing.year())))
 }
 
+/// The models of a make, those of a year where one is named.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/models",
+    tag = "decode",
+    operation_id = "listModels",
+    params(Narrowing),
+    responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
+)]
 async fn models(
     State(app): State<App>,
     _user: User,
@@ -104,10 +161,39 @@ async fn models(
     Ok(Json(narrowing.make_id().map_or_else(Vec::new, |make_id| catalog.models(make_id, narrowing.year()))))
 }
 
-async fn nothing(_user: User) -> Json<Value> {
-    Json(json!([]))
+/// Always empty: vPIC's patterns name these of a VIN, not of a model.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/trims",
+    tag = "decode",
+    operation_id = "listTrims",
+    responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
+)]
+async fn trims(_user: User) -> Json<Vec<CatalogEntry>> {
+    Json(Vec::new())
 }
 
-async fn transmissions(_user: User) -> Json<Value> {
-    Json(json!([{ "id": 1, "name": "Automatic" }, { "id": 2, "name": "Manual" }]))
+/// Always empty: vPIC's patterns name these of a VIN, not of a model.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/engines",
+    tag = "decode",
+    operation_id = "listEngines",
+    responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
+)]
+async fn engines(_user: User) -> Json<Vec<CatalogEntry>> {
+    Json(Vec::new())
+}
+
+/// Automatic and manual.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/dropdown/transmissions",
+    tag = "decode",
+    operation_id = "listTransmissions",
+    responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
+)]
+async fn transmissions(_user: User) -> Json<Vec<CatalogEntry>> {
+    let entry = |id, name: &str| CatalogEntry { id, name: name.to_owned() };
+    Json(vec![entry(1, "Automatic"), entry(2, "Manual")])
 }

@@ -1,16 +1,19 @@
 //! Requests about vehicles, and their answers.
 
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use garage_domain::{Field, FieldError, FieldValue, Invalid, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
+use garage_protocol::{ErrorBody, WireVehicle};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{Created, Creation, Update, store};
@@ -18,21 +21,51 @@ use crate::{
     app::{App, BACKEND, now},
     auth::User,
     error::ApiError,
-    http::{IfMatch, JsonObject, etag, is_known, not_modified},
+    http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, etag, is_known, not_modified},
 };
 
 /// The routes of this feature.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/api/vehicles/health", get(health))
-        .route("/api/vehicles", get(list).post(create))
-        .route("/api/vehicles/{id}", get(show).put(update).delete(remove))
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(list, create)).routes(routes!(show, update, remove))
 }
 
-async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok", "feature": "vehicles", "backend": BACKEND }))
+/// How this feature is.
+#[derive(Serialize, ToSchema)]
+struct FeatureHealth {
+    /// `ok`.
+    status: &'static str,
+    /// `vehicles`.
+    feature: &'static str,
+    /// Which backend this is.
+    backend: &'static str,
 }
 
+/// Whether this feature is there.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/health",
+    tag = "health",
+    operation_id = "getVehiclesHealth",
+    security(()),
+    responses((status = OK, description = "It is", body = FeatureHealth))
+)]
+async fn health() -> Json<FeatureHealth> {
+    Json(FeatureHealth { status: "ok", feature: "vehicles", backend: BACKEND })
+}
+
+/// The user's live vehicles, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles",
+    tag = "vehicles",
+    operation_id = "listVehicles",
+    params(IfNoneMatch),
+    responses(
+        (status = OK, description = "All of them", body = Vec<WireVehicle>,
+            headers(("ETag" = String, description = "Opaque; stands for the whole list"))),
+        (status = NOT_MODIFIED, description = "Nothing has changed", headers(("ETag" = String)))
+    )
+)]
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
     // Most polls find nothing new, and need not read a vehicle.
     let tag = list_tag(store::feed_version(&app.store, &user.0).await?);
@@ -43,6 +76,21 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
     Ok(([(header::ETAG, list_tag(version))], Json(vehicles)).into_response())
 }
 
+/// Adds a vehicle. What its VIN says fills the fields that are empty.
+#[utoipa::path(
+    post,
+    path = "/api/vehicles",
+    tag = "vehicles",
+    operation_id = "createVehicle",
+    request_body(content = ref("#/components/schemas/NewVehicle"), content_type = "application/json"),
+    responses(
+        (status = CREATED, description = "It is added", body = WireVehicle,
+            headers(("Location" = String, description = "Its path"), ("ETag" = String, description = "Its version"))),
+        (status = OK, description = "The same request had added it before", body = WireVehicle,
+            headers(("ETag" = String, description = "Its version"))),
+        (status = CONFLICT, description = "Another vehicle has the VIN or the id", body = ErrorBody)
+    )
+)]
 async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject) -> Result<Response, ApiError> {
     let at = now();
     let (id, fields) = created_fields(body, at)?;
@@ -62,6 +110,20 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
     }
 }
 
+/// A live vehicle of the user.
+#[utoipa::path(
+    get,
+    path = "/api/vehicles/{id}",
+    tag = "vehicles",
+    operation_id = "getVehicle",
+    params(("id" = Uuid, Path, description = "The vehicle"), IfNoneMatch),
+    responses(
+        (status = OK, description = "The vehicle", body = WireVehicle,
+            headers(("ETag" = String, description = "Its version"))),
+        (status = NOT_MODIFIED, description = "It is at that version", headers(("ETag" = String))),
+        (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody)
+    )
+)]
 async fn show(
     State(app): State<App>,
     user: User,
@@ -77,6 +139,22 @@ async fn show(
     })
 }
 
+/// Changes the fields that are sent; null clears one.
+#[utoipa::path(
+    put,
+    path = "/api/vehicles/{id}",
+    tag = "vehicles",
+    operation_id = "updateVehicle",
+    params(("id" = Uuid, Path, description = "The vehicle"), IfMatchHeader),
+    request_body(content = ref("#/components/schemas/VehicleChange"), content_type = "application/json"),
+    responses(
+        (status = OK, description = "The vehicle after it", body = WireVehicle,
+            headers(("ETag" = String, description = "Its version"))),
+        (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody),
+        (status = CONFLICT, description = "Another vehicle has the VIN", body = ErrorBody),
+        (status = PRECONDITION_FAILED, description = "It is at another version", body = ErrorBody)
+    )
+)]
 async fn update(
     State(app): State<App>,
     user: User,
@@ -99,6 +177,19 @@ async fn update(
     Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response())
 }
 
+/// Removes a vehicle.
+#[utoipa::path(
+    delete,
+    path = "/api/vehicles/{id}",
+    tag = "vehicles",
+    operation_id = "deleteVehicle",
+    params(("id" = Uuid, Path, description = "The vehicle"), IfMatchHeader),
+    responses(
+        (status = NO_CONTENT, description = "It is removed"),
+        (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody),
+        (status = PRECONDITION_FAILED, description = "It is at another version", body = ErrorBody)
+    )
+)]
 async fn remove(
     State(app): State<App>,
     user: User,
