@@ -12,10 +12,18 @@ use garage_server::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// Libraries whose details must not be logged, whatever `GARAGE_LOG` says.
+const SECRETIVE: &[&str] = &["tokio_postgres", "hyper", "hyper_util", "h2", "reqwest", "rustls"];
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
+    // These tell values and bytes when they are asked for details.
+    let filter = SECRETIVE.iter().fold(filter, |filter, name| match format!("{name}=info").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    });
     tracing_subscriber::fmt().json().with_span_list(false).with_env_filter(filter).with_writer(std::io::stderr).init();
     match run(args.command).await {
         Ok(()) => ExitCode::SUCCESS,

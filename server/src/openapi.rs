@@ -94,9 +94,8 @@ pub fn complete(document: &mut OpenApi) {
 
 /// The document as JSON, and a page to browse it.
 pub fn routes(document: OpenApi) -> Router {
-    let page: Router = SwaggerUi::new(PAGE_PATH)
-        .config(utoipa_swagger_ui::Config::new([DOCUMENT_PATH]).persist_authorization(false))
-        .into();
+    let page: Router =
+        SwaggerUi::new(PAGE_PATH).config(utoipa_swagger_ui::Config::new([DOCUMENT_PATH]).validator_url("none")).into();
     let policy =
         SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     Router::new().route(DOCUMENT_PATH, get(async move || Json(document))).merge(page.layer(policy))

@@ -112,7 +112,7 @@ fn perform() -> anyhow::Result<()> {
         }
         Task::Contract { base_url: Some(url) } => contract::against(&url),
         Task::Contract { base_url: None } => {
-            setup::for_running(&root, false)?;
+            setup::for_contract(&root)?;
             contract::on_sqlite()?;
             contract::on_postgres(&root)
         }

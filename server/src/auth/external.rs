@@ -2,11 +2,13 @@
 //! again where a token names one that is not known.
 
 use std::{
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
@@ -21,8 +23,10 @@ use crate::error::ApiError;
 
 /// How long keys are good before they are looked up again; an issuer that does not answer then leaves them good.
 const FRESHNESS: Duration = Duration::from_secs(10 * 60);
-/// Between two looks for a key that is not known: whoever invents ids must not make this server a burden to its issuer.
+/// How often, on average, the issuer is asked: whoever invents ids of keys must not make this server a burden to it.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How often it may be asked in a row, so that keys that change are known at once.
+const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// How long the issuer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest document that is read.
@@ -36,14 +40,11 @@ pub struct ExternalIssuer {
     audience: String,
     http: reqwest::Client,
     keys: RwLock<Known>,
+    questions: DefaultDirectRateLimiter,
 }
 
-#[derive(Default)]
-struct Known {
-    keys: Option<Arc<Vec<Key>>>,
-    /// When the issuer was asked last, whatever came of it.
-    asked_at: Option<Instant>,
-}
+/// The keys, and when they were told.
+type Known = Option<(Arc<Vec<Key>>, Instant)>;
 
 struct Key {
     id: String,
@@ -67,8 +68,10 @@ impl ExternalIssuer {
         ensure!(url.query().is_none() && url.fragment().is_none(), "it must have no query and no fragment");
         ensure_safe(&url)?;
         let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
+        let quota = Quota::with_period(PAUSE).context("a pause")?.allow_burst(BURST);
+        let questions = RateLimiter::direct(quota);
         let (name, audience) = (issuer.to_owned(), audience.to_owned());
-        Ok(ExternalIssuer { url, name, audience, http: builder.build()?, keys: RwLock::default() })
+        Ok(ExternalIssuer { url, name, audience, http: builder.build()?, keys: RwLock::default(), questions })
     }
 
     /// What a token of the issuer's says; nothing where anything is wrong with it.
@@ -86,20 +89,21 @@ impl ExternalIssuer {
 
     /// The keys, in which the one of this id is unless the issuer has none of it.
     async fn keys(&self, id: &str) -> Result<Arc<Vec<Key>>, ApiError> {
-        if let Some(keys) = self.keys.read().await.usable(id) {
+        if let Some(keys) = usable(&*self.keys.read().await, id) {
             return Ok(keys);
         }
         let mut known = self.keys.write().await;
         // Somebody else may have asked while this one waited.
-        if let Some(keys) = known.usable(id) {
+        if let Some(keys) = usable(&known, id) {
             return Ok(keys);
         }
-        known.asked_at = Some(Instant::now());
-        match self.fetch().await {
-            Ok(keys) => known.keys = Some(Arc::new(keys)),
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the issuer does not tell its keys"),
+        if self.questions.check().is_ok() {
+            match self.fetch().await {
+                Ok(keys) => *known = Some((Arc::new(keys), Instant::now())),
+                Err(error) => tracing::error!(error = format!("{error:#}"), "the issuer does not tell its keys"),
+            }
         }
-        known.keys.clone().ok_or(ApiError::IssuerAway)
+        known.as_ref().map(|(keys, _)| keys.clone()).ok_or(ApiError::IssuerAway)
     }
 
     async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
@@ -127,14 +131,10 @@ impl ExternalIssuer {
     }
 }
 
-impl Known {
-    /// The keys, unless it is time to ask for them.
-    fn usable(&self, id: &str) -> Option<Arc<Vec<Key>>> {
-        let since = self.asked_at?.elapsed();
-        let keys = self.keys.as_ref()?;
-        let is_fresh = since < FRESHNESS && keys.iter().any(|key| key.id == id);
-        (is_fresh || since < PAUSE).then(|| keys.clone())
-    }
+/// The keys, unless it is time to ask for them.
+fn usable(known: &Known, id: &str) -> Option<Arc<Vec<Key>>> {
+    let (keys, told_at) = known.as_ref()?;
+    (told_at.elapsed() < FRESHNESS && keys.iter().any(|key| key.id == id)).then(|| keys.clone())
 }
 
 /// A key by which tokens can be checked. Its kind decides on the algorithm.

@@ -56,6 +56,25 @@ pub fn postgres_url() -> Option<String> {
     std::env::var("GARAGE_TEST_POSTGRES").ok()
 }
 
+/// The committed OpenAPI document.
+pub fn document() -> Value {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json")).expect("a file");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// Every operation of the document: method, path with an id of nobody's, and what the document says of it.
+pub fn operations() -> Vec<(Method, String, Value)> {
+    let document = document();
+    let paths = document["paths"].as_object().expect("paths").clone();
+    let operations = paths.into_iter().flat_map(|(path, item)| {
+        let path = path.replace("{id}", "018f0000-0000-7000-8000-00000000ffff");
+        let item = item.as_object().expect("an item").clone();
+        item.into_iter()
+            .map(move |(method, operation)| (method.to_uppercase().parse().expect("a method"), path.clone(), operation))
+    });
+    operations.collect()
+}
+
 /// A new, empty database of the cluster; its URL.
 pub async fn new_postgres(url: &str) -> String {
     let name = format!("test_{}", Uuid::now_v7().simple());
@@ -101,8 +120,12 @@ impl Server {
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");
         assert!(!line.is_empty(), "it does not start: {}", data.log());
-        let http = reqwest::Client::new();
-        Server { process: Some(process), base: line.trim().to_owned(), http, data: Some(data) }
+        Server::of(process, line.trim(), data)
+    }
+
+    /// A process that serves there.
+    pub fn of(process: Child, base: &str, data: Data) -> Server {
+        Server { process: Some(process), base: base.to_owned(), http: reqwest::Client::new(), data: Some(data) }
     }
 
     pub fn data(&self) -> &Data {
@@ -116,8 +139,13 @@ impl Server {
     }
 
     /// Ends it, and gives its data.
-    pub fn stop(mut self) -> Data {
+    pub fn stop(self) -> Data {
         self.terminate();
+        self.ended()
+    }
+
+    /// Waits until it has ended, and gives its data.
+    pub fn ended(mut self) -> Data {
         let mut process = self.process.take().expect("a server of its own");
         assert!(process.wait().expect("it ends").success(), "{}", self.data().log());
         self.data.take().expect("a server of its own")
@@ -227,14 +255,22 @@ impl Answer {
     }
 }
 
+/// What a good token of the server's own says.
+pub fn claims(user: &str) -> Value {
+    let now = Timestamp::now().as_second();
+    json!({ "iss": "garage-server", "aud": "garage", "sub": user, "iat": now, "nbf": now, "exp": now + 900 })
+}
+
 /// A token of the server's own for any user, signed by the key in this folder.
 pub fn token(keys: &Path, user: &str) -> String {
-    let now = Timestamp::now().as_second();
-    let claims =
-        json!({ "iss": "garage-server", "aud": "garage", "sub": user, "iat": now, "nbf": now, "exp": now + 900 });
+    sign(keys, &claims(user))
+}
+
+/// A token with these claims, signed by the key in this folder.
+pub fn sign(keys: &Path, claims: &Value) -> String {
     let file = std::fs::read_dir(keys).expect("keys").next().expect("a key").expect("a key").path();
     let pem = std::fs::read(&file).expect("a key");
     let kid = file.file_stem().expect("a name").to_string_lossy().into_owned();
     let header = Header { kid: Some(kid), ..Header::new(Algorithm::ES256) };
-    encode(&header, &claims, &EncodingKey::from_ec_pem(&pem).expect("a key")).expect("a token")
+    encode(&header, claims, &EncodingKey::from_ec_pem(&pem).expect("a key")).expect("a token")
 }

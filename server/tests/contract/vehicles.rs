@@ -1,9 +1,10 @@
-//! Vehicles, decoding, and what all routes have in common.
+//! Vehicles: adding, reading, changing, removing, and whose they are.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{ACCORD, Answer, Server};
+use crate::support::{ACCORD, Answer, Server, operations};
 
 #[tokio::test]
 async fn a_vehicle_from_adding_to_removing_and_adding_again() {
@@ -68,7 +69,7 @@ async fn versions_guard_changes_and_spare_answers() {
 async fn a_create_whose_answer_was_lost_may_be_sent_again() {
     let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
-    let body = json!({ "id": uuid::Uuid::now_v7(), "vin": ACCORD, "color": "Red" });
+    let body = json!({ "id": Uuid::now_v7(), "vin": ACCORD, "color": "Red" });
     let first = ada.post("/api/vehicles", body.clone()).await.expect(StatusCode::CREATED);
     let again = ada.post("/api/vehicles", body.clone()).await;
     assert_eq!(again.expect(StatusCode::OK), first);
@@ -76,7 +77,13 @@ async fn a_create_whose_answer_was_lost_may_be_sent_again() {
     let mut other = body.clone();
     other["color"] = json!("Blue");
     ada.post("/api/vehicles", other).await.refused(StatusCode::CONFLICT, used);
-    bob.post("/api/vehicles", body).await.refused(StatusCode::CONFLICT, used);
+    bob.post("/api/vehicles", body.clone()).await.refused(StatusCode::CONFLICT, used);
+    // Decoding, and what a person did since, do not make it another request.
+    let path = format!("/api/vehicles/{}", body["id"].as_str().expect("an id"));
+    ada.put(&path, json!({ "color": "Green" })).await.expect(StatusCode::OK);
+    assert_eq!(ada.post("/api/vehicles", body.clone()).await.expect(StatusCode::OK)["color"], "Green");
+    ada.delete(&path).await.expect(StatusCode::NO_CONTENT);
+    ada.post("/api/vehicles", body).await.refused(StatusCode::CONFLICT, used);
     let bad = ada.post("/api/vehicles", json!({ "id": "7", "nickname": 5 })).await;
     bad.refused(StatusCode::BAD_REQUEST, "nickname must be a string");
     let fields = bad.expect(StatusCode::BAD_REQUEST);
@@ -104,87 +111,207 @@ async fn of_many_who_add_one_vin_at_once_one_does() {
 async fn anothers_vehicle_is_none() {
     let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
-    let (path, _) = ada.add(json!({ "vin": ACCORD })).await;
-    let none = "/api/vehicles/018f0000-0000-7000-8000-00000000ffff";
-    for method in [Method::GET, Method::PUT, Method::DELETE] {
-        let ask = async |path: &str| {
-            let request =
-                bob.request(method.clone(), path).header("if-match", "\"9\"").json(&json!({ "color": "Red" }));
-            let mut answer = Answer::of(request).await;
-            for own in ["x-request-id", "date"] {
-                answer.headers.remove(own);
+    let (path, before) = ada.add(json!({ "vin": ACCORD })).await;
+    let (removed, _) = bob.add(json!({ "nickname": "Gone" })).await;
+    bob.delete(&removed).await.expect(StatusCode::NO_CONTENT);
+    let none = format!("/api/vehicles/{}", Uuid::now_v7());
+    let bodies = [Some(json!({ "color": "Red" })), Some(json!({ "year": "x" })), Some(json!([])), None];
+    let mut asked = 0;
+    for (method, path_of_document, _) in operations() {
+        if !path_of_document.contains("018f0000") {
+            continue;
+        }
+        for (body, tag) in bodies.iter().flat_map(|body| ["\"1\"", "\"9\"", "*", ""].map(|tag| (body, tag))) {
+            let ask = async |path: &str| {
+                let mut request = bob.request(method.clone(), path);
+                if !tag.is_empty() {
+                    request = request.header("if-match", tag).header("if-none-match", tag);
+                }
+                if let Some(body) = body {
+                    request = request.json(body);
+                }
+                let mut answer = Answer::of(request).await;
+                for own in ["x-request-id", "date"] {
+                    answer.headers.remove(own);
+                }
+                (answer.status, answer.headers, answer.text)
+            };
+            let about_none = ask(&none).await;
+            for other in [path.as_str(), &removed, "/api/vehicles/nonsense", "/api/vehicles/%00"] {
+                assert_eq!(ask(other).await, about_none, "{method} {other} {body:?} {tag}");
             }
-            (answer.status, answer.headers, answer.text)
-        };
-        assert_eq!(ask(&path).await, ask(none).await, "{method}");
+            asked += 1;
+        }
     }
+    assert_eq!(asked, 3 * 16, "GET, PUT and DELETE, each with every body and condition");
     assert_eq!(bob.get("/api/vehicles").await.expect(StatusCode::OK), json!([]));
     bob.add(json!({ "vin": ACCORD })).await;
+    assert_eq!(ada.get(&path).await.expect(StatusCode::OK), before);
 }
 
+/// The contract's table, row by row.
 #[tokio::test]
-async fn whatever_comes_in_gets_the_contracts_answer() {
+async fn every_field_has_its_rule_and_its_message() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
-    let whole = "A vehicle needs a VIN, a license plate, a nickname or a make";
-    for (body, message) in [
-        (json!({}), whole),
-        (json!({ "vin": "HELLO!" }), "VIN can contain only letters and digits"),
-        (json!({ "vin": "1HGCM82633AOO4352" }), "VIN cannot contain I, O or Q"),
-        (json!({ "nickname": "x", "year": "2003" }), "year must be an integer"),
-        (json!({ "nickname": "x", "odometerReading": -1 }), "odometerReading must be between 0 and 9999999"),
-    ] {
-        ada.post("/api/vehicles", body).await.refused(StatusCode::BAD_REQUEST, message);
+    let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
+    let year = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year() + 2;
+    let years = format!("year must be between 1886 and {year}");
+    let vin_length = "VIN must be 17 characters, or 5 to 16 for vehicles before 1981";
+    let mut cases: Vec<(&str, Value, String)> = vec![
+        ("vin", json!("HELLO!"), "VIN can contain only letters and digits".into()),
+        ("vin", json!("\u{212a}1234"), "VIN can contain only letters and digits".into()),
+        ("vin", json!("1234"), vin_length.into()),
+        ("vin", json!("1HGCM82633A0043521"), vin_length.into()),
+        ("vin", json!("1HGCM82633AOO4352"), "VIN cannot contain I, O or Q".into()),
+        ("vin", json!(7), "vin must be a string".into()),
+        ("year", json!("2003"), "year must be an integer".into()),
+        ("year", json!(2003.5), "year must be an integer".into()),
+        ("year", json!(true), "year must be an integer".into()),
+        ("year", json!(1885), years.clone()),
+        ("year", json!(year + 1), years.clone()),
+        ("year", json!(1e300), years.clone()),
+        ("odometerReading", json!("1"), "odometerReading must be an integer".into()),
+        ("odometerReading", json!(-1), "odometerReading must be between 0 and 9999999".into()),
+        ("odometerReading", json!(10_000_000), "odometerReading must be between 0 and 9999999".into()),
+        ("odometerUnit", json!("miles"), "odometerUnit must be one of mi, km, h".into()),
+        ("odometerUnit", json!(1), "odometerUnit must be one of mi, km, h".into()),
+        ("isActive", json!("true"), "isActive must be a boolean".into()),
+        ("isActive", json!(1), "isActive must be a boolean".into()),
+    ];
+    let texts = [
+        ("licensePlate", 20),
+        ("color", 50),
+        ("nickname", 100),
+        ("make", 100),
+        ("model", 100),
+        ("trimLevel", 100),
+        ("engine", 100),
+        ("transmission", 100),
+        ("driveType", 100),
+        ("fuelType", 100),
+        ("bodyClass", 100),
+        ("vehicleType", 100),
+        ("notes", 10_000),
+    ];
+    for (field, longest) in texts {
+        cases.push((field, json!(["x"]), format!("{field} must be a string")));
+        cases.push((
+            field,
+            json!("\u{1f697}".repeat(longest + 1)),
+            format!("{field} must be at most {longest} characters"),
+        ));
+        for control in ["a\0b", "a\u{7}b", "a\u{85}b"] {
+            cases.push((field, json!(control), format!("{field} contains control characters")));
+        }
+        let kept = ada.put(&path, json!({ field: format!(" {} ", "\u{1f697}".repeat(longest)) })).await;
+        assert_eq!(kept.expect(StatusCode::OK)[field], "\u{1f697}".repeat(longest), "{field}");
+        if field != "nickname" {
+            assert_eq!(ada.put(&path, json!({ field: "  " })).await.expect(StatusCode::OK)[field], Value::Null);
+        }
     }
-    let post = |body: String, media_type: &'static str| {
-        Answer::of(ada.request(Method::POST, "/api/vehicles").header("content-type", media_type).body(body))
-    };
-    let json_type = "application/json; charset=utf-8";
-    post("{".to_owned(), json_type).await.refused(StatusCode::BAD_REQUEST, "Request body is not valid JSON");
-    post("[]".to_owned(), json_type).await.refused(StatusCode::BAD_REQUEST, "Request body must be an object");
-    let form = post("vin=x".to_owned(), "application/x-www-form-urlencoded").await;
-    form.refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json");
-    let huge = format!("{{\"notes\": \"{}\"}}", "n".repeat(1024 * 1024));
-    post(huge, json_type).await.refused(StatusCode::PAYLOAD_TOO_LARGE, "Request body is larger than 1 MiB");
-    let nowhere = ada.get("/api/nothing").await;
-    nowhere.refused(StatusCode::NOT_FOUND, "Not Found");
-    let method = Answer::of(ada.request(Method::PATCH, "/api/vehicles")).await;
-    method.refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-    assert!(method.header("allow").contains("GET") && method.header("allow").contains("POST"), "{method:?}");
-    ada.get("/api/vehicles/nonsense").await.refused(StatusCode::NOT_FOUND, "Vehicle not found");
-    assert_eq!(nowhere.header("x-content-type-options"), "nosniff");
-    assert!(!nowhere.header("x-request-id").is_empty());
+    for (field, value, message) in cases {
+        let expected = json!([{ "field": field, "message": message }]);
+        for answer in [
+            ada.post("/api/vehicles", json!({ "nickname": "x", field: value })).await,
+            ada.put(&path, json!({ field: value })).await,
+        ] {
+            answer.refused(StatusCode::BAD_REQUEST, &message);
+            assert_eq!(answer.expect(StatusCode::BAD_REQUEST)["details"], expected);
+        }
+    }
+    let lines = ada.put(&path, json!({ "notes": "one\r\ntwo" })).await.expect(StatusCode::OK);
+    assert_eq!(lines["notes"], "one\r\ntwo");
+    let all = ada.post("/api/vehicles", json!({ "isActive": 1, "year": 1, "vin": "x", "color": 7 })).await;
+    let fields = all.expect(StatusCode::BAD_REQUEST);
+    let fields: Vec<_> = fields["details"].as_array().expect("details").iter().map(|it| &it["field"]).collect();
+    assert_eq!(fields, ["vin", "color", "year", "isActive"], "in the table's order");
 }
 
 #[tokio::test]
-async fn vins_are_decoded_and_lists_are_offered() {
+async fn a_vehicle_needs_something_to_be_told_by() {
+    let whole = "A vehicle needs a VIN, a license plate, a nickname or a make";
     let server = Server::open().await;
-    let health = Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
-    assert_eq!(
-        (&health["status"], &health["backend"], &health["database"]),
-        (&json!("ok"), &json!("axum"), &json!("ok"))
-    );
-    let feature = Answer::of(server.request(Method::GET, "/api/vehicles/health")).await.expect(StatusCode::OK);
-    assert_eq!(feature, json!({ "status": "ok", "feature": "vehicles", "backend": "axum" }));
-
     let ada = server.user("ada").await;
-    let decode =
-        ada.post("/api/vehicles/decode-vin", json!({ "vin": "1hgcm82633a004352" })).await.expect(StatusCode::OK);
-    assert_eq!((&decode["vin"], &decode["fields"]["model"]["value"]), (&json!(ACCORD), &json!("Accord")));
-    assert!(decode.get("facts").is_none());
-    let full = ada.post("/api/vehicles/decode-vin?full=true", json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
-    assert!(full["facts"].as_array().is_some_and(|facts| facts.len() > 20));
-    let refused = ada.post("/api/vehicles/decode-vin", json!({ "vin": "$$$" })).await;
-    refused.refused(StatusCode::BAD_REQUEST, "VIN can contain only letters and digits");
+    for body in [json!({}), json!({ "color": "Red", "vin": "  " }), json!({ "nickname": "", "model": "Accord" })] {
+        let answer = ada.post("/api/vehicles", body).await;
+        answer.refused(StatusCode::BAD_REQUEST, whole);
+        assert!(answer.expect(StatusCode::BAD_REQUEST).get("details").is_none());
+    }
+    let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
+    ada.put(&path, json!({ "nickname": null })).await.refused(StatusCode::BAD_REQUEST, whole);
+    ada.put(&path, json!({ "nickname": null, "make": "Honda" })).await.expect(StatusCode::OK);
+}
 
-    let list = async |path: &str| ada.get(&format!("/api/vehicles/dropdown/{path}")).await.expect(StatusCode::OK);
-    assert_eq!(list("years").await[0], 2027);
-    let makes = list("makes?year=2003").await;
-    let honda =
-        makes.as_array().expect("a list").iter().find(|make| make["name"] == "HONDA").expect("HONDA")["id"].clone();
-    let models = list(&format!("models?year=2003&makeId={honda}")).await;
-    assert!(models.as_array().expect("a list").iter().any(|model| model["name"] == "Accord"), "{models}");
-    assert_eq!(list("models").await, json!([]));
-    assert_eq!((list("trims").await, list("engines").await), (json!([]), json!([])));
-    assert_eq!(list("transmissions").await[1]["name"], "Manual");
+#[tokio::test]
+async fn a_change_is_of_what_is_sent_and_of_nothing_else() {
+    let server = Server::open().await;
+    let ada = server.user("ada").await;
+    let (path, added) =
+        ada.add(json!({ "nickname": "Blue", "color": "Red", "odometerUnit": "km", "isActive": false })).await;
+    assert_eq!(
+        (&added["isActive"], &added["odometerUnit"], &added["imageUrl"]),
+        (&json!(false), &json!("km"), &Value::Null)
+    );
+    let meddling = json!({
+        "id": Uuid::now_v7(), "userId": "x", "version": 99, "createdAt": "2000-01-01T00:00:00Z", "deletedAt": "2000-01-01T00:00:00Z",
+        "imageUrl": "https://example.org/x.png", "unknown": 7, "color": "Green"
+    });
+    let changed = ada.put(&path, meddling).await.expect(StatusCode::OK);
+    for same in ["id", "userId", "createdAt", "deletedAt", "imageUrl", "nickname", "odometerUnit", "isActive"] {
+        assert_eq!(changed[same], added[same], "{same}");
+    }
+    assert_eq!((&changed["color"], &changed["version"], changed.get("unknown")), (&json!("Green"), &json!(2), None));
+    assert!(changed["updatedAt"].as_str() > added["updatedAt"].as_str());
+    // What is never empty goes back to its default.
+    let back = ada.put(&path, json!({ "odometerUnit": null, "isActive": null })).await.expect(StatusCode::OK);
+    assert_eq!((&back["odometerUnit"], &back["isActive"]), (&json!("mi"), &json!(true)));
+
+    // Another VIN says what is empty, and no more.
+    let told = ada.put(&path, json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
+    assert_eq!((&told["make"], &told["year"], &told["color"]), (&json!("HONDA"), &json!(2003), &json!("Green")));
+    let cleared = ada.put(&path, json!({ "make": null })).await.expect(StatusCode::OK);
+    assert_eq!(cleared["make"], Value::Null, "a person's word is the last");
+    let (other, _) = ada.add(json!({ "vin": "5YJSA1E26HF000337" })).await;
+    let duplicate = ada.put(&other, json!({ "vin": ACCORD.to_lowercase() })).await;
+    duplicate.refused(StatusCode::CONFLICT, "Vehicle with this VIN already exists");
+}
+
+#[tokio::test]
+async fn the_list_is_newest_first_and_its_tag_stands_for_all_of_it() {
+    let server = Server::open().await;
+    let ada = server.user("ada").await;
+    let empty = ada.get("/api/vehicles").await;
+    assert_eq!(empty.expect(StatusCode::OK), json!([]));
+    let mut tags = vec![empty.header("etag").to_owned()];
+    let mut paths = Vec::new();
+    for name in ["one", "two", "three"] {
+        let (path, _) = ada.add(json!({ "nickname": name })).await;
+        paths.push(path);
+        tags.push(ada.get("/api/vehicles").await.header("etag").to_owned());
+    }
+    ada.put(&paths[0], json!({ "color": "Red" })).await.expect(StatusCode::OK);
+    let list = ada.get("/api/vehicles").await;
+    let names: Vec<_> =
+        list.expect(StatusCode::OK).as_array().expect("a list").iter().map(|it| it["nickname"].clone()).collect();
+    assert_eq!(names, ["three", "two", "one"]);
+    tags.push(list.header("etag").to_owned());
+    ada.delete(&paths[1]).await.expect(StatusCode::NO_CONTENT);
+    let last = ada.get("/api/vehicles").await;
+    assert_eq!(last.expect(StatusCode::OK).as_array().map(Vec::len), Some(2));
+    tags.push(last.header("etag").to_owned());
+    let different: std::collections::BTreeSet<&String> = tags.iter().collect();
+    assert_eq!(different.len(), tags.len(), "{tags:?}");
+    for (tag, status) in [
+        (tags[5].as_str(), StatusCode::NOT_MODIFIED),
+        ("*", StatusCode::NOT_MODIFIED),
+        (&tags[4], StatusCode::OK),
+        ("x", StatusCode::OK),
+    ] {
+        let answer = Answer::of(ada.request(Method::GET, "/api/vehicles").header("if-none-match", tag)).await;
+        assert_eq!((answer.status, answer.header("etag")), (status, tags[5].as_str()), "{tag}");
+    }
+    let weak = format!("\"x\", W/{}", tags[5]);
+    let weak = Answer::of(ada.request(Method::GET, "/api/vehicles").header("if-none-match", weak)).await;
+    assert_eq!(weak.status, StatusCode::NOT_MODIFIED);
 }

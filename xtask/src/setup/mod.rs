@@ -20,6 +20,13 @@ pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> 
     snapshot::fetch()
 }
 
+/// Everything that the contract's suite needs on a server of its own.
+pub fn for_contract(root: &Path) -> anyhow::Result<()> {
+    packages::install(&[packages::BUILD, packages::FETCH])?;
+    node::install(root, "server/tests/issuer")?;
+    snapshot::fetch()
+}
+
 /// Everything that the tests need.
 pub fn for_tests(root: &Path) -> anyhow::Result<()> {
     packages::install(&[
@@ -31,6 +38,7 @@ pub fn for_tests(root: &Path) -> anyhow::Result<()> {
     ])?;
     node::install(root, "ui")?;
     node::install(root, "e2e")?;
+    node::install(root, "server/tests/issuer")?;
     snapshot::fetch()?;
     browser().map(drop)
 }
