@@ -2,10 +2,12 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use garage_domain::VehicleId;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
@@ -37,6 +39,31 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
             Ok(_) => Err(ApiError::BadRequest("Request body must be an object".to_owned())),
             Err(_) => Err(ApiError::BadRequest("Request body is not valid JSON".to_owned())),
         }
+    }
+}
+
+/// The parameters after the question mark.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Parameters<T>, ApiError> {
+        let parsed = Query::try_from_uri(&parts.uri);
+        let Query(parameters) = parsed.map_err(|_| ApiError::BadRequest("Query string is not valid".to_owned()))?;
+        Ok(Parameters(parameters))
+    }
+}
+
+/// The vehicle that a path is about. What has no id's form cannot be a vehicle.
+pub struct PathId(pub VehicleId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathId, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await.map_err(|_| ApiError::NO_VEHICLE)?;
+        path.parse().map(PathId).map_err(|_| ApiError::NO_VEHICLE)
     }
 }
 

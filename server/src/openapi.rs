@@ -14,7 +14,7 @@ use utoipa::{
     OpenApi as _, PartialSchema,
     openapi::{
         Components, Content, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema,
-        path::Operation,
+        path::{Operation, Parameter, ParameterIn},
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
@@ -77,6 +77,10 @@ pub fn complete(document: &mut OpenApi) {
                 operation.security.as_ref().is_some_and(|wanted| *wanted == [SecurityRequirement::default()]);
             if !is_public {
                 add(operation, "401", unauthorized());
+            }
+            let is_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query);
+            if operation.parameters.iter().flatten().any(is_query) {
+                add(operation, "400", refusal("The query string is not valid"));
             }
             if operation.request_body.is_some() {
                 add(operation, "400", refusal("A field breaks a rule, or the body is no JSON object"));

@@ -1,24 +1,25 @@
 //! Serving: layers around the routes, the first line of output, and stopping without breaking a request off.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use axum::{
     Router,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, header},
+    middleware::{self, Next},
     response::Response,
 };
+use axum_server::Handle;
 use garage_decode::SnapshotHolder;
-use tokio::{net::TcpListener, sync::Notify};
 use tower::ServiceBuilder;
 use tower_http::{
     ServiceBuilderExt, compression::CompressionLayer, cors::CorsLayer, request_id::MakeRequestUuid,
-    set_header::SetResponseHeaderLayer, timeout::TimeoutLayer, trace::TraceLayer,
+    set_header::SetResponseHeaderLayer, trace::TraceLayer,
 };
 use tracing::Span;
 
-use crate::{App, auth::Auth, config::ServeArgs, router, store::Store};
+use crate::{App, auth::Auth, config::ServeArgs, error::ApiError, router, store::Store};
 
 /// Longer than any request takes; who is slower has gone.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -44,27 +45,19 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let snapshot = garage_decode::default_snapshot_path()?;
     let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
     let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy);
-    let listener = TcpListener::bind(args.listen).await;
-    let listener = listener.with_context(|| format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen))?;
+    let in_use = || format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen);
+    let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;
+    listener.set_nonblocking(true)?;
     println!("http://{}", listener.local_addr()?);
-    let service = layered(router(app), &args.cors_origin).into_make_service_with_connect_info::<SocketAddr>();
-    let stopping = Arc::new(Notify::new());
-    let told = stopping.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    let handle = Handle::new();
+    let stopping = handle.clone();
+    tokio::spawn(async move {
         asked_to_stop().await;
-        told.notify_one();
-    });
-    let farewell = async {
-        stopping.notified().await;
-        tokio::time::sleep(FAREWELL).await;
-    };
-    tokio::select! {
-        served = serving => served?,
         // Somebody who keeps a connection open must not keep the server.
-        () = farewell => {
-            tracing::warn!("ended with requests under way");
-        }
-    }
+        stopping.graceful_shutdown(Some(FAREWELL));
+    });
+    let service = layered(router(app), &args.cors_origin).into_make_service_with_connect_info::<SocketAddr>();
+    axum_server::from_tcp(listener)?.http1_only().first_request_timeout(PATIENCE).handle(handle).serve(service).await?;
     store.close().await;
     Ok(())
 }
@@ -91,10 +84,15 @@ fn layered(router: Router, cors_origins: &[HeaderValue]) -> Router {
             .layer(fixed(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
             // A cache between must not give one user's vehicles to another.
             .layer(fixed(header::CACHE_CONTROL, "private, no-cache"))
-            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, PATIENCE))
             .layer(cors(cors_origins))
-            .layer(CompressionLayer::new()),
+            .layer(CompressionLayer::new())
+            .layer(middleware::from_fn(in_time)),
     )
+}
+
+/// An answer, or that it takes too long: a body that does not come, or a database that does not answer.
+async fn in_time(request: Request, next: Next) -> Result<Response, ApiError> {
+    tokio::time::timeout(PATIENCE, next.run(request)).await.map_err(|_| ApiError::TooSlow)
 }
 
 /// What pages of these origins may do: everything, with a token that they have, and never by a cookie.

@@ -2,10 +2,7 @@
 
 #![expect(unused_qualifications, reason = "utoipa's macro writes them")]
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use garage_decode::{CatalogEntry, Decode, Detail};
 use garage_domain::FieldError;
 use jiff::Timestamp;
@@ -14,7 +11,12 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, auth::User, error::ApiError, http::JsonObject};
+use crate::{
+    app::App,
+    auth::User,
+    error::ApiError,
+    http::{JsonObject, Parameters},
+};
 
 /// The routes of this feature.
 pub fn routes() -> OpenApiRouter<App> {
@@ -46,7 +48,8 @@ struct VinText {
 #[into_params(parameter_in = Query)]
 struct Wanted {
     /// All of vPIC's facts as well
-    full: Option<bool>,
+    #[param(value_type = Option<bool>)]
+    full: Option<String>,
 }
 
 /// What a VIN says.
@@ -62,7 +65,7 @@ struct Wanted {
 async fn decode_vin(
     State(app): State<App>,
     _user: User,
-    Query(Wanted { full }): Query<Wanted>,
+    Parameters(Wanted { full }): Parameters<Wanted>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Decode>, ApiError> {
     let mut errors = Vec::new();
@@ -86,10 +89,17 @@ async fn decode_vin(
             year
         }
     };
+    let detail = match full.as_deref() {
+        Some("true") => Detail::Full,
+        None | Some("false") => Detail::Fields,
+        Some(_) => {
+            broken("full", "full must be a boolean".to_owned());
+            Detail::Fields
+        }
+    };
     if !errors.is_empty() {
         return Err(ApiError::Fields(errors));
     }
-    let detail = if full == Some(true) { Detail::Full } else { Detail::Fields };
     Ok(Json(app.decode(vin_text, model_year, detail, Timestamp::now()).await?))
 }
 
@@ -138,7 +148,7 @@ async fn years(State(app): State<App>, _user: User) -> Result<Json<Vec<i32>>, Ap
 async fn makes(
     State(app): State<App>,
     _user: User,
-    Query(narrowing): Query<Narrowing>,
+    Parameters(narrowing): Parameters<Narrowing>,
 ) -> Result<Json<Vec<CatalogEntry>>, ApiError> {
     Ok(Json(app.catalog().await?.makes(narrowing.year())))
 }
@@ -155,7 +165,7 @@ async fn makes(
 async fn models(
     State(app): State<App>,
     _user: User,
-    Query(narrowing): Query<Narrowing>,
+    Parameters(narrowing): Parameters<Narrowing>,
 ) -> Result<Json<Vec<CatalogEntry>>, ApiError> {
     let catalog = app.catalog().await?;
     Ok(Json(narrowing.make_id().map_or_else(Vec::new, |make_id| catalog.models(make_id, narrowing.year()))))

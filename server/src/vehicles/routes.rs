@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -21,7 +21,7 @@ use crate::{
     app::{App, BACKEND, now},
     auth::User,
     error::ApiError,
-    http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, etag, is_known, not_modified},
+    http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, PathId, etag, is_known, not_modified},
 };
 
 /// The routes of this feature.
@@ -127,10 +127,10 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
 async fn show(
     State(app): State<App>,
     user: User,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let vehicle = store::get(&app.store, &user.0, vehicle_id(&id)?).await?;
+    let vehicle = store::get(&app.store, &user.0, id).await?;
     let tag = etag(vehicle.version);
     Ok(if is_known(&headers, &tag) {
         not_modified(tag)
@@ -158,13 +158,14 @@ async fn show(
 async fn update(
     State(app): State<App>,
     user: User,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     headers: HeaderMap,
-    JsonObject(body): JsonObject,
+    body: Result<JsonObject, ApiError>,
 ) -> Result<Response, ApiError> {
-    let (id, at) = (vehicle_id(&id)?, now());
+    let at = now();
     // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
     let current = store::get(&app.store, &user.0, id).await?;
+    let JsonObject(body) = body?;
     let patch = VehiclePatch::parse(&VehicleDraft(body), at)?;
     let decoded = if patch.names(Field::Vin) {
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
@@ -193,21 +194,16 @@ async fn update(
 async fn remove(
     State(app): State<App>,
     user: User,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    store::remove(&app.store, &user.0, vehicle_id(&id)?, IfMatch::of(&headers), now()).await?;
+    store::remove(&app.store, &user.0, id, IfMatch::of(&headers), now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// All of a user's vehicles as they are; never to be taken for the tag of one.
 fn list_tag(version: i64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"all-{version}\"")).unwrap_or(HeaderValue::from_static("\"\""))
-}
-
-/// What has no id's form cannot be a vehicle.
-fn vehicle_id(text: &str) -> Result<VehicleId, ApiError> {
-    text.parse().map_err(|_| ApiError::NO_VEHICLE)
 }
 
 /// The id and the fields of a body that adds a vehicle, with everything that is wrong in the contract's order.

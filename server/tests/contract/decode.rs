@@ -33,6 +33,12 @@ async fn vins_are_decoded_and_lists_are_offered() {
             answer.refused(StatusCode::BAD_REQUEST, message);
         }
     }
+    for (query, message) in
+        [("full=banana", "full must be a boolean"), ("full=true&full=false", "Query string is not valid")]
+    {
+        let answer = ada.post(&format!("/api/vehicles/decode-vin?{query}"), json!({ "vin": ACCORD })).await;
+        answer.refused(StatusCode::BAD_REQUEST, message);
+    }
     let full = ada.post("/api/vehicles/decode-vin?full=true", json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
     assert!(full["facts"].as_array().is_some_and(|facts| facts.len() > 20));
     let refused = ada.post("/api/vehicles/decode-vin", json!({ "vin": "$$$" })).await;

@@ -137,7 +137,7 @@ async fn anothers_vehicle_is_none() {
                 (answer.status, answer.headers, answer.text)
             };
             let about_none = ask(&none).await;
-            for other in [path.as_str(), &removed, "/api/vehicles/nonsense", "/api/vehicles/%00"] {
+            for other in [path.as_str(), &removed, "/api/vehicles/nonsense", "/api/vehicles/%00", "/api/vehicles/%ff"] {
                 assert_eq!(ask(other).await, about_none, "{method} {other} {body:?} {tag}");
             }
             asked += 1;
