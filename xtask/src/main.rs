@@ -6,7 +6,10 @@ mod bundle;
 #[cfg(unix)]
 mod cluster;
 mod contract;
+mod deny;
 mod display;
+#[cfg(unix)]
+mod fuzz;
 mod run;
 mod setup;
 mod shell;
@@ -56,6 +59,12 @@ enum Task {
         /// The server, such as http://127.0.0.1:3001; it must let anybody register
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
+    },
+    /// Make up requests by the OpenAPI document, on SQLite and PostgreSQL, and refuse server errors and undocumented answers
+    Fuzz {
+        /// For how long
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
     },
     /// Install what building and testing need, and fetch the vPIC data; `run` and `test` do this first
     Setup,
@@ -116,6 +125,13 @@ fn perform() -> anyhow::Result<()> {
             contract::on_sqlite()?;
             contract::on_postgres(&root)
         }
+        #[cfg(unix)]
+        Task::Fuzz { seconds } => {
+            setup::for_contract(&root)?;
+            fuzz::fuzz(&root, seconds)
+        }
+        #[cfg(not(unix))]
+        Task::Fuzz { .. } => anyhow::bail!("the throw-away PostgreSQL is Debian's"),
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),
         Task::Bench { what: Bench::Ui } => {

@@ -8,7 +8,7 @@ use std::{
 
 use clap::ValueEnum;
 
-use crate::{contract, display::VirtualDisplay, run, setup, shell, tidy};
+use crate::{contract, deny, display::VirtualDisplay, run, setup, shell, tidy};
 
 /// One part of the tests.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -17,6 +17,8 @@ pub enum Step {
     Format,
     /// The rules of the code's layout
     Tidy,
+    /// Licenses and sources of everything that is built in
+    Deny,
     /// The page: types, lint, unit tests; the journeys' types
     Ui,
     /// The app with its page inside, the CLI and the journeys' host; journeys and desktop run this first
@@ -27,6 +29,8 @@ pub enum Step {
     Rust,
     /// The server's contract on PostgreSQL; on SQLite it is among the Rust tests
     Contract,
+    /// A minute of requests made up by the OpenAPI document
+    Fuzz,
     /// Journeys in Chromium against the app's command layer
     Journeys,
     /// The app itself in its own webview
@@ -78,6 +82,7 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
     match step {
         Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
         Step::Tidy => tidy::tidy(root),
+        Step::Deny => deny::check(root),
         Step::Ui => {
             ["check", "lint", "test"].iter().try_for_each(|script| shell::run(shell::npm("ui", &["run", script])))?;
             shell::run(shell::npm("e2e", &["run", "check"]))
@@ -88,6 +93,13 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
         }
         Step::Rust => rust_tests(),
         Step::Contract => contract::on_postgres(root),
+        #[cfg(unix)]
+        Step::Fuzz => crate::fuzz::fuzz(root, 60),
+        #[cfg(not(unix))]
+        Step::Fuzz => {
+            println!("skipped: the throw-away PostgreSQL is Debian's");
+            Ok(())
+        }
         Step::Journeys => in_browser(root, "journeys"),
         Step::Desktop if !cfg!(target_os = "linux") => {
             println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");

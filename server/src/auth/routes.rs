@@ -30,7 +30,7 @@ pub fn routes() -> OpenApiRouter<App> {
 )]
 struct Credentials {
     /// Its spaces are trimmed, its letters made lower case
-    #[schema(max_length = 254)]
+    #[schema(max_length = 254, format = Email)]
     email: String,
     #[schema(min_length = 10, max_length = 1000)]
     password: String,

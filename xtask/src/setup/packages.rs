@@ -56,6 +56,13 @@ pub const POSTGRES: Packages = Packages {
     programs: &["initdb", "setpriv"],
     libraries: &[],
 };
+/// To install Python programs into folders of their own.
+pub const PYTHON: Packages = Packages {
+    purpose: "test the server with schemathesis",
+    names: &["python3-venv"],
+    programs: &["python3"],
+    libraries: &[],
+};
 /// To try a package out on a bare system.
 pub const BARE_SYSTEM: Packages = Packages {
     purpose: "try the package on a bare system",

@@ -1,0 +1,112 @@
+//! schemathesis against the OpenAPI document: whatever it makes up, no answer is a server error or one that the document
+//! does not know.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, ensure};
+
+use crate::{cluster::Cluster, run, setup::packages, shell};
+
+/// The exact versions that are installed.
+const REQUIREMENTS: &str = "server/tests/fuzz/requirements.txt";
+/// Rules that a schema cannot say (a vehicle needs something to be told by, years end two years from now) make some of what
+/// it allows be refused, in the contract's words.
+const BEYOND_SCHEMAS: &str = "positive_data_acceptance";
+
+/// Makes up requests for this many seconds: half of them to a server on SQLite, half to one on PostgreSQL.
+///
+/// # Errors
+/// Something cannot be installed or started, or an answer is wrong.
+pub fn fuzz(root: &Path, seconds: u32) -> anyhow::Result<()> {
+    let schemathesis = install(root)?;
+    shell::run(shell::cargo(&["build", "--quiet", "--package", "garage-server"]))?;
+    let folder = tempfile()?;
+    let sqlite = format!("sqlite:{}", folder.join("server.db").display());
+    let fuzzed = fuzz_on(root, &schemathesis, &folder, &sqlite, seconds / 2).and_then(|()| {
+        let cluster = Cluster::start(root)?;
+        fuzz_on(root, &schemathesis, &folder, &cluster.url, seconds / 2)
+    });
+    let _ = fs::remove_dir_all(&folder);
+    fuzzed
+}
+
+fn fuzz_on(root: &Path, schemathesis: &Path, folder: &Path, database: &str, seconds: u32) -> anyhow::Result<()> {
+    let server = Server::start(root, folder, database)?;
+    let mut command = Command::new(schemathesis);
+    command.args([
+        "run",
+        &format!("{}/api/openapi.json", server.url),
+        "--checks=all",
+        "--exclude-checks",
+        BEYOND_SCHEMAS,
+    ]);
+    command.args(["--max-time", &seconds.to_string(), "--workers=2", "--continue-on-failure", "--no-color"]);
+    command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", root.join("server/tests/fuzz"));
+    // What it keeps between runs does not belong into the repository.
+    command.env("GARAGE_FUZZ_BASE_URL", &server.url).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(folder);
+    shell::run(command)
+}
+
+/// A server as a process; it ends with this value.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(root: &Path, folder: &Path, database: &str) -> anyhow::Result<Server> {
+        let program = run::target_folder(root).join("debug/garage-server");
+        let mut process = Command::new(program)
+            .args(["serve", "--listen", "127.0.0.1:0", "--open-registration", "--rate-limit", "1000000"])
+            .env("GARAGE_DATABASE", database)
+            .env("GARAGE_KEYS", folder.join("keys"))
+            .env("GARAGE_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().context("an output")?).read_line(&mut url)?;
+        let server = Server { process, url: url.trim().to_owned() };
+        ensure!(!server.url.is_empty(), "garage-server does not start");
+        Ok(server)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Installs schemathesis into a folder of its own, unless it is there; gives its program.
+fn install(root: &Path) -> anyhow::Result<PathBuf> {
+    let folder = std::path::absolute(run::target_folder(root))?.join("tools/schemathesis");
+    let wanted = fs::read_to_string(root.join(REQUIREMENTS))?;
+    let stamp = folder.join("requirements.txt");
+    let program = folder.join("bin/schemathesis");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(program);
+    }
+    packages::install(&[packages::PYTHON])?;
+    println!("About to install schemathesis into {}", folder.display());
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&folder);
+    shell::run(venv)?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS]).current_dir(root);
+    shell::run(pip)?;
+    fs::write(stamp, wanted)?;
+    Ok(program)
+}
+
+fn tempfile() -> anyhow::Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("motovault-fuzz-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
