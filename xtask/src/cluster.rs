@@ -25,6 +25,8 @@ pub struct Cluster {
     folder: PathBuf,
     /// The URL of its administrator.
     pub url: String,
+    /// The certificate by which it is known as `localhost`.
+    pub certificate: PathBuf,
 }
 
 impl Cluster {
@@ -44,6 +46,13 @@ impl Cluster {
         initdb.args(["--username=garage", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
         initdb.arg("--pgdata").arg(&data).current_dir(&folder);
         shell::output(initdb)?;
+        let certificate = data.join("server.crt");
+        let mut openssl = unprivileged(Path::new("openssl"), is_root);
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"]).arg(data.join("server.key"));
+        openssl.arg("-out").arg(&certificate).current_dir(&folder);
+        shell::output(openssl)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut postgres = unprivileged(&programs.join("postgres"), is_root);
         postgres.arg("-D").arg(&data).current_dir(&folder);
@@ -51,6 +60,7 @@ impl Cluster {
             "listen_addresses=127.0.0.1",
             &format!("port={port}"),
             "unix_socket_directories=",
+            "ssl=on",
             "max_connections=300",
             // Tests that make transactions wait for each other on purpose do not want to wait as well.
             "deadlock_timeout=20ms",
@@ -64,7 +74,7 @@ impl Cluster {
         let log = fs::File::create(folder.join("log"))?;
         let process = postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let url = format!("postgres://garage@127.0.0.1:{port}/postgres");
-        let mut cluster = Cluster { process, folder, url };
+        let mut cluster = Cluster { process, folder, url, certificate };
         cluster.wait_for(port)?;
         Ok(cluster)
     }

@@ -20,7 +20,7 @@ pub fn on_sqlite() -> anyhow::Result<()> {
 pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
     let mut suite = suite(if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
-    suite.env("GARAGE_TEST_POSTGRES", &cluster.url);
+    suite.env("GARAGE_TEST_POSTGRES", &cluster.url).env("GARAGE_TEST_POSTGRES_CERTIFICATE", &cluster.certificate);
     shell::run(suite)
 }
 

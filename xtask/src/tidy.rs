@@ -127,6 +127,12 @@ fn tracked_texts(root: &Path) -> anyhow::Result<Vec<(String, String)>> {
     Ok(paths.split('\0').filter(|path| !path.is_empty()).filter_map(read).collect())
 }
 
+/// Whether a line formats a statement.
+fn puts_sql_together(line: &str) -> bool {
+    let formatted = line.split("format!(\"").nth(1).unwrap_or_default();
+    ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| formatted.starts_with(verb))
+}
+
 /// Whether a line names a feature of the server's, beyond the user of a request.
 fn imports_feature(line: &str, feature: &str) -> bool {
     let is_named =
@@ -149,6 +155,11 @@ fn check_text(path: &str, text: &str) -> Vec<String> {
             if let Some(other) = others.into_iter().find(|other| imports_feature(line, other)) {
                 problems.push(format!("{place}: the server's {feature} imports {other}; what both need belongs above"));
             }
+        }
+        if path.starts_with("server/src/") && puts_sql_together(line) {
+            problems.push(format!(
+                "{place}: SQL put together from strings; values are parameters, and names are written out"
+            ));
         }
         if is_page && line.contains("@tauri-apps/") {
             problems.push(format!("{place}: only the page's platform folder knows Tauri"));
@@ -219,6 +230,13 @@ mod tests {
         assert!(problems[0].contains("garage-core must not depend on tauri"));
         assert!(problems[1].contains("garage-domain must not depend on garage-core"));
         assert!(problems[2].contains("garage-new has no place"));
+    }
+
+    #[test]
+    fn statements_are_not_put_together() {
+        let formatted = format!("let sql = format{}\"SELECT * FROM {{table}}\");", "!(");
+        assert_eq!(check_text("server/src/x/store/sqlite.rs", &formatted).len(), 1);
+        assert!(check_text("server/src/x/store/sqlite.rs", "let sql = \"SELECT * FROM vehicles\";").is_empty());
     }
 
     #[test]

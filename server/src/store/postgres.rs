@@ -25,9 +25,10 @@ mod migrations {
 const CONNECTIONS: usize = 16;
 /// How long a request waits for a connection.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
-/// What every connection begins with: no statement runs for longer than a client waits, and nobody who is gone holds a
-/// lock. Milliseconds.
-const SESSION: &str = "SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
+/// What every connection begins with, in milliseconds: no statement waits for another's lock longer than one of SQLite's
+/// does, none runs for longer than a client waits, and nobody who is gone holds a lock.
+const SESSION: &str =
+    "SET lock_timeout = 5000; SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
 /// Of all programs on this database, one migrates at a time. "MVSv".
 const MIGRATION_LOCK: i64 = 0x4d56_5376;
 /// How often a transaction that another one was in the way of is done again.
@@ -230,4 +231,25 @@ where
         }
     });
     Ok(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_a_network_connections_are_encrypted_unless_the_operator_says_otherwise() {
+        for (url, mode) in [
+            ("postgres://garage@127.0.0.1/garage", SslMode::Disable),
+            ("postgres://garage@localhost:5433/garage", SslMode::Disable),
+            ("postgres://garage@[::1]/garage", SslMode::Disable),
+            ("postgres://garage@%2Frun%2Fpostgresql/garage", SslMode::Disable),
+            ("postgres://garage@localhost/garage?sslmode=require", SslMode::Require),
+            ("postgres://garage@db.example.org/garage", SslMode::Require),
+            ("postgres://garage@localhost,db.example.org/garage", SslMode::Require),
+            ("postgres://garage@db.example.org/garage?sslmode=disable", SslMode::Disable),
+        ] {
+            assert_eq!(config(url).expect("a URL").get_ssl_mode(), mode, "{url}");
+        }
+    }
 }

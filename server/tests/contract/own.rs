@@ -12,7 +12,10 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{ACCORD, Answer, Data, PASSWORD, Server, claims, document, postgres, postgres_url, sign, token};
+use crate::store::Sql;
+use crate::support::{
+    ACCORD, Answer, Data, PASSWORD, Server, claims, document, new_postgres, postgres, postgres_url, sign, token,
+};
 
 #[tokio::test]
 async fn only_the_first_registers_where_registration_is_closed() {
@@ -228,22 +231,48 @@ async fn a_database_that_goes_and_comes_back() {
     ada.put(&path, json!({ "color": "Red" })).await.expect(StatusCode::OK);
 }
 
-/// The same of a file: somebody else keeps it to himself for longer than a request waits.
+/// Over a network PostgreSQL is asked for an encrypted connection, by a certificate that this system trusts.
 #[tokio::test]
-async fn a_file_that_is_locked_and_let_go() {
-    if postgres_url().is_some() {
-        return;
-    }
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn postgres_is_reached_by_tls() {
+    let certificate = std::env::var("GARAGE_TEST_POSTGRES_CERTIFICATE").expect("the task names it");
+    // Only whoever runs the cluster can read its folder.
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = folder.path().join("trusted.pem");
+    std::fs::copy(&certificate, &trusted).expect("copied");
+    let database = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
+    let client = postgres(&database).await;
+    let database = database.replace("127.0.0.1", "localhost") + "?sslmode=require";
+    let data = Data { folder, database };
+    let unknown = data.command(&["serve", "--listen", "127.0.0.1:0"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && said.contains("certificate"), "{said}");
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut process = command.env("SSL_CERT_FILE", &trusted).spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");
+    let server = Server::of(process, line.trim(), data);
+    server.user("ada").await;
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                     WHERE application_name = 'garage-server' AND datname = current_database() AND ssl";
+    assert!(client.query_one(encrypted, &[]).await.expect("a count").get::<_, i64>(0) > 0);
+}
+
+/// Somebody else keeps the database to himself for longer than a write waits.
+#[tokio::test]
+async fn a_database_that_is_locked_and_let_go() {
     let server = Server::start(&[]).await;
     let ada = server.user("ada").await;
-    let file = server.data().database.strip_prefix("sqlite:").expect("a file");
-    let other = rusqlite::Connection::open(file).expect("it opens");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let mut other = Sql::on(server.data()).await;
+    other
+        .run(if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE" })
+        .await
+        .expect("locked");
     let answer = ada.post("/api/vehicles", json!({ "vin": ACCORD })).await;
     answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
     assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
     assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([]), "reading goes on");
-    other.execute_batch("ROLLBACK").expect("let go");
+    other.run("ROLLBACK").await.expect("let go");
     ada.add(json!({ "vin": ACCORD })).await;
 }
 

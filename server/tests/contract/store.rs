@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::{ACCORD, Answer, Data, Server, new_postgres, postgres, postgres_url, token};
 
 /// A connection past the server.
-enum Sql {
+pub enum Sql {
     Sqlite(rusqlite::Connection),
     Postgres(tokio_postgres::Client),
 }
@@ -28,7 +28,7 @@ impl Sql {
         (data, sql)
     }
 
-    async fn on(data: &Data) -> Sql {
+    pub async fn on(data: &Data) -> Sql {
         match data.database.strip_prefix("sqlite:") {
             Some(path) => {
                 let connection = rusqlite::Connection::open(path).expect("it opens");
@@ -40,7 +40,7 @@ impl Sql {
     }
 
     /// Runs statements in which `{now}` stands for the time.
-    async fn run(&mut self, sql: &str) -> Result<(), String> {
+    pub async fn run(&mut self, sql: &str) -> Result<(), String> {
         match self {
             Sql::Sqlite(connection) => {
                 connection.execute_batch(&sql.replace("{now}", "0")).map_err(|error| error.to_string())
@@ -49,6 +49,10 @@ impl Sql {
                 error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
             }),
         }
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        matches!(self, Sql::Sqlite(_))
     }
 
     /// The last version of a user's feed, and what is in it after another version, of one moment.
@@ -223,7 +227,7 @@ async fn a_reader_of_the_feed_never_misses_a_version() {
                     _ => format!("DELETE FROM vehicles WHERE id = '{own}'"),
                 };
                 let end = if write % 7 == 3 { "ROLLBACK" } else { "COMMIT" };
-                let begin = if matches!(sql, Sql::Sqlite(_)) { "BEGIN IMMEDIATE" } else { "BEGIN" };
+                let begin = if sql.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
                 // Of those that wait for each other, one is told to begin again.
                 while let Err(reason) = sql.run(&format!("{begin}; {statement}; {end}")).await {
                     assert!(reason.contains("deadlock"), "{reason}");

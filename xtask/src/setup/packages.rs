@@ -52,8 +52,8 @@ pub const WEBVIEW_DRIVER: Packages = Packages {
 /// To test the server on PostgreSQL.
 pub const POSTGRES: Packages = Packages {
     purpose: "test the server on PostgreSQL",
-    names: &["postgresql", "util-linux"],
-    programs: &["initdb", "setpriv"],
+    names: &["openssl", "postgresql", "util-linux"],
+    programs: &["initdb", "openssl", "setpriv"],
     libraries: &[],
 };
 /// To install Python programs into folders of their own.

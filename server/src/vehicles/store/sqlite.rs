@@ -12,9 +12,13 @@ use crate::{
     vehicles::{Created, Creation, Update},
 };
 
-const COLUMNS: &str = "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, \
-    is_active, deleted_at, created_at, updated_at, trim_level, engine, transmission, drive_type, fuel_type, \
-    body_class, vehicle_type, odometer_unit, notes, image_url, version";
+macro_rules! columns {
+    () => {
+        "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, is_active, deleted_at,
+         created_at, updated_at, trim_level, engine, transmission, drive_type, fuel_type, body_class, vehicle_type,
+         odometer_unit, notes, image_url, version"
+    };
+}
 
 /// The number that stands for all of the user's vehicles as they are: the last version given.
 pub async fn feed_version(database: &Database, user: &str) -> Result<i64, ApiError> {
@@ -32,9 +36,10 @@ pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehic
         .read(move |tx| {
             let version = "SELECT version FROM feeds WHERE user_id = ?1";
             let version = tx.prepare_cached(version)?.query_row([&user], |row| row.get(0)).optional()?.unwrap_or(0);
-            let mut statement = tx.prepare_cached(&format!(
-                "SELECT {COLUMNS} FROM vehicles WHERE user_id = ?1 AND deleted_at IS NULL
-                 ORDER BY created_at DESC, id DESC"
+            let mut statement = tx.prepare_cached(concat!(
+                "SELECT ",
+                columns!(),
+                " FROM vehicles WHERE user_id = ?1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC"
             ))?;
             let vehicles = statement.query_map([&user], vehicle_of)?.collect::<rusqlite::Result<_>>()?;
             Ok((version, vehicles))
@@ -171,8 +176,8 @@ fn with_fields<'a>(
 }
 
 fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
-    let sql = format!("SELECT {COLUMNS} FROM vehicles WHERE user_id = ?1 AND id = ?2 AND deleted_at IS NULL");
-    let vehicle = tx.prepare_cached(&sql)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
+    let sql = concat!("SELECT ", columns!(), " FROM vehicles WHERE user_id = ?1 AND id = ?2 AND deleted_at IS NULL");
+    let vehicle = tx.prepare_cached(sql)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
     vehicle.ok_or(ApiError::NO_VEHICLE)
 }
 
@@ -189,7 +194,7 @@ fn refuse_duplicate_vin(tx: &Transaction<'_>, user: &str, vin: Option<&Vin>, id:
     if other.unwrap_or(false) { Err(ApiError::DUPLICATE_VIN) } else { Ok(()) }
 }
 
-/// A vehicle from a row of [`COLUMNS`].
+/// A vehicle from a row of `columns!`.
 fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
     let unreadable = |column: &str| {
         let reason = format!("column {column} holds a value that this version cannot read");
