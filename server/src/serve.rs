@@ -44,6 +44,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     };
     let snapshot = garage_decode::default_snapshot_path()?;
     let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
+    if let Err(error) = decoder.get().await {
+        tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
+    }
     let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy);
     let in_use = || format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen);
     let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;

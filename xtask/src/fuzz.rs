@@ -25,14 +25,11 @@ const BEYOND_SCHEMAS: &str = "positive_data_acceptance";
 pub fn fuzz(root: &Path, seconds: u32) -> anyhow::Result<()> {
     let schemathesis = install(root)?;
     shell::run(shell::cargo(&["build", "--quiet", "--package", "garage-server"]))?;
-    let folder = tempfile()?;
-    let sqlite = format!("sqlite:{}", folder.join("server.db").display());
-    let fuzzed = fuzz_on(root, &schemathesis, &folder, &sqlite, seconds / 2).and_then(|()| {
-        let cluster = Cluster::start(root)?;
-        fuzz_on(root, &schemathesis, &folder, &cluster.url, seconds / 2)
-    });
-    let _ = fs::remove_dir_all(&folder);
-    fuzzed
+    let folder = tempfile::tempdir()?;
+    let sqlite = format!("sqlite:{}", folder.path().join("server.db").display());
+    fuzz_on(root, &schemathesis, folder.path(), &sqlite, seconds / 2)?;
+    let cluster = Cluster::start(root)?;
+    fuzz_on(root, &schemathesis, folder.path(), &cluster.url, seconds / 2)
 }
 
 fn fuzz_on(root: &Path, schemathesis: &Path, folder: &Path, database: &str, seconds: u32) -> anyhow::Result<()> {
@@ -103,10 +100,4 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
     shell::run(pip)?;
     fs::write(stamp, wanted)?;
     Ok(program)
-}
-
-fn tempfile() -> anyhow::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("motovault-fuzz-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    Ok(folder)
 }

@@ -48,7 +48,7 @@ enum Task {
         #[arg(long, value_name = "STEP")]
         only: Vec<test::Step>,
     },
-    /// Start the server on SQLite, in the user's data folder; nothing needs to be installed for it
+    /// Start the server on SQLite, in the user's data folder; nothing needs to be installed for it but the vPIC data
     Serve {
         /// More for `garage-server serve`, after --
         #[arg(last = true)]
@@ -115,6 +115,9 @@ fn perform() -> anyhow::Result<()> {
         Task::Run { release } => run::run(&root, release),
         Task::Test { only } => test::test(&root, &only),
         Task::Serve { options } => {
+            if let Err(reason) = setup::snapshot::fetch() {
+                println!("VINs will not be decoded: {reason:#}");
+            }
             let mut words = vec!["run", "--quiet", "--package", "garage-server", "--", "serve"];
             words.extend(options.iter().map(String::as_str));
             shell::run(shell::cargo(&words))

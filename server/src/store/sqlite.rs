@@ -16,12 +16,28 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVSv");
 /// # Errors
 /// The file cannot be used, is another program's, or was written by a newer version.
 pub async fn open(path: &Path) -> Result<Database, Error> {
+    #[cfg(unix)]
+    keep_private(path)?;
     let schema = Schema {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "created_with"),
     };
     Database::open(path, schema).await
+}
+
+/// A file that is made here is its owner's alone: it holds what everybody has told this server. SQLite gives its log the
+/// same permissions. On other systems a user's data folder is the user's alone.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt;
+    garage_sqlite::make_folder_of(path)?;
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::File { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the database answers.

@@ -54,7 +54,8 @@ async fn a_refresh_token_is_good_once_however_many_come_with_it() {
 async fn what_is_wrong_with_a_log_in_is_not_told() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
-    for email in [ada.email.as_str(), "nobody@example.org", "no address"] {
+    let long = format!("{}@example.org", "x".repeat(100_000));
+    for email in [ada.email.as_str(), "nobody@example.org", "no address", "ada\0@example.org", &long, ""] {
         let answer = server.post("/api/auth/login", json!({ "email": email, "password": "wrong password" })).await;
         answer.refused(StatusCode::UNAUTHORIZED, "Wrong email or password");
         assert_eq!(answer.header("www-authenticate"), "");

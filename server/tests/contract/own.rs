@@ -61,6 +61,24 @@ async fn guessing_takes_long() {
     assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{statuses:?}");
 }
 
+/// Keys and data are their owner's alone, whatever the folder lets others do.
+#[tokio::test]
+async fn what_is_made_at_the_first_start_is_its_owners() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Server::start(&[]).await;
+    server.user("ada").await;
+    let folder = server.data().folder.path();
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let keys = server.data().keys();
+    let key = std::fs::read_dir(&keys).expect("keys").next().expect("a key").expect("a key").path();
+    assert_eq!((mode(&keys), mode(&key)), (0o700, 0o600));
+    for file in ["server.db", "server.db-wal", "server.db-shm"] {
+        if server.data().database.starts_with("sqlite:") {
+            assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn sessions_survive_a_restart() {
     let server = Server::start(&[]).await;
