@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use axum::http::HeaderValue;
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Args as ClapArgs, Parser, Subcommand, builder::BoolishValueParser};
 use ipnet::IpNet;
 
 use crate::{
@@ -55,7 +55,7 @@ pub struct DatabaseArgs {
     ///
     /// PostgreSQL on another host is reached by TLS with a certificate that this system trusts; ?sslmode=disable in the
     /// URL turns that off. In the environment, the URL and its password stand in no list of processes
-    #[arg(long, env = "GARAGE_DATABASE", value_name = "URL")]
+    #[arg(long, env = "GARAGE_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<String>,
 }
 
@@ -80,7 +80,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub keys: KeyArgs,
     /// Whoever comes may register, not only the first
-    #[arg(long, env = "GARAGE_OPEN_REGISTRATION", conflicts_with = "issuer")]
+    #[arg(long, env = "GARAGE_OPEN_REGISTRATION", value_parser = BoolishValueParser::new())]
     pub open_registration: bool,
     /// Log-ins a minute for one account, and five times as many from one address
     #[arg(long, env = "GARAGE_RATE_LIMIT", default_value_t = 10, value_name = "NUMBER",
@@ -119,7 +119,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 /// What can be done with accounts. Passwords are read from standard input, so that no list of processes shows them.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// Add an account; its password is the first line of standard input
+    /// Add an account; its password is asked for, or the first line of standard input
     Add {
         /// The account's email address
         email: String,
@@ -144,7 +144,7 @@ pub enum UserCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Give an account a new password, the first line of standard input, and end its sessions
+    /// Give an account a new password, asked for or the first line of standard input, and end its sessions
     ResetPassword {
         /// The account's email address
         email: String,

@@ -1,6 +1,9 @@
 //! `garage-server`.
 
-use std::{io::BufRead, process::ExitCode};
+use std::{
+    io::{BufRead, IsTerminal},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use clap::Parser;
@@ -85,8 +88,14 @@ async fn user(command: UserCommand) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first line of standard input.
+/// The first line of standard input; of a person, asked for twice and not shown.
 fn password() -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("Password: ").context("the password cannot be read")?;
+        let again = rpassword::prompt_password("Again: ").context("the password cannot be read")?;
+        anyhow::ensure!(password == again, "these are two different passwords");
+        return Ok(password);
+    }
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("the password cannot be read")?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::{
     Router,
     extract::Request,
@@ -36,6 +36,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let location = args.database.location()?;
     let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
     let auth = match &args.issuer {
+        Some(_) if args.open_registration => {
+            bail!("--open-registration (GARAGE_OPEN_REGISTRATION) has no meaning with --issuer: it has the accounts")
+        }
         Some(issuer) => Auth::external(issuer, &args.audience).context("--issuer (GARAGE_ISSUER)")?,
         None => {
             let auth = Auth::own(&args.keys.folder()?, args.open_registration, args.rate_limit);

@@ -3,7 +3,7 @@
 
 use std::{
     num::NonZeroU32,
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -16,7 +16,7 @@ use jsonwebtoken::{
 use reqwest::{Url, redirect};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::RwLock;
+use tokio::sync::Mutex;
 
 use super::tokens::{Verified, key_id, verify};
 use crate::error::ApiError;
@@ -34,12 +34,19 @@ const LARGEST_BYTES: usize = 1024 * 1024;
 
 /// The issuer, and what is known of its keys.
 pub struct ExternalIssuer {
+    discovery: Arc<Discovery>,
+    audience: String,
+}
+
+/// How keys are found.
+struct Discovery {
     url: Url,
     /// As it was given, and as its tokens have it.
     name: String,
-    audience: String,
     http: reqwest::Client,
-    keys: RwLock<Known>,
+    known: RwLock<Known>,
+    /// Held by whoever asks the issuer: one at a time.
+    asking: Mutex<()>,
     questions: DefaultDirectRateLimiter,
 }
 
@@ -67,11 +74,17 @@ impl ExternalIssuer {
         let url = Url::parse(issuer).context("it is no URL")?;
         ensure!(url.query().is_none() && url.fragment().is_none(), "it must have no query and no fragment");
         ensure_safe(&url)?;
-        let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none());
+        let http = reqwest::Client::builder().timeout(PATIENCE).redirect(redirect::Policy::none()).build()?;
         let quota = Quota::with_period(PAUSE).context("a pause")?.allow_burst(BURST);
-        let questions = RateLimiter::direct(quota);
-        let (name, audience) = (issuer.to_owned(), audience.to_owned());
-        Ok(ExternalIssuer { url, name, audience, http: builder.build()?, keys: RwLock::default(), questions })
+        let discovery = Discovery {
+            url,
+            name: issuer.to_owned(),
+            http,
+            known: RwLock::default(),
+            asking: Mutex::default(),
+            questions: RateLimiter::direct(quota),
+        };
+        Ok(ExternalIssuer { discovery: Arc::new(discovery), audience: audience.to_owned() })
     }
 
     /// What a token of the issuer's says; nothing where anything is wrong with it.
@@ -81,29 +94,52 @@ impl ExternalIssuer {
     pub async fn verified(&self, token: &str) -> Result<Option<Verified>, ApiError> {
         let Some(id) = key_id(token) else { return Ok(None) };
         let keys = self.keys(&id).await?;
-        Ok(keys
-            .iter()
-            .filter(|key| key.id == id)
-            .find_map(|key| verify(token, &key.key, key.algorithm, &self.name, &self.audience)))
+        let name = &self.discovery.name;
+        let verified = |key: &Key| verify(token, &key.key, key.algorithm, name, &self.audience);
+        Ok(keys.iter().filter(|key| key.id == id).find_map(verified))
     }
 
     /// The keys, in which the one of this id is unless the issuer has none of it.
     async fn keys(&self, id: &str) -> Result<Arc<Vec<Key>>, ApiError> {
-        if let Some(keys) = usable(&*self.keys.read().await, id) {
-            return Ok(keys);
-        }
-        let mut known = self.keys.write().await;
-        // Somebody else may have asked while this one waited.
-        if let Some(keys) = usable(&known, id) {
-            return Ok(keys);
-        }
-        if self.questions.check().is_ok() {
-            match self.fetch().await {
-                Ok(keys) => *known = Some((Arc::new(keys), Instant::now())),
-                Err(error) => tracing::error!(error = format!("{error:#}"), "the issuer does not tell its keys"),
+        let is_known = |keys: &Arc<Vec<Key>>| keys.iter().any(|key| key.id == id);
+        if let Some((keys, told_at)) = self.discovery.known().filter(|(keys, _)| is_known(keys)) {
+            if told_at.elapsed() > FRESHNESS {
+                // Nobody waits for that: the keys are good as long as the issuer says nothing else.
+                let discovery = self.discovery.clone();
+                tokio::spawn(async move {
+                    if let Ok(_alone) = discovery.asking.try_lock() {
+                        discovery.ask().await;
+                    }
+                });
             }
+            return Ok(keys);
         }
-        known.as_ref().map(|(keys, _)| keys.clone()).ok_or(ApiError::IssuerAway)
+        let _alone = self.discovery.asking.lock().await;
+        // Somebody else may have asked while this one waited.
+        if let Some((keys, _)) = self.discovery.known().filter(|(keys, _)| is_known(keys)) {
+            return Ok(keys);
+        }
+        self.discovery.ask().await;
+        self.discovery.known().map(|(keys, _)| keys).ok_or(ApiError::IssuerAway)
+    }
+}
+
+impl Discovery {
+    fn known(&self) -> Known {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks the issuer for its keys, unless it was asked too often. Those that are known stay where it does not answer.
+    async fn ask(&self) {
+        if self.questions.check().is_err() {
+            return;
+        }
+        match self.fetch().await {
+            Ok(keys) => {
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(keys), Instant::now()));
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the issuer does not tell its keys"),
+        }
     }
 
     async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
@@ -129,12 +165,6 @@ impl ExternalIssuer {
         }
         Ok(serde_json::from_slice(&body)?)
     }
-}
-
-/// The keys, unless it is time to ask for them.
-fn usable(known: &Known, id: &str) -> Option<Arc<Vec<Key>>> {
-    let (keys, told_at) = known.as_ref()?;
-    (told_at.elapsed() < FRESHNESS && keys.iter().any(|key| key.id == id)).then(|| keys.clone())
 }
 
 /// A key by which tokens can be checked. Its kind decides on the algorithm.

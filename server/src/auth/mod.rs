@@ -54,7 +54,7 @@ pub struct Auth {
 }
 
 enum Issuer {
-    Own(OwnAccounts),
+    Own(Box<OwnAccounts>),
     External(ExternalIssuer),
 }
 
@@ -72,12 +72,12 @@ impl Auth {
     /// # Errors
     /// The folder cannot be read or written, or a key in it is none.
     pub fn own(keys: &Path, open_registration: bool, attempts_per_minute: u32) -> Result<Auth, KeyError> {
-        Ok(Auth::by(Issuer::Own(OwnAccounts {
+        Ok(Auth::by(Issuer::Own(Box::new(OwnAccounts {
             tokens: TokenIssuer::new(KeyRing::open(keys)?),
             passwords: Passwords::new(),
             limits: Limits::new(attempts_per_minute),
             open_registration,
-        })))
+        }))))
     }
 
     /// The accounts of an OpenID Connect issuer, by its URL, and for whom it issues tokens to be used here.

@@ -67,10 +67,12 @@ async fn health() -> Json<FeatureHealth> {
     )
 )]
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
-    // Most polls find nothing new, and need not read a vehicle.
-    let tag = list_tag(store::feed_version(&app.store, &user.0).await?);
-    if is_known(&headers, &tag) {
-        return Ok(not_modified(tag));
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        // Most polls find nothing new, and need not read a vehicle.
+        let tag = list_tag(store::feed_version(&app.store, &user.0).await?);
+        if is_known(&headers, &tag) {
+            return Ok(not_modified(tag));
+        }
     }
     let (version, vehicles) = store::list(&app.store, &user.0).await?;
     Ok(([(header::ETAG, list_tag(version))], Json(vehicles)).into_response())

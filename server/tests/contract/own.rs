@@ -42,7 +42,14 @@ async fn only_the_first_registers_where_registration_is_closed() {
 
 #[tokio::test]
 async fn guessing_takes_long() {
-    let server = Server::start(&["--open-registration", "--rate-limit", "4"]).await;
+    let data = Data::new().await;
+    let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
+    // Settings in the environment are the same.
+    let mut process =
+        command.env("GARAGE_OPEN_REGISTRATION", "1").env("GARAGE_RATE_LIMIT", "4").spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");
+    let server = Server::of(process, line.trim(), data);
     let guess = json!({ "email": "ada@example.org", "password": "another guess" });
     let mut answers = Vec::new();
     for _ in 0..5 {
@@ -458,6 +465,9 @@ async fn a_setting_that_is_wrong_is_named_at_the_start() {
         assert!(!output.status.success() && said.contains(named), "{options:?}: {said}");
         assert!(!said.contains("secret") && output.stdout.is_empty(), "{options:?}: {said}");
     }
+    // Help shows no password that stands in the environment.
+    let help = data.command(&["serve", "--help"]).env("GARAGE_DATABASE", "postgres://x:secret@127.0.0.1/x").output();
+    assert!(!String::from_utf8_lossy(&help.expect("it runs").stdout).contains("secret"));
 }
 
 #[tokio::test]

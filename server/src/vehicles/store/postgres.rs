@@ -174,11 +174,13 @@ async fn refuse_duplicate_vin(
     if other.is_some() { Err(ApiError::DUPLICATE_VIN.into()) } else { Ok(()) }
 }
 
-/// What a constraint says that another writer was quicker about.
+/// What a constraint says that another writer was quicker about. An adopted table may have one on VINs of its own.
 fn by_constraint(error: Error) -> Failure {
     match error.as_db_error().filter(|error| *error.code() == SqlState::UNIQUE_VIOLATION) {
-        Some(violation) if violation.constraint() == Some("vehicles_live_vin") => ApiError::DUPLICATE_VIN.into(),
-        Some(_) => ApiError::USED_ID.into(),
+        Some(violation) if violation.constraint().is_some_and(|name| name.ends_with("_pkey")) => {
+            ApiError::USED_ID.into()
+        }
+        Some(_) => ApiError::DUPLICATE_VIN.into(),
         None => error.into(),
     }
 }
