@@ -16,6 +16,9 @@ ALTER TABLE vehicles
     -- A deleted vehicle may be added again, so only live ones are unique.
     DROP CONSTRAINT IF EXISTS unique_user_vin;
 
+-- An operator's own triggers, such as one that sets updated_at, are not for what is done here.
+ALTER TABLE vehicles DISABLE TRIGGER USER;
+
 -- VINs in the form that they are compared in, where they are VINs and no other vehicle of the user has it; an empty one
 -- is none.
 UPDATE vehicles SET vin = NULL WHERE btrim(vin) = '';
@@ -27,6 +30,8 @@ WHERE vin <> upper(regexp_replace(vin, '[\s-]', '', 'g'))
     WHERE other.user_id = vehicles.user_id AND other.id <> vehicles.id
       AND upper(regexp_replace(other.vin, '[\s-]', '', 'g')) = upper(regexp_replace(vehicles.vin, '[\s-]', '', 'g'))
   );
+
+ALTER TABLE vehicles ENABLE TRIGGER USER;
 
 CREATE INDEX vehicles_newest ON vehicles (user_id, created_at DESC, id DESC) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX vehicles_live_vin ON vehicles (user_id, vin) WHERE deleted_at IS NULL AND vin <> '';

@@ -27,6 +27,7 @@ $$;
 
 -- Set by a trigger, never by a statement. What is there already gets its versions in the order it was added.
 ALTER TABLE vehicles ADD COLUMN version BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE vehicles DISABLE TRIGGER USER;
 UPDATE vehicles SET
     version = ordered.version,
     created_at = COALESCE(created_at, updated_at, now()),
@@ -35,6 +36,7 @@ UPDATE vehicles SET
 FROM (SELECT id, row_number() OVER (PARTITION BY user_id ORDER BY created_at NULLS FIRST, id) AS version FROM vehicles)
     AS ordered
 WHERE ordered.id = vehicles.id;
+ALTER TABLE vehicles ENABLE TRIGGER USER;
 INSERT INTO feeds (user_id, version, record_count, record_hash)
 SELECT user_id, max(version), count(*), sum(record_hash(id, version)) % 281474976710656 FROM vehicles GROUP BY user_id;
 CREATE INDEX vehicles_feed ON vehicles (user_id, version);

@@ -23,7 +23,7 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
     // These tell values and bytes when they are asked for details.
-    let filter = SECRETIVE.iter().fold(filter, |filter, name| match format!("{name}=info").parse() {
+    let filter = SECRETIVE.iter().fold(filter, |filter, name| match format!("{name}=warn").parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });

@@ -69,6 +69,7 @@ async fn guessing_takes_long() {
 }
 
 /// Keys and data are their owner's alone, whatever the folder lets others do.
+#[cfg(unix)]
 #[tokio::test]
 async fn what_is_made_at_the_first_start_is_its_owners() {
     use std::os::unix::fs::PermissionsExt;

@@ -293,19 +293,25 @@ const ORIGINAL: &str = "
         vin VARCHAR(17) PRIMARY KEY, make VARCHAR(100), model VARCHAR(100), year INT, engine_type VARCHAR(100),
         body_type VARCHAR(100), raw_data JSONB, cached_at TIMESTAMPTZ DEFAULT now()
     );
+    CREATE TABLE fuel_logs (id SERIAL PRIMARY KEY, vehicle_id UUID REFERENCES vehicles (id) ON DELETE CASCADE);
+    CREATE VIEW live_vehicles AS SELECT * FROM vehicles WHERE deleted_at IS NULL;
+    CREATE FUNCTION touch() RETURNS TRIGGER LANGUAGE plpgsql AS
+        $$ BEGIN NEW.updated_at = now(); RETURN NEW; END $$;
+    CREATE TRIGGER vehicles_updated_at BEFORE UPDATE ON vehicles FOR EACH ROW EXECUTE FUNCTION touch();
     INSERT INTO vin_cache (vin, make, raw_data) VALUES ('1HGCM82633A004352', 'HONDA', '{\"Make\": \"HONDA\"}');
-    INSERT INTO vehicles (id, user_id, vin, make, model, year, odometer_reading, is_active, created_at, deleted_at) VALUES
+    INSERT INTO vehicles (id, user_id, vin, make, model, year, odometer_reading, is_active, created_at, deleted_at, updated_at) VALUES
         ('018f0000-0000-4000-8000-000000000001', 'auth0|ada', '1hgcm82633a004352', 'Honda', 'Accord', 2003, 50000, true,
-            '2020-01-01T00:00:00Z', NULL),
-        ('018f0000-0000-4000-8000-000000000002', 'auth0|ada', 'NOT A VIN?', NULL, NULL, 1700, -5, NULL, NULL, NULL),
+            '2020-01-01T00:00:00Z', NULL, '2020-02-02T00:00:00Z'),
+        ('018f0000-0000-4000-8000-000000000002', 'auth0|ada', 'NOT A VIN?', NULL, NULL, 1700, -5, NULL, NULL, NULL, NULL),
         ('018f0000-0000-4000-8000-000000000003', 'auth0|ada', '', 'Ford', NULL, NULL, NULL, false,
-            '2021-01-01T00:00:00Z', NULL),
+            '2021-01-01T00:00:00Z', NULL, NULL),
         ('018f0000-0000-4000-8000-000000000004', 'auth0|ada', '5YJSA1E26HF000337', 'Tesla', NULL, NULL, 0, true,
-            '2019-01-01T00:00:00Z', '2022-01-01T00:00:00Z'),
+            '2019-01-01T00:00:00Z', '2022-01-01T00:00:00Z', NULL),
         ('018f0000-0000-4000-8000-000000000005', 'auth0|bob', 'abc-12345', 'Fiat', NULL, 1970, 0, true,
-            '2019-01-01T00:00:00Z', NULL),
+            '2019-01-01T00:00:00Z', NULL, NULL),
         ('018f0000-0000-4000-8000-000000000006', 'auth0|bob', 'ABC12345', 'Fiat', NULL, 1971, 0, true,
-            '2019-01-01T00:00:00Z', NULL);";
+            '2019-01-01T00:00:00Z', NULL, NULL);
+    INSERT INTO fuel_logs (vehicle_id) SELECT id FROM vehicles;";
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
@@ -326,6 +332,11 @@ async fn the_originals_database_is_adopted_in_place() {
     assert_eq!(versions, [3, 1, 4, 2, 1, 2]);
     let cached = client.query_one("SELECT make, raw_data::text FROM vin_cache", &[]).await.expect("a row");
     assert_eq!(cached.get::<_, &str>(0), "HONDA");
+    // What the operator has built around the table is there, and was not set off.
+    let untouched = "SELECT count(*) FROM live_vehicles WHERE updated_at = '2020-02-02T00:00:00Z'";
+    assert_eq!(client.query_one(untouched, &[]).await.expect("a count").get::<_, i64>(0), 1);
+    let logs = "SELECT count(*) FROM fuel_logs JOIN vehicles ON vehicles.id = vehicle_id";
+    assert_eq!(client.query_one(logs, &[]).await.expect("a count").get::<_, i64>(0), 6);
 
     let server = Server::start_on(data, &[]);
     let ada = token(&server.data().keys(), "auth0|ada");
