@@ -90,7 +90,7 @@ fn layered(router: Router, cors_origins: &[HeaderValue]) -> Router {
             .layer(fixed(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
             // A cache between must not give one user's vehicles to another.
             .layer(fixed(header::CACHE_CONTROL, "private, no-cache"))
-            .layer(cors(cors_origins))
+            .option_layer((!cors_origins.is_empty()).then(|| cors(cors_origins)))
             .layer(CompressionLayer::new())
             .layer(middleware::from_fn(in_time)),
     )
@@ -103,9 +103,6 @@ async fn in_time(request: Request, next: Next) -> Result<Response, ApiError> {
 
 /// What pages of these origins may do: everything, with a token that they have, and never by a cookie.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    if origins.is_empty() {
-        return CorsLayer::new();
-    }
     CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])

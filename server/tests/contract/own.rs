@@ -326,6 +326,10 @@ async fn pages_of_named_origins_may_use_it_and_no_others() {
         Answer::of(server.request(Method::GET, "/api/vehicles").header("origin", "https://garage.example.org")).await;
     assert_eq!(refused.header("access-control-allow-origin"), "https://garage.example.org", "a page may read why");
     let silent = Server::start(&[]).await;
+    let asked =
+        Answer::of(silent.request(Method::OPTIONS, "/api/vehicles").header("origin", "https://garage.example.org"))
+            .await;
+    asked.refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     let answer =
         Answer::of(silent.request(Method::GET, "/api/health").header("origin", "https://garage.example.org")).await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
