@@ -9,7 +9,7 @@ use crate::shell;
 /// # Errors
 /// A test fails.
 pub fn on_sqlite() -> anyhow::Result<()> {
-    shell::run(suite(&[]))
+    shell::run(suite("", &[]))
 }
 
 /// On a throw-away cluster of PostgreSQL, with the tests that only it can run.
@@ -19,7 +19,7 @@ pub fn on_sqlite() -> anyhow::Result<()> {
 #[cfg(unix)]
 pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
-    let mut suite = suite(if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
+    let mut suite = suite("", if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
     suite.env("GARAGE_TEST_POSTGRES", &cluster.url).env("GARAGE_TEST_POSTGRES_CERTIFICATE", &cluster.certificate);
     shell::run(suite)
 }
@@ -39,19 +39,25 @@ pub fn on_postgres(_root: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// A test fails.
 pub fn against(base_url: &str) -> anyhow::Result<()> {
-    let mut suite = suite(if has_nextest() {
-        &["-E", "not (test(/^own::/) or test(/^store::/))"]
+    let (filter, options): (&str, &[&str]) = if has_nextest() {
+        (" and not (test(/^own::/) or test(/^store::/))", &[])
     } else {
-        &["--", "--skip", "own::", "--skip", "store::"]
-    });
+        ("", &["--", "--skip", "own::", "--skip", "store::"])
+    };
+    let mut suite = suite(filter, options);
     suite.env("GARAGE_TEST_BASE_URL", base_url.trim_end_matches('/'));
     shell::run(suite)
 }
 
-fn suite(options: &[&str]) -> Command {
-    let words: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
-    let package = ["--package", "garage-server", "--test", "contract"];
-    shell::cargo(&[words, &package, options].concat())
+/// Built as all tests are, so that nothing is compiled again for it.
+fn suite(filter: &str, options: &[&str]) -> Command {
+    let filter = format!("binary_id(garage-server::contract){filter}");
+    let words: &[&str] = if has_nextest() {
+        &["nextest", "run", "--workspace", "-E", &filter]
+    } else {
+        &["test", "--workspace", "--test", "contract"]
+    };
+    shell::cargo(&[words, options].concat())
 }
 
 /// Whether tests can run side by side, crate by crate.

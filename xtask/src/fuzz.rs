@@ -24,7 +24,8 @@ const BEYOND_SCHEMAS: &str = "positive_data_acceptance";
 /// Something cannot be installed or started, or an answer is wrong.
 pub fn fuzz(root: &Path, seconds: u32) -> anyhow::Result<()> {
     let schemathesis = install(root)?;
-    shell::run(shell::cargo(&["build", "--quiet", "--package", "garage-server"]))?;
+    // Built as all tests are, so that nothing is compiled again for it.
+    shell::run(shell::cargo(&["test", "--quiet", "--workspace", "--no-run"]))?;
     let folder = tempfile::tempdir()?;
     let sqlite = format!("sqlite:{}", folder.path().join("server.db").display());
     fuzz_on(root, &schemathesis, folder.path(), &sqlite, seconds / 2)?;
