@@ -114,18 +114,22 @@ impl Server {
 
     /// On data that is there already.
     pub fn start_on(data: Data, options: &[&str]) -> Server {
+        Server::start_as(data, |command| {
+            command.args(options);
+        })
+    }
+
+    /// On data that is there already, with whatever settings.
+    pub fn start_as(data: Data, settings: impl FnOnce(&mut Command)) -> Server {
         let log = std::fs::File::create(data.folder.path().join("log")).expect("a file");
         let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
-        let mut process = command.args(options).stderr(log).spawn().expect("it starts");
+        settings(&mut command);
+        let mut process = command.stderr(log).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");
         assert!(!line.is_empty(), "it does not start: {}", data.log());
-        Server::of(process, line.trim(), data)
-    }
-
-    /// A process that serves there.
-    pub fn of(process: Child, base: &str, data: Data) -> Server {
-        Server { process: Some(process), base: base.to_owned(), http: reqwest::Client::new(), data: Some(data) }
+        let base = line.trim().to_owned();
+        Server { process: Some(process), base, http: reqwest::Client::new(), data: Some(data) }
     }
 
     pub fn data(&self) -> &Data {

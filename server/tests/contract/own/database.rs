@@ -1,0 +1,106 @@
+//! A database that several share, that is locked, or that goes away.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{
+    store::Sql,
+    support::{ACCORD, Answer, Data, PASSWORD, Server, new_postgres, postgres, postgres_url},
+};
+
+/// Nothing that another process would have to see is kept in one.
+#[tokio::test]
+async fn two_servers_on_one_database_are_one() {
+    let one = Server::start(&["--open-registration"]).await;
+    let ada = one.user("ada").await;
+    let second = Data { folder: tempfile::tempdir().expect("a folder"), database: one.data().database.clone() };
+    let keys = one.data().keys();
+    let two = Server::start_on(second, &["--keys", keys.to_str().expect("a path")]);
+    let (path, added) = ada.add(json!({ "vin": ACCORD })).await;
+    let ask = |method: Method, path: &str| two.request(method, path).bearer_auth(&ada.token);
+    assert_eq!(Answer::of(ask(Method::GET, &path)).await.expect(StatusCode::OK), added);
+    Answer::of(ask(Method::PUT, &path).json(&json!({ "color": "Red" }))).await.expect(StatusCode::OK);
+    let seen = ada.get(&path).await;
+    assert_eq!((&seen.expect(StatusCode::OK)["color"], seen.header("etag")), (&json!("Red"), "\"2\""));
+    let refresh = json!({ "refreshToken": ada.tokens["refreshToken"] });
+    two.post("/api/auth/refresh", refresh.clone()).await.expect(StatusCode::OK);
+    one.post("/api/auth/refresh", refresh).await.expect(StatusCode::UNAUTHORIZED);
+}
+
+/// The database goes, is missed in the contract's words, and comes back, without a restart.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn a_database_that_goes_and_comes_back() {
+    let server = Server::start(&[]).await;
+    let ada = server.user("ada").await;
+    let (path, _) = ada.add(json!({ "vin": ACCORD })).await;
+    let admin = postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
+    let (_, name) = server.data().database.rsplit_once('/').expect("a name");
+    admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.expect("closed");
+    let end = format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'");
+    admin.batch_execute(&end).await.expect("ended");
+    for answer in [
+        ada.get("/api/vehicles").await,
+        ada.get(&path).await,
+        ada.put(&path, json!({ "color": "Red" })).await,
+        ada.post("/api/vehicles", json!({ "nickname": "x" })).await,
+        ada.delete(&path).await,
+        ada.get("/api/auth/me").await,
+        Answer::of(server.request(Method::GET, "/api/health")).await,
+        server.post("/api/auth/login", json!({ "email": ada.email, "password": PASSWORD })).await,
+    ] {
+        answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
+        assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+    }
+    // What needs no database goes on.
+    ada.post("/api/vehicles/decode-vin", json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
+    Answer::of(server.request(Method::GET, "/api/vehicles/health")).await.expect(StatusCode::OK);
+    admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("open");
+    Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
+    let list = ada.get("/api/vehicles").await.expect(StatusCode::OK);
+    assert_eq!((&list[0]["vin"], &list[0]["version"]), (&json!(ACCORD), &json!(1)), "nothing was done in between");
+    ada.put(&path, json!({ "color": "Red" })).await.expect(StatusCode::OK);
+}
+
+/// Over a network PostgreSQL is asked for an encrypted connection, by a certificate that this system trusts.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn postgres_is_reached_by_tls() {
+    let certificate = std::env::var("GARAGE_TEST_POSTGRES_CERTIFICATE").expect("the task names it");
+    // Only whoever runs the cluster can read its folder.
+    let folder = tempfile::tempdir().expect("a folder");
+    let trusted = folder.path().join("trusted.pem");
+    std::fs::copy(&certificate, &trusted).expect("copied");
+    let database = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
+    let client = postgres(&database).await;
+    let database = database.replace("127.0.0.1", "localhost") + "?sslmode=require";
+    let data = Data { folder, database };
+    let unknown = data.command(&["serve", "--listen", "127.0.0.1:0"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(!unknown.status.success() && said.contains("certificate"), "{said}");
+    let server = Server::start_as(data, |command| {
+        command.env("SSL_CERT_FILE", &trusted);
+    });
+    server.user("ada").await;
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+                     WHERE application_name = 'garage-server' AND datname = current_database() AND ssl";
+    assert!(client.query_one(encrypted, &[]).await.expect("a count").get::<_, i64>(0) > 0);
+}
+
+/// Somebody else keeps the database to himself for longer than a write waits.
+#[tokio::test]
+async fn a_database_that_is_locked_and_let_go() {
+    let server = Server::start(&[]).await;
+    let ada = server.user("ada").await;
+    let mut other = Sql::on(server.data()).await;
+    other
+        .run(if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE" })
+        .await
+        .expect("locked");
+    let answer = ada.post("/api/vehicles", json!({ "vin": ACCORD })).await;
+    answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
+    assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+    assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([]), "reading goes on");
+    other.run("ROLLBACK").await.expect("let go");
+    ada.add(json!({ "vin": ACCORD })).await;
+}

@@ -1,0 +1,7 @@
+//! What needs a server of the test's own, with its settings, its keys, its start and its end.
+
+mod accounts;
+mod database;
+mod issuer;
+mod keys;
+mod serving;
