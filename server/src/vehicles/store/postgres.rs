@@ -168,8 +168,10 @@ async fn refuse_duplicate_vin(
     id: VehicleId,
 ) -> Result<(), Failure> {
     let Some(vin) = vin else { return Ok(()) };
-    let statement =
-        tx.prepare_cached("SELECT FROM vehicles WHERE user_id = $1 AND vin = $2 AND id <> $3 AND deleted_at IS NULL");
+    // As the index has it: without the last condition PostgreSQL would not use it.
+    let statement = tx.prepare_cached(
+        "SELECT FROM vehicles WHERE user_id = $1 AND vin = $2 AND id <> $3 AND deleted_at IS NULL AND vin <> ''",
+    );
     let other = tx.query_opt(&statement.await?, &[&user, &vin.as_str(), &id.0]).await?;
     if other.is_some() { Err(ApiError::DUPLICATE_VIN.into()) } else { Ok(()) }
 }
