@@ -133,11 +133,15 @@ fn puts_sql_together(line: &str) -> bool {
     ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| formatted.starts_with(verb))
 }
 
-/// Whether a line names a feature of the server's, beyond the user of a request.
+/// Whether a line names something of a feature of the server's, beyond the user of a request.
 fn imports_feature(line: &str, feature: &str) -> bool {
-    let is_named =
-        line.contains(&format!("crate::{feature}::")) || line.trim_start().starts_with(&format!("{feature}::"));
-    is_named && !line.contains("auth::User")
+    let path = format!("{feature}::");
+    line.match_indices(&path).any(|(start, _)| {
+        let is_whole = !line[..start].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+        let rest = &line[start + path.len()..];
+        // A function of that name with its types is no feature.
+        is_whole && !rest.starts_with('<') && !(feature == "auth" && rest.starts_with("User"))
+    })
 }
 
 fn check_text(path: &str, text: &str) -> Vec<String> {
@@ -230,6 +234,22 @@ mod tests {
         assert!(problems[0].contains("garage-core must not depend on tauri"));
         assert!(problems[1].contains("garage-domain must not depend on garage-core"));
         assert!(problems[2].contains("garage-new has no place"));
+    }
+
+    #[test]
+    fn a_feature_of_the_server_knows_no_other() {
+        let problems = |line: &str| check_text("server/src/vehicles/routes.rs", line).len();
+        for import in [
+            "use crate::auth::accounts;",
+            "use crate::{app::App, auth::{User, accounts}};",
+            "    decode::Wanted,",
+            "let key = crate::auth::tokens::AUDIENCE;",
+        ] {
+            assert_eq!(problems(import), 1, "{import}");
+        }
+        for own in ["    auth::User,", "use crate::vehicles::Update;", "let detail = garage_decode::Detail::Full;"] {
+            assert_eq!(problems(own), 0, "{own}");
+        }
     }
 
     #[test]
