@@ -183,7 +183,7 @@ fn daily_of(path: &Path) -> Option<Date> {
 fn remove_left_over(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_scratch = [".motovault-backup-", ".motovault-restore-", ".motovault-repair-"]
+        let is_scratch = [garage_sqlite::PARTIAL_PREFIX, ".motovault-restore-", ".motovault-repair-"]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
@@ -233,7 +233,7 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
         },
     };
     let backup = store::check(file).await.map_err(as_backup)?;
-    backup.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(|error| as_backup(error.into()))?;
+    garage_sqlite::vacuum_into(&backup, copy).map_err(as_backup)?;
     drop(backup);
     // A schema that is not ours, in a file that looks like a garage, does not get through this.
     match store::open(copy).await {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use garage_domain::{Origin, Vehicle, VehicleFields, VehicleId};
-use garage_sqlite::{make_folder_of, with_suffix};
+use garage_sqlite::{Existing, make_folder_of, move_into_place, sync_folder, with_suffix};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 use serde::Serialize;
 
@@ -150,10 +150,11 @@ impl Garage {
         for suffix in ["", "-wal"] {
             keep_as(&with_suffix(&config.garage_file, suffix), &with_suffix(&damaged_file, suffix))?;
         }
+        sync_folder(folder)?;
         for suffix in ["-wal", "-shm"] {
             let _ = std::fs::remove_file(with_suffix(&config.garage_file, suffix));
         }
-        std::fs::rename(&new_file, &config.garage_file).map_err(|source| at(&config.garage_file, source))?;
+        move_into_place(&new_file, &config.garage_file, Existing::Replace)?;
         tracing::warn!(file = %damaged_file.display(), vehicle_count, change_count, "the damaged garage was moved aside");
         let lock = lock.share(&config.garage_file).await?;
         let garage = Garage::open_locked(config, on_change, lock).await?;
@@ -214,7 +215,9 @@ async fn fill(file: &Path, vehicles: Vec<Vehicle>, history: Vec<HistoryEntry>) -
 
 /// Gives a file, if it is there, another name besides its own; a copy where the file system has no links.
 fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
-    match std::fs::hard_link(file, kept).or_else(|_| std::fs::copy(file, kept).map(drop)) {
+    let copy =
+        || std::fs::copy(file, kept).and_then(|_| std::fs::OpenOptions::new().write(true).open(kept)?.sync_all());
+    match std::fs::hard_link(file, kept).or_else(|_| copy()) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(at(file, source)),
         _ => Ok(()),
     }

@@ -9,7 +9,7 @@ use std::{
 use garage_domain::{
     Field, FieldError, FieldValue, Invalid, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePatch,
 };
-use garage_sqlite::{Existing, make_folder_of};
+use garage_sqlite::{Existing, PartialFile};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -147,20 +147,11 @@ impl Garage {
         existing: Existing,
         progress: Progress,
     ) -> Result<(), GarageError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            |source| GarageError::Unwritable { path, source }
-        };
-        let folder = make_folder_of(file).map_err(of_target)?;
         self.database.refuse_own_file(file).map_err(of_target)?;
-        let mut scratch = tempfile::NamedTempFile::new_in(folder).map_err(at(folder))?;
-        self.write_export(format, BufWriter::new(&mut scratch), progress).await?;
-        scratch.as_file().sync_all().map_err(at(file))?;
-        let persisted = match existing {
-            Existing::Keep => scratch.persist_noclobber(file),
-            Existing::Replace => scratch.persist(file),
-        };
-        persisted.map(|_| ()).map_err(|error| at(file)(error.error))
+        let partial = PartialFile::beside(file).map_err(of_target)?;
+        let out = partial.create().map_err(of_target)?;
+        self.write_export(format, BufWriter::new(out), progress).await?;
+        partial.finish(existing).map_err(of_target)
     }
 
     /// Takes in the vehicles of a JSON text: an export, or a list of vehicles from anywhere. All or, on an error,

@@ -94,7 +94,7 @@ async fn a_backup_a_day_and_seven_are_kept() {
         std::fs::write(garage.backup_folder().join(theirs), "theirs").expect("write");
     }
     std::fs::create_dir(garage.backup_folder().join(".backup-mine")).expect("a folder");
-    let left_over = garage.backup_folder().join(".motovault-backup-x");
+    let left_over = garage.backup_folder().join(".motovault-partial-x");
     std::fs::create_dir(&left_over).expect("a folder");
     std::fs::write(left_over.join("copy.db"), "half").expect("write");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 60 * 60);

@@ -1,0 +1,77 @@
+//! The error type of this crate.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+
+/// Why a database cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is a database of another program. It has not been changed.
+    #[error("{} is a database of another program", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file's schema comes from a newer version of the program. The file has not been changed.
+    #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The schema version in the file.
+        found: i64,
+        /// The newest schema version this program knows.
+        known: i64,
+    },
+    /// A migration failed, and all migrations of this opening were rolled back.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(#[from] refinery::Error),
+    /// SQLite returned an error.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// The system cannot use the file or its folder.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The caller stopped the operation. Nothing has changed.
+    #[error("stopped")]
+    Stopped,
+    /// The database has been closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl Error {
+    /// SQLite's result code, if the error came from SQLite, also by way of a migration. A value of another type than
+    /// its column's counts as damage, because the program never writes one.
+    #[must_use]
+    pub fn sqlite_code(&self) -> Option<ErrorCode> {
+        match self {
+            Error::Sqlite(
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+                | rusqlite::Error::Utf8Error(..),
+            ) => Some(ErrorCode::DatabaseCorrupt),
+            // The index of the log cannot grow because the disk is full.
+            Error::Sqlite(rusqlite::Error::SqliteFailure(error, _))
+                if error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE =>
+            {
+                Some(ErrorCode::DiskFull)
+            }
+            // SQLite reports an impossible file format in the header with its general error code.
+            Error::Sqlite(rusqlite::Error::SqliteFailure(_, Some(message))) if message == "unsupported file format" => {
+                Some(ErrorCode::DatabaseCorrupt)
+            }
+            Error::Sqlite(error) => error.sqlite_error_code(),
+            Error::Migration(error) => std::error::Error::source(error)
+                .and_then(|source| source.downcast_ref::<rusqlite::Error>())
+                .and_then(rusqlite::Error::sqlite_error_code),
+            Error::Foreign { .. } | Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
+        }
+    }
+}
