@@ -1,12 +1,6 @@
 //! An open database, and reading and writing it.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{path::Path, sync::Arc};
 
 use rusqlite::{Transaction, TransactionBehavior};
 
@@ -14,18 +8,19 @@ use crate::{
     Error, Schema,
     files::make_folder_of,
     open::{open_reader, open_writer},
-    pool::call,
+    pool::{Lease, Pool, call},
 };
 
-/// How many connections read at the same time.
+/// How many connections serve [`Database::read`].
 const READERS: usize = 2;
 
 /// An open database. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Database {
     writer: tokio_rusqlite::Connection,
-    readers: Vec<tokio_rusqlite::Connection>,
-    next_reader: Arc<AtomicUsize>,
+    readers: Pool,
+    /// The connections of long reads, opened as needed and kept. A program runs few of them at the same time.
+    long_readers: Pool,
     path: Arc<Path>,
 }
 
@@ -50,8 +45,8 @@ impl Database {
             }
         };
         let (writer, readers) = blocking(open).await?;
-        let readers = readers.into_iter().map(Into::into).collect();
-        Ok(Database { writer: writer.into(), readers, next_reader: Arc::default(), path: path.into() })
+        let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
+        Ok(Database { writer: writer.into(), readers, long_readers, path: path.into() })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -59,9 +54,8 @@ impl Database {
     pub async fn close(self) {
         // The connection that is closed last moves the log's content, and only the writer can. If that fails, the next
         // opening does it.
-        for reader in self.readers {
-            let _ = reader.close().await;
-        }
+        self.readers.close().await;
+        self.long_readers.close().await;
         let _ = self.writer.close().await;
     }
 
@@ -114,7 +108,8 @@ impl Database {
         .await
     }
 
-    /// Runs `work` in a read transaction, which sees the database as it is at one moment.
+    /// Runs `work` in a read transaction, which sees the database as it is at one moment. Waits while all readers are
+    /// busy; use [`Database::read_long`] for anything that takes longer than a screen or a response may wait.
     ///
     /// # Errors
     /// The error of `work`. [`Error::Closed`], or [`Error::Sqlite`] if the transaction cannot begin.
@@ -123,8 +118,22 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
-        let turn = self.next_reader.fetch_add(1, Ordering::Relaxed);
-        call(&self.readers[turn % READERS], move |connection| work(&connection.transaction()?)).await
+        self.readers.lease().await?.run(move |connection| work(&connection.transaction()?)).await
+    }
+
+    /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that other reads do not wait for it.
+    ///
+    /// # Errors
+    /// As [`Database::read`], plus [`Error::Sqlite`] if the connection cannot be opened.
+    pub async fn read_long<T, E>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + From<rusqlite::Error> + Send + 'static,
+    {
+        self.long_reader().await?.run(move |connection| work(&connection.transaction()?)).await
     }
 
     /// Returns a number that changes whenever another connection has written: one of another program, or of another
@@ -145,10 +154,13 @@ impl Database {
         &self.writer
     }
 
-    /// Opens one more connection that cannot write.
-    pub(crate) async fn open_reader(&self) -> Result<tokio_rusqlite::Connection, Error> {
+    /// A connection for a long read, opened if none is idle.
+    pub(crate) async fn long_reader(&self) -> Result<Lease, Error> {
+        if let Some(idle) = self.long_readers.try_lease()? {
+            return Ok(idle);
+        }
         let path = self.path.clone();
-        Ok(blocking(move || open_reader(&path)).await?.into())
+        self.long_readers.add(blocking(move || open_reader(&path)).await?)
     }
 }
 
@@ -166,10 +178,16 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use rusqlite::Connection;
+    use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
-    use crate::testing::{count, insert, schema};
+    use crate::{
+        files::with_suffix,
+        testing::{count, count_rows, insert, schema},
+    };
 
     #[tokio::test]
     async fn a_write_commits_as_a_whole_or_not_at_all() {
@@ -226,5 +244,105 @@ mod tests {
         std::fs::write(&path, "this is no database, but it is someone's file\n".repeat(100)).expect("write");
         let refused = Database::open(&path, schema(&[1])).await.err().expect("refused");
         assert_eq!(refused.sqlite_code(), Some(rusqlite::ErrorCode::NotADatabase), "{refused}");
+    }
+
+    /// A read that runs until the sender is dropped; returns once it has begun.
+    async fn blocked_read(database: &Database, is_long: bool) -> (mpsc::Sender<()>, JoinHandle<Result<i64, Error>>) {
+        let (begun, has_begun) = oneshot::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let work = move |transaction: &Transaction<'_>| {
+            count_rows(transaction)?;
+            let _ = begun.send(());
+            let _ = released.recv();
+            count_rows(transaction)
+        };
+        let database = database.clone();
+        let read =
+            tokio::spawn(
+                async move { if is_long { database.read_long(work).await } else { database.read(work).await } },
+            );
+        has_begun.await.expect("it has begun");
+        (release, read)
+    }
+
+    #[tokio::test]
+    async fn reads_complete_while_another_reader_is_blocked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let (release, slow) = blocked_read(&database, false).await;
+        for _ in 0..20 {
+            assert_eq!(count(&database).await, 0);
+        }
+        database.write(insert).await.expect("a write");
+        drop(release);
+        assert_eq!(slow.await.expect("joined").expect("a count"), 0, "it reads what was there when it began");
+        assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
+    async fn long_reads_block_neither_short_ones_nor_each_other_nor_a_backup() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let (release, slow) = blocked_read(&database, true).await;
+        let others = occupy_readers(&database, READERS).await;
+        assert_eq!(database.read_long(count_rows).await.expect("a count"), 0);
+        let backup = folder.path().join("backup.db");
+        database.back_up(&backup, crate::Existing::Keep, |_, _| true).await.expect("backed up");
+        drop((release, others));
+        slow.await.expect("joined").expect("a count");
+        database.close().await;
+        assert!(!with_suffix(&folder.path().join("garage.db"), "-wal").exists(), "no connection is left open");
+    }
+
+    /// Occupies this many readers of the queue.
+    async fn occupy_readers(database: &Database, count: usize) -> Vec<mpsc::Sender<()>> {
+        let mut blocked = Vec::new();
+        for _ in 0..count {
+            blocked.push(blocked_read(database, false).await.0);
+        }
+        blocked
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_caller_stops_waiting_gives_its_connection_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        for _ in 0..3 * READERS {
+            let (release, slow) = blocked_read(&database, false).await;
+            slow.abort();
+            drop(release);
+        }
+        assert_eq!(count(&database).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_reaches_its_caller_and_leaves_the_connection_usable() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        for _ in 0..2 * READERS {
+            let (reader, writer) = (database.clone(), database.clone());
+            let read = tokio::spawn(async move { reader.read::<(), Error>(|_| panic!("in a read")).await });
+            assert!(read.await.expect_err("a panic").is_panic());
+            let write = tokio::spawn(async move {
+                let work = |transaction: &Transaction<'_>| {
+                    insert(transaction)?;
+                    panic!("in a write")
+                };
+                writer.write::<(), Error>(work).await
+            });
+            assert!(write.await.expect_err("a panic").is_panic());
+        }
+        database.write(insert).await.expect("a write");
+        assert_eq!(count(&database).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_database_says_so_to_its_clones() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        database.clone().close().await;
+        assert!(matches!(database.read(count_rows).await, Err(Error::Closed)));
+        assert!(matches!(database.read_long(count_rows).await, Err(Error::Closed)));
+        assert!(matches!(database.write(insert).await, Err(Error::Closed)));
     }
 }

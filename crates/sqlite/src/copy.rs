@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use rusqlite::{
-    Connection, OpenFlags,
+    Connection, InterruptHandle, OpenFlags,
     backup::{Backup, StepResult},
 };
 use tokio::runtime::Handle;
@@ -40,15 +40,16 @@ impl Database {
     ) -> Result<(), Error> {
         self.refuse_own_file(path)?;
         let file = PartialFile::beside(path)?;
-        let connection = self.open_reader().await?;
-        let prepare = call(&connection, |connection| {
+        let reader = self.long_reader().await?;
+        let prepare = reader.call(|connection| {
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             let size_bytes = (pragma("page_count")? * pragma("page_size")?).unsigned_abs();
             Ok::<_, Error>((connection.get_interrupt_handle(), size_bytes))
         });
         let (interrupt, total) = prepare.await?;
+        let interrupt = InterruptOnDrop(interrupt);
         let target = file.path().to_owned();
-        let mut copying = Box::pin(call(&connection, move |connection| vacuum_into(connection, &target)));
+        let mut copying = Box::pin(reader.call(move |connection| vacuum_into(connection, &target)));
         let copied = loop {
             tokio::select! {
                 copied = &mut copying => break copied,
@@ -56,15 +57,13 @@ impl Database {
                 () = tokio::time::sleep(PROGRESS_INTERVAL) => {
                     let done = std::fs::metadata(file.path()).map(|it| it.len()).unwrap_or_default().min(total);
                     if !goes_on(done, total) {
-                        interrupt.interrupt();
+                        interrupt.0.interrupt();
                         let _ = copying.as_mut().await;
                         break Err(Error::Stopped);
                     }
                 }
             }
         };
-        drop(copying);
-        let _ = connection.close().await;
         copied?;
         file.finish(existing)
     }
@@ -114,6 +113,16 @@ impl Database {
             replaced
         })
         .await
+    }
+}
+
+/// Interrupts the connection's statement if the caller stops waiting for it. Must be dropped before the connection is
+/// given back; without a running statement it does nothing.
+struct InterruptOnDrop(InterruptHandle);
+
+impl Drop for InterruptOnDrop {
+    fn drop(&mut self) {
+        self.0.interrupt();
     }
 }
 

@@ -74,7 +74,7 @@ impl Garage {
     /// The file is too damaged even for that.
     pub async fn examine(&self) -> Result<Examination, GarageError> {
         let snapshot_month = self.snapshot_month().await.ok().map(str::to_owned);
-        let counted = self.database.read(|transaction| {
+        let counted = self.database.read_long(|transaction| {
             let problems = problems_of(transaction)?;
             let count = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, i64>(0));
             let vehicles = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NULL")?.unsigned_abs();

@@ -101,7 +101,7 @@ impl Garage {
     pub async fn export(&self, progress: Progress) -> Result<Export, GarageError> {
         let exported_at = self.environment.now();
         self.database
-            .read(move |transaction| {
+            .read_long(move |transaction| {
                 let total = vehicles_table::count_all(transaction)? + history_table::count_all(transaction)?;
                 let mut done = 0;
                 let mut one_more = || {
