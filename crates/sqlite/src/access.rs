@@ -180,7 +180,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 mod tests {
     use std::sync::mpsc;
 
-    use rusqlite::Connection;
+    use rusqlite::{Connection, types::Value};
     use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
@@ -344,5 +344,38 @@ mod tests {
         assert!(matches!(database.read(count_rows).await, Err(Error::Closed)));
         assert!(matches!(database.read_long(count_rows).await, Err(Error::Closed)));
         assert!(matches!(database.write(insert).await, Err(Error::Closed)));
+    }
+
+    #[tokio::test]
+    async fn every_connection_has_every_pragma_of_durability() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let pragmas = |connection: &mut Connection| {
+            let read = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, Value>(0));
+            let names = [
+                "journal_mode",
+                "synchronous",
+                "fullfsync",
+                "checkpoint_fullfsync",
+                "foreign_keys",
+                "busy_timeout",
+                "journal_size_limit",
+            ];
+            Ok::<_, Error>(names.map(read).into_iter().collect::<rusqlite::Result<Vec<_>>>()?)
+        };
+        let mut found = vec![("the writer", call(&database.writer, pragmas).await.expect("pragmas"))];
+        let mut leases = Vec::new();
+        for _ in 0..READERS {
+            leases.push(("a reader", database.readers.lease().await.expect("a reader")));
+        }
+        leases.push(("the long reader", database.long_reader().await.expect("a reader")));
+        for (name, lease) in &leases {
+            found.push((name, lease.call(pragmas).await.expect("pragmas")));
+        }
+        let mut expected = vec![Value::Text("wal".to_owned())];
+        expected.extend([2, 1, 1, 1, 5_000, 4_194_304].map(Value::Integer));
+        for (name, values) in found {
+            assert_eq!(values, expected, "{name}");
+        }
     }
 }
