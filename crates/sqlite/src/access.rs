@@ -30,7 +30,7 @@ impl Database {
     /// # Errors
     /// - [`Error::File`] if the folder cannot be created
     /// - [`Error::Foreign`] if the file belongs to another program, [`Error::Newer`] if to a newer version of this one
-    /// - [`Error::Migration`] if a migration fails
+    /// - [`Error::Migration`] if a migration fails, [`Error::BackupBeforeUpgrade`] if the backup before it does
     /// - [`Error::Sqlite`] if the file is no database, is damaged or locked, or cannot be opened or written
     pub async fn open(path: &Path, schema: Schema) -> Result<Database, Error> {
         make_folder_of(path)?;

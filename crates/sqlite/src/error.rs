@@ -26,6 +26,14 @@ pub enum Error {
     /// A migration failed, and all migrations of this opening were rolled back.
     #[error("the schema could not be brought up to date: {0}")]
     Migration(#[from] refinery::Error),
+    /// The file has to be upgraded, and the backup before that cannot be written. The file has not been changed.
+    #[error("the backup before the upgrade cannot be written to {}: {source}", path.display())]
+    BackupBeforeUpgrade {
+        /// The backup.
+        path: PathBuf,
+        /// Why it cannot be written.
+        source: Box<Error>,
+    },
     /// SQLite returned an error.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -71,6 +79,7 @@ impl Error {
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
                 .and_then(rusqlite::Error::sqlite_error_code),
+            Error::BackupBeforeUpgrade { source, .. } => source.sqlite_code(),
             Error::Foreign { .. } | Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
         }
     }

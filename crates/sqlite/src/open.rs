@@ -2,13 +2,17 @@
 //! newer versions.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::Error;
+use crate::{
+    Error,
+    files::{Existing, PartialFile},
+    vacuum::vacuum_into,
+};
 
 /// How long a statement waits for a lock that another connection holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +35,10 @@ pub struct Schema {
     /// A table and one of its columns that only this program's files have, from the first migration on. They identify
     /// a file without a number, or with a damaged one.
     pub mark: (&'static str, &'static str),
+    /// Names the backup of a file that an upgrade is about to change, from the file, its schema version, and the
+    /// version it is upgraded to. If the backup exists already, an interrupted upgrade wrote it, and it is kept. With
+    /// `None` there is no backup.
+    pub backup_before_upgrade: Option<fn(&Path, i64, i64) -> PathBuf>,
 }
 
 /// Opens the connection that writes, creates the file if it is missing, and applies missing migrations.
@@ -40,6 +48,7 @@ pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<Connection, Err
     configure(&connection)?;
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
+    back_up_before_upgrade(&connection, path, schema)?;
     switch_to_wal(&connection)?;
     migrate(&mut connection, schema)?;
     Ok(connection)
@@ -77,6 +86,28 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<()> {
             }
             switched => return switched,
         }
+    }
+}
+
+/// Backs up a file that an older version has written.
+fn back_up_before_upgrade(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let Some(backup_of) = schema.backup_before_upgrade else { return Ok(()) };
+    let known = schema.newest_version();
+    let Some(found) = applied_version(connection)?.filter(|found| *found < known) else { return Ok(()) };
+    let backup = backup_of(path, found, known);
+    if backup.is_file() {
+        return Ok(());
+    }
+    let write = || {
+        let partial = PartialFile::beside(&backup)?;
+        vacuum_into(connection, partial.path())?;
+        partial.finish(Existing::Keep)
+    };
+    match write() {
+        // Another program that upgrades the same file wrote it first, which it did before it migrated.
+        Err(_) if backup.is_file() => Ok(()),
+        Err(source) => Err(Error::BackupBeforeUpgrade { path: backup, source: Box::new(source) }),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -133,4 +164,89 @@ fn applied_version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
         return Ok(None);
     }
     connection.query_row(&format!("SELECT max(version) FROM {HISTORY_TABLE}"), [], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Database, check,
+        files::with_suffix,
+        testing::{CREATE_T1, count, insert, migration, schema},
+    };
+
+    fn backup_of(path: &Path, found: i64, known: i64) -> PathBuf {
+        with_suffix(path, "-backups").join(format!("before-upgrade-{found}-to-{known}.db"))
+    }
+
+    fn backed_up(versions: &[u32]) -> Schema {
+        Schema { backup_before_upgrade: Some(backup_of), ..schema(versions) }
+    }
+
+    /// A file of schema 1 with one row.
+    async fn old_file(path: &Path) {
+        let old = Database::open(path, backed_up(&[1])).await.expect("open");
+        old.write(insert).await.expect("a write");
+        old.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_file_is_backed_up_before_it_is_upgraded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        old_file(&path).await;
+        let backup = backup_of(&path, 1, 3);
+        assert!(!with_suffix(&path, "-backups").exists(), "a new file is not backed up");
+        let upgraded = Database::open(&path, backed_up(&[1, 2, 3])).await.expect("upgraded");
+        assert_eq!(count(&upgraded).await, 1);
+        let before = check(&backup, &schema(&[1])).expect("an intact file of the old schema");
+        assert_eq!(before.query_row("SELECT count(*) FROM t1", [], |row| row.get::<_, i64>(0)), Ok(1));
+        upgraded.close().await;
+        let names = || std::fs::read_dir(with_suffix(&path, "-backups")).expect("a folder").count();
+        assert_eq!(names(), 1, "nothing but the backup");
+        Database::open(&path, backed_up(&[1, 2, 3])).await.expect("open").close().await;
+        assert_eq!(names(), 1, "without an upgrade there is no backup");
+    }
+
+    #[tokio::test]
+    async fn the_backup_of_an_interrupted_upgrade_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        old_file(&path).await;
+        let broken = [migration(1, CREATE_T1), migration(2, "CREATE TABLE t2 (x); SELECT missing();")];
+        let broken = Schema { migrations: refinery::Runner::new(&broken), ..backed_up(&[]) };
+        let interrupted = Database::open(&path, broken).await.err().expect("refused");
+        assert!(matches!(interrupted, Error::Migration(_)), "{interrupted}");
+        let backup = backup_of(&path, 1, 2);
+        let first = std::fs::read(&backup).expect("a backup");
+        let still_old = Database::open(&path, backed_up(&[1])).await.expect("open");
+        still_old.write(insert).await.expect("a write");
+        still_old.close().await;
+        let upgraded = Database::open(&path, backed_up(&[1, 2])).await.expect("upgraded");
+        assert_eq!(count(&upgraded).await, 2);
+        assert_eq!(std::fs::read(&backup).expect("a backup"), first);
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_without_its_backup_is_refused_and_the_file_is_unchanged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        old_file(&path).await;
+        let before = std::fs::read(&path).expect("read");
+        // A file in the place of the folder, then a folder in the place of the backup.
+        std::fs::write(with_suffix(&path, "-backups"), "").expect("written");
+        for attempt in 0..2 {
+            let refused = Database::open(&path, backed_up(&[1, 2])).await.err().expect("refused");
+            let Error::BackupBeforeUpgrade { path: backup, source } = &refused else { panic!("{refused}") };
+            assert_eq!(*backup, backup_of(&path, 1, 2));
+            assert!(matches!(**source, Error::File { .. }), "{source}");
+            assert_eq!(std::fs::read(&path).expect("read"), before);
+            if attempt == 0 {
+                std::fs::remove_file(with_suffix(&path, "-backups")).expect("removed");
+                std::fs::create_dir_all(backup).expect("a folder");
+            }
+        }
+        std::fs::remove_dir(backup_of(&path, 1, 2)).expect("removed");
+        Database::open(&path, backed_up(&[1, 2])).await.expect("upgraded");
+    }
 }

@@ -4,13 +4,19 @@ use rusqlite::Transaction;
 
 use crate::{Database, Error, Schema};
 
+/// The SQL of migration number 1.
+pub const CREATE_T1: &str = "CREATE TABLE t1 (value INTEGER NOT NULL) STRICT;";
+
 /// A schema whose migration number n creates the table `tn`.
 pub fn schema(versions: &[u32]) -> Schema {
-    let migrations: Vec<refinery::Migration> = versions
-        .iter()
-        .map(|version| migration(*version, &format!("CREATE TABLE t{version} (value INTEGER NOT NULL) STRICT;")))
-        .collect();
-    Schema { migrations: refinery::Runner::new(&migrations), application_id: 7, mark: ("t1", "value") }
+    let migrations: Vec<refinery::Migration> =
+        versions.iter().map(|version| migration(*version, &CREATE_T1.replace("t1", &format!("t{version}")))).collect();
+    Schema {
+        migrations: refinery::Runner::new(&migrations),
+        application_id: 7,
+        mark: ("t1", "value"),
+        backup_before_upgrade: None,
+    }
 }
 
 pub fn migration(version: u32, sql: &str) -> refinery::Migration {

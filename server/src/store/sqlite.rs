@@ -22,6 +22,8 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "created_with"),
+        // The operator backs up.
+        backup_before_upgrade: None,
     };
     Database::open(path, schema).await
 }

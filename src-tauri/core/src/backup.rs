@@ -161,6 +161,11 @@ fn folder_beside(garage_file: &Path) -> PathBuf {
     with_suffix(garage_file, "-backups")
 }
 
+/// The backup that precedes an upgrade of the schema.
+pub(crate) fn before_upgrade(garage_file: &Path, found: i64, known: i64) -> PathBuf {
+    folder_beside(garage_file).join(format!("before-upgrade-{found}-to-{known}.db"))
+}
+
 /// An empty file is a new garage, but not where there was one: a full disk or a sync tool may have emptied it.
 ///
 /// # Errors

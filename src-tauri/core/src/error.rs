@@ -224,6 +224,7 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
         garage_sqlite::Error::Foreign { .. } => ErrorCode::GarageForeign,
         garage_sqlite::Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
         garage_sqlite::Error::File { .. } => ErrorCode::GarageReadOnly,
+        garage_sqlite::Error::BackupBeforeUpgrade { source, .. } => store_code(source),
         _ => match error.sqlite_code() {
             Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
             Some(SqliteCode::DatabaseBusy | SqliteCode::DatabaseLocked) => ErrorCode::GarageLocked,
@@ -249,6 +250,10 @@ fn store_message(error: &garage_sqlite::Error) -> String {
         ErrorCode::GarageReadOnly => match error {
             garage_sqlite::Error::File { path, source } => {
                 format!("The garage's file cannot be written: {}: {source}", path.display())
+            }
+            garage_sqlite::Error::BackupBeforeUpgrade { path, source } => {
+                let path = path.display();
+                format!("The garage must be backed up before it is upgraded, and {path} cannot be written: {source}")
             }
             _ => "The garage's file, or its folder, cannot be written".to_owned(),
         },

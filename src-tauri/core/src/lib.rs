@@ -131,7 +131,7 @@ impl Garage {
 
     async fn open_store(config: &GarageConfig) -> Result<Database, GarageError> {
         backup::refuse_emptied(&config.garage_file)?;
-        Ok(store::open(&config.garage_file).await?)
+        Ok(store::open_backed_up(&config.garage_file, backup::before_upgrade).await?)
     }
 
     async fn open_locked(

@@ -1,6 +1,9 @@
 //! The garage's SQLite file: its schema, and one module of functions per table.
 
-use std::{fmt::Display, path::Path};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use garage_sqlite::{Database, Error, Schema};
 use rusqlite::{
@@ -26,7 +29,13 @@ fn schema() -> Schema {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "position"),
+        backup_before_upgrade: None,
     }
+}
+
+/// Opens the garage's file as [`open`] does, but backs it up before an upgrade, under the name that `backup_of` gives.
+pub(crate) async fn open_backed_up(path: &Path, backup_of: fn(&Path, i64, i64) -> PathBuf) -> Result<Database, Error> {
+    Database::open(path, Schema { backup_before_upgrade: Some(backup_of), ..schema() }).await
 }
 
 /// Opens the garage's file and brings its schema up to date.
