@@ -6,7 +6,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::{
     Error, Schema,
-    files::make_folder_of,
+    files::{OpenedFile, make_folder_of},
     open::{open_reader, open_writer},
     pool::{Lease, Pool, call},
 };
@@ -21,7 +21,7 @@ pub struct Database {
     readers: Pool,
     /// The connections of long reads, opened as needed and kept. A program runs few of them at the same time.
     long_readers: Pool,
-    path: Arc<Path>,
+    file: Arc<OpenedFile>,
 }
 
 impl Database {
@@ -36,17 +36,14 @@ impl Database {
         make_folder_of(path)?;
         // SQLite takes a relative name such as `:memory:` or `file:x` for something else than a file of that name.
         let path = std::path::absolute(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
-        let open = {
-            let path = path.clone();
-            move || {
-                let writer = open_writer(&path, schema)?;
-                let readers = (0..READERS).map(|_| open_reader(&path)).collect::<Result<Vec<_>, _>>()?;
-                Ok((writer, readers))
-            }
+        let open = move || {
+            let (writer, file) = open_writer(&path, schema)?;
+            let readers = (0..READERS).map(|_| open_reader(&file)).collect::<Result<Vec<_>, _>>()?;
+            Ok((writer, readers, file))
         };
-        let (writer, readers) = blocking(open).await?;
+        let (writer, readers, file) = blocking(open).await?;
         let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
-        Ok(Database { writer: writer.into(), readers, long_readers, path: path.into() })
+        Ok(Database { writer: writer.into(), readers, long_readers, file: Arc::new(file) })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -62,7 +59,8 @@ impl Database {
     /// Runs `work` in an IMMEDIATE transaction, and commits it if `work` succeeds.
     ///
     /// # Errors
-    /// The error of `work`, after a rollback. [`Error::Closed`], or [`Error::Sqlite`] if the transaction cannot begin
+    /// The error of `work`, after a rollback. [`Error::Moved`] if the path no longer leads to the file that was opened,
+    /// after a rollback. [`Error::Closed`], or [`Error::Sqlite`] if the transaction cannot begin
     /// or commit.
     pub async fn write<T, E>(
         &self,
@@ -99,9 +97,11 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
+        let file = self.file.clone();
         call(&self.writer, move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
+            file.refuse_moved()?;
             finish(transaction)?;
             Ok(value)
         })
@@ -146,8 +146,8 @@ impl Database {
             .await
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn file(&self) -> &Arc<OpenedFile> {
+        &self.file
     }
 
     pub(crate) fn writer(&self) -> &tokio_rusqlite::Connection {
@@ -159,8 +159,13 @@ impl Database {
         if let Some(idle) = self.long_readers.try_lease()? {
             return Ok(idle);
         }
-        let path = self.path.clone();
-        self.long_readers.add(blocking(move || open_reader(&path)).await?)
+        let file = self.file.clone();
+        match blocking(move || open_reader(&file)).await {
+            Ok(connection) => self.long_readers.add(connection),
+            // Only the open connections still lead to the file, and its content can be saved through them.
+            Err(Error::Moved { .. }) => self.readers.lease().await,
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -377,5 +382,51 @@ mod tests {
         for (name, values) in found {
             assert_eq!(values, expected, "{name}");
         }
+    }
+
+    /// Moving an open file is possible on Unix only.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_write_to_a_replaced_or_deleted_file_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let (path, aside, other) = (at("garage.db"), at("aside.db"), at("other.db"));
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        database.write(insert).await.expect("a write");
+        Database::open(&other, schema(&[1])).await.expect("open").close().await;
+        let content = std::fs::read(&other).expect("read");
+
+        std::fs::rename(&path, &aside).expect("moved");
+        let deleted = database.write(insert).await.expect_err("refused");
+        assert!(matches!(&deleted, Error::Moved { path: moved } if *moved == path), "{deleted}");
+        std::fs::rename(&other, &path).expect("replaced");
+        assert!(matches!(database.write(insert).await, Err(Error::Moved { .. })));
+        let replacement = crate::check(&path, &schema(&[1])).expect("intact");
+        let saved = database.replace(replacement, &at("saved.db"), |_, _| true).await;
+        assert!(matches!(saved, Err(Error::Moved { .. })), "{saved:?}");
+        assert_eq!(std::fs::read(&path).expect("read"), content, "the other file is unchanged");
+        assert_eq!(database.read_long(count_rows).await.expect("a count"), 1, "the content can still be saved");
+        database.back_up(&at("rescued.db"), crate::Existing::Keep, |_, _| true).await.expect("backed up");
+
+        std::fs::rename(&aside, &path).expect("put back");
+        database.write(insert).await.expect("a write");
+        assert_eq!(count(&database).await, 2, "refused writes have been rolled back");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_is_moved_during_a_write_takes_the_write_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, aside) = (folder.path().join("garage.db"), folder.path().join("aside.db"));
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        let (from, to) = (path.clone(), aside.clone());
+        let work = move |transaction: &Transaction<'_>| {
+            insert(transaction)?;
+            std::fs::rename(from, to).expect("moved");
+            Ok(())
+        };
+        assert!(matches!(database.write::<_, Error>(work).await, Err(Error::Moved { .. })));
+        std::fs::rename(&aside, &path).expect("put back");
+        assert_eq!(count(&database).await, 0);
     }
 }

@@ -74,7 +74,7 @@ impl Database {
     /// [`Error::File`] if the path is one of them.
     pub fn refuse_own_file(&self, path: &Path) -> Result<(), Error> {
         let is_own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
-            let own = with_suffix(self.path(), suffix);
+            let own = with_suffix(self.file().path(), suffix);
             own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
         });
         let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is the open database itself");
@@ -89,6 +89,7 @@ impl Database {
     /// # Errors
     /// The content is unchanged, and no file is left behind.
     /// - [`Error::File`] if `saved_as` exists or cannot be written
+    /// - [`Error::Moved`] if the path no longer leads to the file that was opened
     /// - [`Error::Sqlite`] if a database cannot be read or written
     /// - [`Error::Stopped`] if `goes_on` returned false
     /// - [`Error::Closed`]
@@ -103,6 +104,7 @@ impl Database {
             let backup = Backup::new(&source, connection)?;
             // Copies no page, but takes the write lock.
             advance(&backup, 0)?;
+            database.file().refuse_moved()?;
             runtime.block_on(database.back_up(&saved_as, Existing::Keep, |_, _| true))?;
             let replaced = copy_pages(&backup, goes_on);
             // SQLite rolls back a copy that is not complete.

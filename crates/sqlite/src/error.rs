@@ -45,6 +45,12 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The path no longer leads to the file that was opened. What is written there would be lost, so nothing was.
+    #[error("{} has been moved, deleted or replaced while it was open", path.display())]
+    Moved {
+        /// Where the file was.
+        path: PathBuf,
+    },
     /// The caller stopped the operation. Nothing has changed.
     #[error("stopped")]
     Stopped,
@@ -80,7 +86,12 @@ impl Error {
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
                 .and_then(rusqlite::Error::sqlite_error_code),
             Error::BackupBeforeUpgrade { source, .. } => source.sqlite_code(),
-            Error::Foreign { .. } | Error::Newer { .. } | Error::File { .. } | Error::Stopped | Error::Closed => None,
+            Error::Foreign { .. }
+            | Error::Newer { .. }
+            | Error::File { .. }
+            | Error::Moved { .. }
+            | Error::Stopped
+            | Error::Closed => None,
         }
     }
 }

@@ -157,6 +157,69 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// How often a file is opened again if the path leads to another file afterwards than before.
+const OPEN_ATTEMPTS: u32 = 3;
+
+/// A file that is open, recognized by its device and inode.
+pub(crate) struct OpenedFile {
+    path: PathBuf,
+    id: FileId,
+}
+
+/// Device and inode. They are not used again for another file as long as this one is open.
+type FileId = (u64, u64);
+
+impl OpenedFile {
+    /// Calls `open`, which opens the file, and identifies the file that it has opened.
+    ///
+    /// # Errors
+    /// The error of `open`; [`Error::Moved`] if another file gets the name again and again; [`Error::File`] if the
+    /// path cannot be looked up.
+    pub(crate) fn open<T>(path: &Path, open: impl Fn() -> Result<T, Error>) -> Result<(T, OpenedFile), Error> {
+        for _ in 0..OPEN_ATTEMPTS {
+            let before = file_id(path)?;
+            let opened = open()?;
+            // The ids differ if `open` created the file, if another program replaced it, or if a file system in layers
+            // made a copy for writing. Only if they are equal, what was opened is known for certain.
+            if let Some(id) = before.filter(|_| file_id(path).is_ok_and(|after| after == before)) {
+                return Ok((opened, OpenedFile { path: path.to_owned(), id }));
+            }
+        }
+        Err(Error::Moved { path: path.to_owned() })
+    }
+
+    /// Where the file was when it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses to go on if the path no longer leads to this file.
+    ///
+    /// # Errors
+    /// [`Error::Moved`], or [`Error::File`] if the path cannot be looked up.
+    pub(crate) fn refuse_moved(&self) -> Result<(), Error> {
+        if file_id(&self.path)? == Some(self.id) { Ok(()) } else { Err(Error::Moved { path: self.path.clone() }) }
+    }
+}
+
+/// The id of the file that the path leads to, if there is one. It is looked up by the path, because opening and closing
+/// the file would drop SQLite's locks on it.
+fn file_id(path: &Path) -> Result<Option<FileId>, Error> {
+    match std::fs::metadata(path) {
+        #[cfg(unix)]
+        Ok(metadata) => Ok(Some({
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        })),
+        // Windows refuses to rename, delete or replace a file that SQLite has open, and the standard library does not
+        // tell files apart there.
+        #[cfg(not(unix))]
+        Ok(_) => Ok(Some((0, 0))),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
 /// Adds the path to an error of the system.
 pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();

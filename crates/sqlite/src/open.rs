@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{
     Error,
-    files::{Existing, PartialFile},
+    files::{Existing, OpenedFile, PartialFile},
     vacuum::vacuum_into,
 };
 
@@ -42,23 +42,26 @@ pub struct Schema {
 }
 
 /// Opens the connection that writes, creates the file if it is missing, and applies missing migrations.
-pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<Connection, Error> {
+pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<(Connection, OpenedFile), Error> {
     let schema = &Schema { migrations: schema.migrations.set_grouped(true), ..schema };
-    let mut connection = Connection::open(path)?;
+    let (mut connection, file) = OpenedFile::open(path, || Ok(Connection::open(path)?))?;
     configure(&connection)?;
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
     back_up_before_upgrade(&connection, path, schema)?;
     switch_to_wal(&connection)?;
     migrate(&mut connection, schema)?;
-    Ok(connection)
+    Ok((connection, file))
 }
 
-/// Opens a connection that cannot write.
-pub(crate) fn open_reader(path: &Path) -> Result<Connection, Error> {
+/// Opens a connection to the same file that cannot write.
+pub(crate) fn open_reader(file: &OpenedFile) -> Result<Connection, Error> {
+    file.refuse_moved()?;
     let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        Connection::open_with_flags(file.path(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     configure(&connection)?;
+    // It may have been replaced just before it was opened.
+    file.refuse_moved()?;
     Ok(connection)
 }
 

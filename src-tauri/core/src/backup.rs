@@ -57,7 +57,6 @@ impl Garage {
     /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
     /// stopped. Nothing has been changed then.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
-        self.refuse_gone_file()?;
         self.database.refuse_own_file(file).map_err(of_target)?;
         let folder = self.backup_folder();
         std::fs::create_dir_all(&folder).map_err(|source| unwritable(&folder, source))?;

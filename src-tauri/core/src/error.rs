@@ -100,6 +100,7 @@ impl From<garage_sqlite::Error> for GarageError {
     fn from(error: garage_sqlite::Error) -> GarageError {
         match error {
             garage_sqlite::Error::Stopped => GarageError::Canceled,
+            garage_sqlite::Error::Moved { .. } => GarageError::FileGone,
             error => GarageError::Store(error),
         }
     }

@@ -160,11 +160,6 @@ impl Garage {
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Where files may be moved although they are open, a write would reach nobody else, and be gone with this program.
-    fn refuse_gone_file(&self) -> Result<(), GarageError> {
-        if self.garage_file.exists() { Ok(()) } else { Err(GarageError::FileGone) }
-    }
-
     /// The garage's SQLite file.
     #[must_use]
     pub fn garage_file(&self) -> &Path {

@@ -242,7 +242,6 @@ impl Garage {
             progress.at(total, total)?;
             Ok::<_, GarageError>(report)
         };
-        self.refuse_gone_file()?;
         let report = match mode {
             ImportMode::Write => self.database.write(import).await?,
             ImportMode::Preview => self.database.try_write(import).await?,

@@ -33,7 +33,6 @@ impl Garage {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<Write, GarageError> + Send + 'static,
     ) -> Result<Vehicle, GarageError> {
-        self.refuse_gone_file()?;
         let (now, id) = (self.environment.now(), ChangeId(self.environment.new_uuid()));
         let program = self.program;
         let written = self.database.write(move |transaction| match work(transaction)? {
