@@ -7,7 +7,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 use crate::{
     Error, Schema,
     files::{OpenedFile, make_folder_of},
-    open::{open_reader, open_writer},
+    open::{Prepare, open_reader, open_writer},
     pool::{Lease, Pool, call},
 };
 
@@ -22,6 +22,7 @@ pub struct Database {
     /// The connections of long reads, opened as needed and kept. A program runs few of them at the same time.
     long_readers: Pool,
     file: Arc<OpenedFile>,
+    prepare: Prepare,
 }
 
 impl Database {
@@ -36,14 +37,15 @@ impl Database {
         make_folder_of(path)?;
         // SQLite takes a relative name such as `:memory:` or `file:x` for something else than a file of that name.
         let path = std::path::absolute(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let prepare = schema.prepare;
         let open = move || {
             let (writer, file) = open_writer(&path, schema)?;
-            let readers = (0..READERS).map(|_| open_reader(&file)).collect::<Result<Vec<_>, _>>()?;
+            let readers = (0..READERS).map(|_| open_reader(&file, prepare)).collect::<Result<Vec<_>, _>>()?;
             Ok((writer, readers, file))
         };
         let (writer, readers, file) = blocking(open).await?;
         let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
-        Ok(Database { writer: writer.into(), readers, long_readers, file: Arc::new(file) })
+        Ok(Database { writer: writer.into(), readers, long_readers, file: Arc::new(file), prepare })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -159,8 +161,8 @@ impl Database {
         if let Some(idle) = self.long_readers.try_lease()? {
             return Ok(idle);
         }
-        let file = self.file.clone();
-        match blocking(move || open_reader(&file)).await {
+        let (file, prepare) = (self.file.clone(), self.prepare);
+        match blocking(move || open_reader(&file, prepare)).await {
             Ok(connection) => self.long_readers.add(connection),
             // Only the open connections still lead to the file, and its content can be saved through them.
             Err(Error::Moved { .. }) => self.readers.lease().await,

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use crate::{
     Database, Error, Existing, PartialFile, Schema,
     files::with_suffix,
-    open::{HISTORY_TABLE, refuse_foreign, refuse_newer},
+    open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
     pool::call,
     vacuum::vacuum_into,
 };
@@ -141,6 +141,7 @@ pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
         return Err(at(std::io::ErrorKind::IsADirectory.into()));
     }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    configure(&connection, schema.prepare)?;
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     let has_history = connection.table_exists(None, HISTORY_TABLE)?;
     if verdict != "ok" || !has_history {

@@ -26,6 +26,9 @@ const MIGRATION_RETRIES: u32 = 3;
 /// The table in which refinery records the applied migrations.
 pub(crate) const HISTORY_TABLE: &str = "refinery_schema_history";
 
+/// Prepares a new connection, for example by adding SQL functions.
+pub(crate) type Prepare = fn(&Connection) -> rusqlite::Result<()>;
+
 /// What all databases of one program have in common.
 pub struct Schema {
     /// The migrations that create and upgrade the tables.
@@ -35,6 +38,8 @@ pub struct Schema {
     /// A table and one of its columns that only this program's files have, from the first migration on. They identify
     /// a file without a number, or with a damaged one.
     pub mark: (&'static str, &'static str),
+    /// Called on every new connection after the pragmas and before migrations, for the program's own SQL functions.
+    pub prepare: Prepare,
     /// Names the backup of a file that an upgrade is about to change, from the file, its schema version, and the
     /// version it is upgraded to. If the backup exists already, an interrupted upgrade wrote it, and it is kept. With
     /// `None` there is no backup.
@@ -45,7 +50,7 @@ pub struct Schema {
 pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<(Connection, OpenedFile), Error> {
     let schema = &Schema { migrations: schema.migrations.set_grouped(true), ..schema };
     let (mut connection, file) = OpenedFile::open(path, || Ok(Connection::open(path)?))?;
-    configure(&connection)?;
+    configure(&connection, schema.prepare)?;
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
     back_up_before_upgrade(&connection, path, schema)?;
@@ -55,18 +60,18 @@ pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<(Connection, Op
 }
 
 /// Opens a connection to the same file that cannot write.
-pub(crate) fn open_reader(file: &OpenedFile) -> Result<Connection, Error> {
+pub(crate) fn open_reader(file: &OpenedFile, prepare: Prepare) -> Result<Connection, Error> {
     file.refuse_moved()?;
     let connection =
         Connection::open_with_flags(file.path(), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    configure(&connection)?;
+    configure(&connection, prepare)?;
     // It may have been replaced just before it was opened.
     file.refuse_moved()?;
     Ok(connection)
 }
 
 /// Sets what every connection has in common.
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn configure(connection: &Connection, prepare: Prepare) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // FULL, not NORMAL as is usual with WAL: an acknowledged write must survive a power cut, not only a crash.
@@ -74,7 +79,8 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     // On Apple systems an ordinary sync leaves data in the drive's cache. Elsewhere these two have no effect.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)
+    connection.pragma_update(None, "journal_size_limit", LOG_SIZE_LIMIT)?;
+    prepare(connection)
 }
 
 /// Retries, because SQLite's busy timeout does not apply while another connection switches the mode.
@@ -171,6 +177,8 @@ fn applied_version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::{Transaction, functions::FunctionFlags};
+
     use super::*;
     use crate::{
         Database, check,
@@ -251,5 +259,34 @@ mod tests {
         }
         std::fs::remove_dir(backup_of(&path, 1, 2)).expect("removed");
         Database::open(&path, backed_up(&[1, 2])).await.expect("upgraded");
+    }
+
+    #[tokio::test]
+    async fn migrations_and_every_connection_can_use_the_programs_functions() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        let sql = "CREATE TABLE t1 (value INTEGER NOT NULL CHECK (is_even(value))) STRICT;
+                   CREATE INDEX even_t1 ON t1 (is_even(value));
+                   INSERT INTO t1 VALUES (iif(is_even(2), 2, 1));";
+        let even = || Schema {
+            migrations: refinery::Runner::new(&[migration(1, sql)]),
+            prepare: |connection| {
+                let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+                connection.create_scalar_function("is_even", 1, flags, |it| Ok(it.get::<i64>(0)? % 2 == 0))
+            },
+            ..backed_up(&[])
+        };
+        let database = Database::open(&path, even()).await.expect("open");
+        let sql = "SELECT count(*) FROM t1 WHERE is_even(value)";
+        let query = move |tx: &Transaction<'_>| Ok::<_, Error>(tx.query_row(sql, [], |row| row.get::<_, i64>(0))?);
+        assert_eq!(database.read(query).await.expect("read"), 1);
+        assert_eq!(database.read_long(query).await.expect("read"), 1);
+        assert_eq!(database.write(query).await.expect("read"), 1);
+        let odd = database.write::<_, Error>(|tx| Ok(tx.execute("INSERT INTO t1 VALUES (3)", [])?)).await;
+        assert!(odd.is_err(), "the constraint is checked");
+        let backup = folder.path().join("backup.db");
+        database.back_up(&backup, Existing::Keep, |_, _| true).await.expect("backed up");
+        let checked = check(&backup, &even()).expect("intact");
+        assert_eq!(checked.query_row(sql, [], |row| row.get::<_, i64>(0)), Ok(1));
     }
 }

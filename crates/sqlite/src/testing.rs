@@ -15,6 +15,7 @@ pub fn schema(versions: &[u32]) -> Schema {
         migrations: refinery::Runner::new(&migrations),
         application_id: 7,
         mark: ("t1", "value"),
+        prepare: |_| Ok(()),
         backup_before_upgrade: None,
     }
 }

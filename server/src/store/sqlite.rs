@@ -22,6 +22,7 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "created_with"),
+        prepare: |_| Ok(()),
         // The operator backs up.
         backup_before_upgrade: None,
     };

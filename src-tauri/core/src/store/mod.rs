@@ -29,6 +29,7 @@ fn schema() -> Schema {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "position"),
+        prepare: |_| Ok(()),
         backup_before_upgrade: None,
     }
 }
