@@ -6,7 +6,7 @@ use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::{
     Error, Schema,
-    files::{OpenedFile, make_folder_of},
+    files::{OpenedFile, make_folder_of, sqlite_path},
     open::{Prepare, open_reader, open_writer},
     pool::{Lease, Pool, call},
 };
@@ -29,14 +29,13 @@ impl Database {
     /// Opens the file, creates it and its folder if they are missing, and applies missing migrations.
     ///
     /// # Errors
-    /// - [`Error::File`] if the folder cannot be created
+    /// - [`Error::File`] if SQLite cannot take the path or the folder cannot be created
     /// - [`Error::Foreign`] if the file belongs to another program, [`Error::Newer`] if to a newer version of this one
     /// - [`Error::Migration`] if a migration fails, [`Error::BackupBeforeUpgrade`] if the backup before it does
     /// - [`Error::Sqlite`] if the file is no database, is damaged or locked, or cannot be opened or written
     pub async fn open(path: &Path, schema: Schema) -> Result<Database, Error> {
-        make_folder_of(path)?;
-        // SQLite takes a relative name such as `:memory:` or `file:x` for something else than a file of that name.
-        let path = std::path::absolute(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let path = sqlite_path(path)?;
+        make_folder_of(&path)?;
         let prepare = schema.prepare;
         let open = move || {
             let (writer, file) = open_writer(&path, schema)?;

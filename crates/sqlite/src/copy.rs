@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     Database, Error, Existing, PartialFile, Schema,
-    files::with_suffix,
+    files::{sqlite_path, with_suffix},
     open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
     pool::call,
     vacuum::vacuum_into,
@@ -71,14 +71,15 @@ impl Database {
     /// Refuses a path of the database's own file or of SQLite's files beside it, which a copy would destroy.
     ///
     /// # Errors
-    /// [`Error::File`] if the path is one of them.
+    /// [`Error::File`] if the path is one of them, or SQLite cannot take it.
     pub fn refuse_own_file(&self, path: &Path) -> Result<(), Error> {
+        let path = sqlite_path(path)?;
         let is_own = ["", "-wal", "-shm", "-journal"].iter().any(|suffix| {
             let own = with_suffix(self.file().path(), suffix);
             own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
         });
         let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is the open database itself");
-        if is_own { Err(Error::File { path: path.to_owned(), source }) } else { Ok(()) }
+        if is_own { Err(Error::File { path, source }) } else { Ok(()) }
     }
 
     /// Backs the database up into the new file `saved_as`, then replaces its content by that of `source`, a database
@@ -140,7 +141,7 @@ pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     if std::fs::metadata(path).map_err(at)?.is_dir() {
         return Err(at(std::io::ErrorKind::IsADirectory.into()));
     }
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = Connection::open_with_flags(sqlite_path(path)?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     configure(&connection, schema.prepare)?;
     let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     let has_history = connection.table_exists(None, HISTORY_TABLE)?;
@@ -230,5 +231,32 @@ mod tests {
         assert_eq!(count(&database).await, 1);
         assert!(!saved.exists());
         database.write::<_, Error>(|tx| Ok(tx.execute("DELETE FROM t1", [])?)).await.expect("it goes on");
+    }
+
+    #[tokio::test]
+    async fn a_path_with_a_nul_is_refused() {
+        let path = Path::new("/garage\0.db");
+        let refused = Database::open(path, schema(&[1])).await.err().expect("refused");
+        assert!(matches!(refused, Error::File { .. }), "{refused}");
+    }
+
+    /// File systems of other Unix systems refuse such names.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_path_that_is_not_utf_8_works() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &[u8]| folder.path().join(OsStr::from_bytes(name));
+        let (path, backup, saved) = (at(b"g\xff'/garage-\xfe.db"), at(b"b\xff/b\xc3.db"), at(b"\xf0saved"));
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        database.write(insert).await.expect("a write");
+        database.back_up(&backup, Existing::Keep, |_, _| true).await.expect("backed up");
+        database.write(insert).await.expect("a write");
+        let source = check(&backup, &schema(&[1])).expect("intact");
+        database.replace(source, &saved, |_, _| true).await.expect("replaced");
+        assert_eq!(count(&database).await, 1);
+        let saved = Database::open(&saved, schema(&[1])).await.expect("open");
+        assert_eq!(count(&saved).await, 2);
+        assert!(path.is_file() && backup.is_file());
     }
 }

@@ -157,6 +157,23 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// The absolute form of a path, which SQLite takes for the name of a file in any case. It takes a relative `:memory:`
+/// or `file:x` for something else.
+///
+/// # Errors
+/// [`Error::File`] if the path is empty or SQLite cannot take it: one with a NUL, or, except on Unix, one that is not
+/// valid Unicode.
+pub(crate) fn sqlite_path(path: &Path) -> Result<PathBuf, Error> {
+    let absolute = std::path::absolute(path).map_err(at(path))?;
+    let has_nul = absolute.as_os_str().as_encoded_bytes().contains(&0);
+    // On Unix, SQLite passes the bytes on as they are.
+    if has_nul || cfg!(not(unix)) && absolute.to_str().is_none() {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "SQLite cannot open a file of this name");
+        return Err(at(path)(source));
+    }
+    Ok(absolute)
+}
+
 /// How often a file is opened again if the path leads to another file afterwards than before.
 const OPEN_ATTEMPTS: u32 = 3;
 
