@@ -4,6 +4,8 @@ use garage_domain::{Field, FieldValue};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::year::YearPolicy;
+
 /// How much of vPIC's data an answer carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
@@ -215,6 +217,9 @@ pub struct Decode {
     /// Why the input is no VIN; absent where it is one, or a part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Judges the years of later answers about the same VIN.
+    #[serde(skip)]
+    pub(crate) year_policy: YearPolicy,
 }
 
 impl Decode {
@@ -233,6 +238,7 @@ impl Decode {
             possible: Vec::new(),
             years: Vec::new(),
             error: Some(error.to_string()),
+            year_policy: YearPolicy::default(),
         }
     }
 }

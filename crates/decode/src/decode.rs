@@ -4,15 +4,16 @@
 //! For everything else its answer needs the corrections below, each at its place with the reason.
 
 use garage_domain::vin;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use ultravin::{DecodeResult, DecodedElement};
 
 use crate::{
     CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Snapshot, Source,
     VinQuery,
     country::country_of,
-    engine::{self, EngineFacts},
+    engine::{self, EngineFacts, number},
     pinned,
+    year::YearPolicy,
 };
 
 /// vPIC's numbers of the variables that fill a vehicle's fields.
@@ -39,7 +40,7 @@ mod element {
 }
 
 /// vPIC's error codes that need care.
-mod error_code {
+pub(crate) mod error_code {
     pub const CLEAN: i32 = 0;
     pub const INCOMPLETE: i32 = 6;
     pub const UNREGISTERED: i32 = 7;
@@ -52,13 +53,6 @@ mod error_code {
 
 /// Characters up to which a maker's patterns describe the vehicle; before them none can match as a whole.
 const DESCRIPTOR_LENGTH: usize = 8;
-/// Position of the model year's character, from 1.
-const YEAR_POSITION: usize = 10;
-/// Model years repeat after this many years, since position 10 has 30 values.
-const YEAR_CYCLE: i32 = 30;
-/// The first model year of 17-character VINs.
-const FIRST_MODEL_YEAR: i32 = 1980;
-
 impl Snapshot {
     /// Decodes a VIN or a part of one. `input` is what the person typed, for the answer to repeat. A `model_year`
     /// the person knows decides where the VIN fits two, and is left out of account where the VIN means another. Never
@@ -74,27 +68,29 @@ impl Snapshot {
     ) -> Decode {
         let ask = |model_year| self.db.decode_at(query.as_str(), model_year, now.as_microsecond());
         let mut result = ask(None);
+        let year_policy = YearPolicy::new(query, model_year, self.is_light_vehicle(&result.wmi), now);
+        let mut years = year_policy.judge(result.model_year, is_registered(&result));
         let mut contradiction = None;
         if let Some(year) = model_year.filter(|year| result.model_year != Some(*year)) {
             let with_year = ask(Some(year));
-            if self.fits(query, &result, year, now) {
+            if years.year.is_none() || year_policy.fits_request(&years) {
                 result = with_year;
+                years = year_policy.judge(result.model_year, is_registered(&result));
             } else {
-                // The library would look for the vehicle in that year, and find none or another; that it warns is right.
+                // Keep the library's warning, not its result: it looks for a vehicle of that year.
                 contradiction =
                     errors(query, &with_year).into_iter().find(|error| error.code == error_code::YEAR_CONTRADICTS);
             }
         }
-        let known_year = known_year(query, &result);
         let full_vin = query.full_vin();
         Decode {
             input: input.to_owned(),
             check_digit: full_vin.as_ref().and_then(|vin| check_digit(vin.as_str())),
             suggested_vin: suggested_vin(query, &result),
             vin: full_vin.map(String::from),
-            model_year: known_year,
-            fields: fields(&result.elements, known_year),
-            facts: (detail == Detail::Full).then(|| facts(query, &result.elements, known_year)),
+            model_year: years.year,
+            fields: fields(&result.elements, years.year),
+            facts: (detail == Detail::Full).then(|| facts(query, &result.elements, years.year)),
             errors: match contradiction {
                 Some(contradiction) => {
                     let others = errors(query, &result).into_iter().filter(|error| error.code != error_code::CLEAN);
@@ -103,35 +99,10 @@ impl Snapshot {
                 None => errors(query, &result),
             },
             possible: possible_characters(query, &result.elements),
-            years: known_year.map_or_else(Vec::new, |year| self.candidate_years(query, &result, year, now)),
+            years: years.candidates,
+            year_policy,
             error: None,
         }
-    }
-
-    /// Whether the VIN can mean this model year, or leaves it open.
-    fn fits(&self, query: &VinQuery, result: &DecodeResult<'_>, year: i32, now: Timestamp) -> bool {
-        known_year(query, result)
-            .is_none_or(|decoded| self.candidate_years(query, result, decoded, now).contains(&year))
-    }
-
-    /// The model years that the VIN fits, the decoded one first.
-    ///
-    /// For cars, multipurpose vehicles and light trucks position 7 decides: a digit up to 2009, a letter from 2010
-    /// (49 CFR 565.15 (d)). Else both years of the 30-year cycle fit, unless one is still ahead.
-    fn candidate_years(&self, query: &VinQuery, result: &DecodeResult<'_>, year: i32, now: Timestamp) -> Vec<i32> {
-        let is_decided = query.known_at(7).is_some() && self.is_light_vehicle(&result.wmi);
-        if is_decided {
-            return vec![year];
-        }
-        let latest = i32::from(now.to_zoned(TimeZone::UTC).year()) + 2;
-        let first_cycle = query.known_at(YEAR_POSITION).and_then(first_cycle_year);
-        let mut years: Vec<i32> = first_cycle
-            .into_iter()
-            .flat_map(|first| [first, first + YEAR_CYCLE])
-            .filter(|candidate| *candidate <= latest)
-            .collect();
-        years.sort_by_key(|candidate| *candidate != year);
-        years
     }
 
     fn is_light_vehicle(&self, wmi: &str) -> bool {
@@ -147,19 +118,8 @@ impl Snapshot {
     }
 }
 
-/// The year of 1980 to 2009 that a character stands for (49 CFR 565.15, table VII), `None` where it stands for none.
-fn first_cycle_year(character: u8) -> Option<i32> {
-    const CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWXY123456789";
-    let index = CHARACTERS.iter().position(|candidate| *candidate == character)?;
-    Some(FIRST_MODEL_YEAR + i32::try_from(index).ok()?)
-}
-
-/// The decoded model year, where the VIN backs it.
-fn known_year(query: &VinQuery, result: &DecodeResult<'_>) -> Option<i32> {
-    // Without a registered manufacturer nothing says that position 10 is a year at all: `HELLO WORLD` has one.
-    let is_registered = !result.error_codes.contains(&error_code::UNREGISTERED);
-    let is_year = query.known_at(YEAR_POSITION).and_then(first_cycle_year).is_some();
-    result.model_year.filter(|_| is_registered && is_year)
+fn is_registered(result: &DecodeResult<'_>) -> bool {
+    !result.error_codes.contains(&error_code::UNREGISTERED)
 }
 
 fn check_digit(vin: &str) -> Option<CheckDigit> {
@@ -231,22 +191,23 @@ fn facts(query: &VinQuery, elements: &[DecodedElement<'_>], year: Option<i32>) -
         );
         let is_withheld_year = element.element_id == element::MODEL_YEAR && year.is_none();
         let Some(value) = present(element).filter(|_| !is_about_the_vin && !is_withheld_year) else { continue };
-        let value = match element.element_id {
-            // Where vPIC computed the liters from cubic inches, they come with nine decimals.
-            element::DISPLACEMENT_L => {
-                value.parse().map_or_else(|_| value.to_owned(), |liters: f64| format!("{liters:.1}"))
-            }
-            _ => value.to_owned(),
-        };
         facts.push(Fact {
             group: element.group_name.to_owned(),
             name: element.variable.to_owned(),
             code: element.code.to_owned(),
-            value,
+            value: fact_value(element.code, value),
             source: Source::Snapshot,
         });
     }
     facts
+}
+
+/// A fact's value as it is shown. vPIC computes some displacements from cubic inches, with nine decimals.
+pub(crate) fn fact_value(code: &str, value: &str) -> String {
+    match number(value) {
+        Some(liters) if code == "DisplacementL" => format!("{liters:.1}"),
+        _ => value.to_owned(),
+    }
 }
 
 fn find<'a>(elements: &'a [DecodedElement<'_>], id: i32) -> &'a str {

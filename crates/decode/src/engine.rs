@@ -11,14 +11,14 @@ pub(crate) struct EngineFacts<'a> {
 
 /// Displacement in liters (cubic centimeters below one liter) and layout with the number of cylinders.
 pub(crate) fn label(engine: &EngineFacts<'_>) -> Option<String> {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok()).filter(|value| *value > 0.0);
-    let displacement = match (number(engine.displacement_l), number(engine.displacement_cc)) {
+    let positive = |text: Option<&str>| text.and_then(number).filter(|value| *value > 0.0);
+    let displacement = match (positive(engine.displacement_l), positive(engine.displacement_cc)) {
         (Some(liters), _) if liters >= 0.95 => Some(format!("{liters:.1}L")),
         (_, Some(cubic_centimeters)) => Some(format!("{cubic_centimeters:.0} cc")),
         (Some(liters), None) => Some(format!("{:.0} cc", liters * 1000.0)),
         (None, None) => None,
     };
-    let layout = match (engine.configuration.and_then(layout_letter), engine.cylinders) {
+    let layout = match (engine.configuration.and_then(layout_letter), positive(engine.cylinders)) {
         (Some(layout), Some(cylinders)) if layout != "Rotary" => Some(format!("{layout}{cylinders}")),
         (Some("Rotary"), _) => Some("Rotary".to_owned()),
         (_, Some(cylinders)) => Some(format!("{cylinders}-cylinder")),
@@ -28,6 +28,12 @@ pub(crate) fn label(engine: &EngineFacts<'_>) -> Option<String> {
         (Some(displacement), Some(layout)) => Some(format!("{displacement} {layout}")),
         (displacement, layout) => displacement.or(layout),
     }
+}
+
+/// A plain decimal number; not `1e3` or `inf`, which are names in vPIC's data.
+pub(crate) fn number(text: &str) -> Option<f64> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_plain { text.parse().ok() } else { None }
 }
 
 fn layout_letter(configuration: &str) -> Option<&'static str> {
@@ -59,6 +65,7 @@ mod tests {
         assert_eq!(line(Some("1.3"), None, Some("Rotary"), Some("2")).as_deref(), Some("1.3L Rotary"));
         assert_eq!(line(Some("5.0"), None, None, None).as_deref(), Some("5.0L"));
         assert_eq!(line(None, None, None, Some("4")).as_deref(), Some("4-cylinder"));
+        assert_eq!(line(Some("3"), None, Some("V-Shaped"), Some("6.0")).as_deref(), Some("3.0L V6"));
         assert_eq!(line(None, None, Some("V-Shaped"), None), None);
         assert_eq!(line(Some("not a number"), None, None, None), None);
     }

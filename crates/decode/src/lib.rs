@@ -19,6 +19,7 @@ mod query;
 mod snapshot;
 mod unpack;
 pub mod vpic;
+mod year;
 
 pub use answer::{
     CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Source,

@@ -197,7 +197,10 @@ fn the_catalog_is_made_once_and_again_when_its_file_is_no_good() {
     let built = Catalog::open_or_build(snapshot, &path);
     let kept = std::fs::read_to_string(&file).expect("it is kept");
     assert_eq!(Catalog::open_or_build(snapshot, &path), built);
-    for other in ["", "no JSON", &kept.replace("\"version\":1", "\"version\":0"), &kept[..kept.len() / 2]] {
+    let other_form = kept.replacen("\"version\":2", "\"version\":1", 1);
+    let other_snapshot = kept.replacen(pinned::BLAKE3, &"0".repeat(pinned::BLAKE3.len()), 1);
+    assert!(other_form != kept && other_snapshot != kept, "the replacements must find their text");
+    for other in ["", "no JSON", &other_form, &other_snapshot, &kept[..kept.len() / 2]] {
         std::fs::write(&file, other).expect("write");
         assert_eq!(Catalog::open_or_build(snapshot, &path), built);
         assert_eq!(std::fs::read_to_string(&file).expect("it is kept"), kept);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use garage_decode::{
-    Decode, Detail, Source, VinQuery,
+    Decode, DecodedFields, Detail, Source, VinQuery,
     vpic::{LARGEST_BATCH, VpicAnswer, VpicClient, VpicError},
 };
 use garage_domain::Vin;
@@ -11,6 +11,7 @@ use garage_testkit::{
     fake_vpic::{Behavior, FakeVpic, recorded},
     now, snapshot,
 };
+use serde_json::json;
 
 const ACCORD: &str = "1HGCM82633A004352";
 
@@ -146,4 +147,116 @@ async fn who_does_not_answer_in_time_is_not_waited_for() {
     assert_eq!(client(&fake).decode(&vin(ACCORD), None).await, Err(VpicError::TimedOut));
     let waited = asked.elapsed();
     assert!(waited < Duration::from_secs(30), "three times five seconds, and what lies between: {waited:?}");
+}
+
+/// An answer of vPIC's with these values.
+fn answer(values: serde_json::Value) -> VpicAnswer {
+    serde_json::from_value(values).expect("an answer")
+}
+
+fn recorded_answer() -> VpicAnswer {
+    let body = recorded("DecodeVinValues-1FTMW1T88MFA00001");
+    let values = body["Results"][0].as_object().expect("an object").clone();
+    let is_value = |value: &serde_json::Value| value.as_str().is_some_and(|text| !text.is_empty());
+    answer(values.into_iter().filter(|(_, value)| is_value(value)).collect())
+}
+
+fn text_fact<'a>(decode: &'a Decode, code: &str) -> Option<(&'a str, Source)> {
+    let fact = decode.facts.iter().flatten().find(|fact| fact.code == code)?;
+    Some((fact.value.as_ref(), fact.source))
+}
+
+fn codes(decode: &Decode) -> Vec<i32> {
+    decode.errors.iter().map(|error| error.code).collect()
+}
+
+const TRAILER: &str = "1UYVS2535CU123456";
+
+#[test]
+fn a_merged_year_follows_the_same_rules_as_a_decoded_one() {
+    let trailer = from_snapshot(TRAILER, Detail::Full);
+    assert_eq!(trailer.years, [2012, 1982]);
+    let refined = trailer.clone().refined(&answer(json!({"Make": "UTILITY", "ModelYear": "1982"})), Source::Vpic);
+    assert_eq!((refined.model_year, &*refined.years), (Some(1982), [1982, 2012].as_slice()));
+    assert_eq!(refined.fields.year.as_ref().map(|it| (it.value, it.source)), Some((1982, Source::Vpic)));
+    assert_eq!(text_fact(&refined, "ModelYear"), Some(("1982", Source::Vpic)));
+
+    let unbacked = trailer.clone().refined(&answer(json!({"Make": "UTILITY", "ModelYear": "1999"})), Source::Vpic);
+    assert_eq!((unbacked.model_year, &unbacked.years), (trailer.model_year, &trailer.years));
+    assert_eq!(unbacked.fields.year, trailer.fields.year);
+    assert_eq!(text_fact(&unbacked, "ModelYear"), Some(("2012", Source::Snapshot)));
+
+    let car = answer(json!({"Make": "UTILITY", "ModelYear": "2012", "VehicleType": "PASSENGER CAR"}));
+    assert_eq!(trailer.refined(&car, Source::Vpic).years, [2012], "position 7 decides the year of a car");
+}
+
+#[test]
+fn a_maker_that_only_vpic_knows_backs_the_year() {
+    let unregistered = from_snapshot("11111111111111111", Detail::Full);
+    assert_eq!((unregistered.model_year, codes(&unregistered)), (None, vec![7]));
+    let known = json!({"Make": "NEW", "ModelYear": "2001", "ErrorCode": "0"});
+    let refined = unregistered.clone().refined(&answer(known), Source::Vpic);
+    assert_eq!((refined.model_year, &*refined.years, codes(&refined)), (Some(2001), [2001].as_slice(), vec![]));
+    let still_unknown = json!({"Make": "NEW", "ModelYear": "2001", "ErrorCode": "1, 7"});
+    let refined = unregistered.refined(&answer(still_unknown), Source::Vpic);
+    assert_eq!((refined.model_year, refined.years.len(), codes(&refined)), (None, 0, vec![7]));
+    assert_eq!((refined.fields.year.is_none(), text_fact(&refined, "ModelYear")), (true, None));
+}
+
+#[test]
+fn an_answer_about_another_year_than_the_requested_one_changes_nothing() {
+    let query = VinQuery::parse(TRAILER).expect("a query");
+    let chosen = snapshot().decode(TRAILER, &query, Some(1982), Detail::Full, now());
+    let other = answer(json!({"Make": "UTILITY", "ModelYear": "2012", "Model": "Other"}));
+    assert_eq!(chosen.clone().refined(&other, Source::Cache), chosen);
+    let contradicted = snapshot().decode(TRAILER, &query, Some(1999), Detail::Full, now());
+    let refined = contradicted.refined(&other, Source::Cache);
+    assert_eq!(refined.fields.model.as_ref().map(|it| it.value.as_ref()), Some("Other"), "1999 is not in question");
+    assert!(codes(&refined).contains(&12));
+}
+
+#[test]
+fn model_trim_and_engine_come_from_one_source() {
+    let values = |decode: &Decode| {
+        let DecodedFields { model, trim_level, engine, .. } = &decode.fields;
+        [model, trim_level, engine].map(|it| it.as_ref().map(|it| (it.value.to_string(), it.source)))
+    };
+    let own = |text: &str, source| Some((text.to_owned(), source));
+    let ours = from_snapshot(ACCORD, Detail::Full);
+    let refined = |values| ours.clone().refined(&answer(values), Source::Vpic);
+
+    let other_model = refined(json!({"Make": "HONDA", "Model": "Accord Coupe", "EngineCylinders": "4"}));
+    let engine = own("4-cylinder", Source::Vpic);
+    assert_eq!(values(&other_model), [own("Accord Coupe", Source::Vpic), None, engine]);
+    assert_eq!(text_fact(&other_model, "EngineCylinders"), Some(("4", Source::Vpic)));
+    for gone in ["Trim", "DisplacementL", "EngineConfiguration", "EngineModel"] {
+        assert_eq!(text_fact(&other_model, gone), None, "{gone}");
+    }
+    assert_eq!(other_model.fields.transmission, ours.fields.transmission);
+
+    let other_make = refined(json!({"Make": "ACURA", "Trim": "Type S"}));
+    assert_eq!(values(&other_make), [None, own("Type S", Source::Vpic), None]);
+
+    let same_model = refined(json!({"Make": "HONDA", "Model": "Accord", "Trim": "LX"}));
+    let engine = own("3.0L V6", Source::Snapshot);
+    assert_eq!(values(&same_model), [own("Accord", Source::Snapshot), own("LX", Source::Vpic), engine]);
+}
+
+#[test]
+fn equal_numbers_are_no_refinement() {
+    let ours = from_snapshot(ACCORD, Detail::Full);
+    let same = json!({
+        "Make": "HONDA", "Model": "Accord", "ModelYear": "2003.0", "DisplacementL": "2.998832712",
+        "DisplacementCI": "183.0", "EngineCylinders": "6.0", "EngineConfiguration": "V-Shaped", "Doors": "2.00",
+    });
+    assert_eq!(ours.clone().refined(&answer(same), Source::Vpic), ours);
+    assert!(!ours.fields.is_refined());
+
+    let recorded = recorded_answer();
+    let ours = from_snapshot("1FTMW1T88MFA00001", Detail::Full);
+    let refined = ours.clone().refined(&recorded, Source::Vpic);
+    assert_eq!((refined.model_year, &refined.years), (ours.model_year, &ours.years));
+    for code in ["ModelYear", "DisplacementL", "DisplacementCC", "DisplacementCI", "EngineCylinders", "Doors"] {
+        assert_eq!(text_fact(&refined, code), text_fact(&ours, code), "{code}");
+    }
 }

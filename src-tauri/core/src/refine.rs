@@ -66,9 +66,9 @@ impl Refiner {
     }
 }
 
-/// The year is a part of the question only where the VIN leaves it open.
+/// The year is part of the question unless the VIN decides it.
 fn question(decode: &Decode, vin: &Vin, model_year: Option<i32>) -> Question {
-    (vin.clone(), model_year.filter(|_| decode.years.len() > 1))
+    (vin.clone(), model_year.filter(|_| decode.years.len() != 1))
 }
 
 impl Garage {

@@ -1,0 +1,219 @@
+//! Merging vPIC's answer into the snapshot's, so that the result is one answer about one vehicle.
+
+use super::VpicAnswer;
+use crate::{
+    Decode, DecodedFields, DecodedValue, Fact, Source,
+    decode::{error_code, fact_value},
+    engine::{self, EngineFacts, number},
+};
+
+/// Keys of vPIC's answer that are about the request and not about the vehicle.
+const ABOUT_THE_REQUEST: &[&str] = &[
+    "VIN",
+    "ErrorCode",
+    "ErrorText",
+    "AdditionalErrorText",
+    "SuggestedVIN",
+    "PossibleValues",
+    "VehicleDescriptor",
+    "MakeID",
+    "ModelID",
+    "ManufacturerId",
+];
+
+/// Facts that describe a model's variant. They are only true together with the model they were decoded with.
+const ABOUT_THE_MODEL: &[&str] = &[
+    "Model",
+    "Series",
+    "Series2",
+    "Trim",
+    "Trim2",
+    "DisplacementCC",
+    "DisplacementCI",
+    "DisplacementL",
+    "EngineConfiguration",
+    "EngineCylinders",
+    "EngineModel",
+];
+
+const MODEL_YEAR: &str = "ModelYear";
+
+impl Decode {
+    /// Merges vPIC's answer into the snapshot's. A value of vPIC's replaces the snapshot's if they differ.
+    ///
+    /// - Numbers are compared as numbers: `3` does not replace `3.0`.
+    /// - vPIC's model year passes the same [`YearPolicy`](crate::year::YearPolicy) as the snapshot's.
+    /// - If make, model or model year differ, model, trim and engine are all vPIC's: a trim of one model says nothing
+    ///   about another.
+    /// - An answer that does not know the vehicle, or is about another year than the one that was asked for, changes
+    ///   nothing.
+    #[must_use]
+    pub fn refined(mut self, answer: &VpicAnswer, source: Source) -> Decode {
+        if !answer.knows_the_vehicle() {
+            return self;
+        }
+        let policy = self.year_policy.with_light_vehicle(answer.is_light_vehicle());
+        let answered = policy.judge(answer.model_year(), answer.is_registered());
+        if policy.requested_instead_of(&answered).is_some() {
+            return self;
+        }
+        let years = policy.judge(answered.year.or(self.model_year), true);
+        let is_other_model = merge_fields(&mut self.fields, answer.fields(answered.year, source));
+        if let Some(facts) = &mut self.facts {
+            merge_facts(facts, answer, years.year, is_other_model, source);
+        }
+        self.errors.retain(|error| match error.code {
+            error_code::UNREGISTERED => !answer.is_registered(),
+            error_code::YEAR_CONTRADICTS => !policy.fits_request(&years),
+            _ => true,
+        });
+        self.model_year = years.year;
+        self.years = years.candidates;
+        self
+    }
+}
+
+/// Merges the fields. True if the model group is another vehicle's, and therefore entirely vPIC's now.
+fn merge_fields(ours: &mut DecodedFields, theirs: DecodedFields) -> bool {
+    fn differ<T>(
+        ours: &Option<DecodedValue<T>>,
+        theirs: &Option<DecodedValue<T>>,
+        is_same: impl FnOnce(&T, &T) -> bool,
+    ) -> bool {
+        matches!((ours, theirs), (Some(ours), Some(theirs)) if !is_same(&ours.value, &theirs.value))
+    }
+    fn merge<T>(
+        ours: &mut Option<DecodedValue<T>>,
+        theirs: Option<DecodedValue<T>>,
+        is_same: impl FnOnce(&T, &T) -> bool,
+    ) {
+        if theirs.is_some() && (ours.is_none() || differ(ours, &theirs, is_same)) {
+            *ours = theirs;
+        }
+    }
+    let text = |ours: &String, theirs: &String| is_same(ours, theirs);
+    let is_other_model = differ(&ours.make, &theirs.make, text)
+        || differ(&ours.model, &theirs.model, text)
+        || differ(&ours.year, &theirs.year, i32::eq);
+    if is_other_model {
+        (ours.model, ours.trim_level, ours.engine) = (None, None, None);
+    }
+    merge(&mut ours.make, theirs.make, text);
+    merge(&mut ours.model, theirs.model, text);
+    merge(&mut ours.year, theirs.year, i32::eq);
+    merge(&mut ours.trim_level, theirs.trim_level, text);
+    merge(&mut ours.engine, theirs.engine, text);
+    merge(&mut ours.transmission, theirs.transmission, text);
+    merge(&mut ours.drive_type, theirs.drive_type, text);
+    merge(&mut ours.fuel_type, theirs.fuel_type, text);
+    merge(&mut ours.body_class, theirs.body_class, text);
+    merge(&mut ours.vehicle_type, theirs.vehicle_type, text);
+    is_other_model
+}
+
+fn merge_facts(
+    facts: &mut Vec<Fact>,
+    answer: &VpicAnswer,
+    model_year: Option<i32>,
+    is_other_model: bool,
+    source: Source,
+) {
+    if is_other_model {
+        facts.retain(|fact| !ABOUT_THE_MODEL.contains(&fact.code.as_str()) || answer.get(&fact.code).is_some());
+    }
+    for (code, value) in &answer.0 {
+        let is_other_year = code == MODEL_YEAR && answer.model_year() != model_year;
+        if is_other_year || ABOUT_THE_REQUEST.contains(&code.as_str()) {
+            continue;
+        }
+        let value = fact_value(code, value);
+        match facts.iter_mut().find(|fact| fact.code == *code) {
+            Some(fact) if is_same(&fact.value, &value) => {}
+            Some(fact) => {
+                fact.value = value;
+                fact.source = source;
+            }
+            // vPIC's flat answer has no names and groups.
+            None => {
+                facts.push(Fact { group: "Other".to_owned(), name: code.clone(), code: code.clone(), value, source })
+            }
+        }
+    }
+}
+
+/// Whether two values mean the same: equal text, or equal numbers such as `3` and `3.0`. vPIC rounds computed numbers
+/// to 14 digits, the snapshot does not.
+fn is_same(ours: &str, theirs: &str) -> bool {
+    const TOLERANCE: f64 = 1e-12;
+    let is_same_number = |ours: f64, theirs: f64| (ours - theirs).abs() <= TOLERANCE * ours.abs();
+    ours == theirs
+        || matches!((number(ours), number(theirs)), (Some(ours), Some(theirs)) if is_same_number(ours, theirs))
+}
+
+impl VpicAnswer {
+    fn model_year(&self) -> Option<i32> {
+        let year = number(self.get(MODEL_YEAR)?)?;
+        (year.fract() == 0.0).then_some(year as i32)
+    }
+
+    fn is_registered(&self) -> bool {
+        let codes = self.get("ErrorCode").unwrap_or_default();
+        !codes.split(',').any(|code| code.trim().parse() == Ok(error_code::UNREGISTERED))
+    }
+
+    /// Whether it is a vehicle whose position 7 decides the year. `None` for trucks, whose weight decides.
+    fn is_light_vehicle(&self) -> Option<bool> {
+        match self.get("VehicleType")? {
+            "PASSENGER CAR" | "MULTIPURPOSE PASSENGER VEHICLE (MPV)" => Some(true),
+            "TRUCK" => None,
+            _ => Some(false),
+        }
+    }
+
+    /// The values as a vehicle's fields, with the year as the policy judged it.
+    fn fields(&self, year: Option<i32>, source: Source) -> DecodedFields {
+        let decoded = |value: &str| DecodedValue { value: value.to_owned(), source, month: None };
+        let text = |code: &str| self.get(code).map(decoded);
+        let engine = engine::label(&EngineFacts {
+            displacement_l: self.get("DisplacementL"),
+            displacement_cc: self.get("DisplacementCC"),
+            configuration: self.get("EngineConfiguration"),
+            cylinders: self.get("EngineCylinders"),
+        });
+        DecodedFields {
+            make: text("Make"),
+            model: text("Model"),
+            year: year.map(|value| DecodedValue { value, source, month: None }),
+            trim_level: text("Trim"),
+            engine: engine.as_deref().map(decoded),
+            transmission: text("TransmissionStyle"),
+            drive_type: text("DriveType"),
+            fuel_type: text("FuelTypePrimary"),
+            body_class: text("BodyClass"),
+            vehicle_type: text("VehicleType"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_are_compared_as_numbers() {
+        for (ours, theirs, same) in [
+            ("3", "3.0", true),
+            ("2003", "2003.0", true),
+            ("0649", "649", true),
+            ("213.5831043315629938", "213.58310433156", true),
+            ("3.5", "3.6", false),
+            ("0", "1", false),
+            ("1e3", "1000", false),
+            ("inf", "infinity", false),
+            ("EX", "EX", true),
+            ("EX", "ex", false),
+        ] {
+            assert_eq!(is_same(ours, theirs), same, "{ours} {theirs}");
+        }
+    }
+}
