@@ -124,6 +124,7 @@ async fn open(file: &Path) -> anyhow::Result<Garage> {
         garage_file: file.to_owned(),
         snapshot_file: default_snapshot_path()?,
         packed_snapshots: Vec::new(),
+        vpic_answers_file: file.with_file_name("vpic-answers.db"),
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,

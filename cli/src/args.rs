@@ -27,9 +27,10 @@ Examples:
   cut -d, -f1 vins.csv | garage decode --stdin --json
 
 Environment:
-  GARAGE_FILE       the garage's file, as --garage
-  GARAGE_VPIC_FILE  the vPIC data's file
-  GARAGE_VPIC_URL   the address of vPIC's API, or of a mirror of it
+  GARAGE_FILE          the garage's file, as --garage
+  GARAGE_VPIC_FILE     the vPIC data's file
+  GARAGE_VPIC_ANSWERS  the file of vPIC's answers [default: beside the vPIC data]
+  GARAGE_VPIC_URL      the address of vPIC's API, or of a mirror of it
 
 Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 

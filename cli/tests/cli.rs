@@ -22,6 +22,7 @@ impl Cli {
         command.args(arguments).env("GARAGE_FILE", self.0.path().join("garage.db")).stdin(Stdio::null());
         // Nobody listens there: no test asks the real vPIC.
         command.env("GARAGE_VPIC_URL", "http://127.0.0.1:9");
+        command.env("GARAGE_VPIC_ANSWERS", self.0.path().join("vpic-answers.db"));
         command
     }
 

@@ -23,11 +23,13 @@ impl MockApp {
 
     fn start_in(folder: tempfile::TempDir) -> MockApp {
         let garage_file = folder.path().join("garage.db");
+        let vpic_answers_file = folder.path().join("vpic-answers.db");
         let mut app = motovault::with_garage(mock_builder(), move |_| {
             Ok(GarageConfig {
                 garage_file,
                 snapshot_file: garage_decode::default_snapshot_path()?,
                 packed_snapshots: Vec::new(),
+                vpic_answers_file,
                 vpic_url: None,
                 environment: Environment::system(),
                 program: Program::App,

@@ -58,6 +58,7 @@ struct Host {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let config = GarageConfig {
+        vpic_answers_file: args.garage.with_file_name("vpic-answers.db"),
         garage_file: args.garage,
         snapshot_file: args.snapshot.map_or_else(decoding::default_snapshot_path, Ok)?,
         packed_snapshots: Vec::new(),

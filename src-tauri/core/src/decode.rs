@@ -21,10 +21,10 @@ impl Garage {
         let query = VinQuery::parse(vin_text)?;
         let snapshot = self.snapshot.get().await?;
         let decode = snapshot.decode(vin_text, &query, model_year, detail, self.environment.now());
-        match query.full_vin() {
+        Ok(match query.full_vin() {
             Some(vin) => self.refined(decode, &vin, model_year).await,
-            None => Ok(decode),
-        }
+            None => decode,
+        })
     }
 
     /// The model years for which vPIC knows makes and models, the latest first.

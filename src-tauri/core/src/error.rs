@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use garage_decode::{SnapshotError, vpic::VpicError};
@@ -88,6 +89,9 @@ pub enum GarageError {
     /// vPIC was asked and gave no answer.
     #[error(transparent)]
     Vpic(#[from] VpicError),
+    /// The file of vPIC's answers cannot be used. Only for callers that ask vPIC and wait: a decode works without.
+    #[error("vPIC's answers cannot be kept: {0}")]
+    AnswersNotKept(Arc<garage_sqlite::Error>),
     /// The system names no folder to keep the garage in.
     #[error("This system names no folder for user data; set HOME, or name the garage's file")]
     NoDataFolder,
@@ -168,6 +172,7 @@ impl GarageError {
             GarageError::Export(source)
             | GarageError::Unwritable { source, .. }
             | GarageError::Unreadable { source, .. } => file_code(source),
+            GarageError::AnswersNotKept(_) => ErrorCode::FileFailed,
             GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
             GarageError::Emptied => ErrorCode::GarageDamaged,

@@ -3,7 +3,7 @@
 //! [`Garage`] is the one entry point for every caller, the app's commands and the CLI alike. The map:
 //! - `vehicles`: the operations on vehicles and their rules
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
-//! - `refine`: asking vPIC in the background, and keeping its answers
+//! - `refine`, `vpic_cache`: asking vPIC in the background, and keeping its answers in a file of their own
 //! - `backup`, `repair`, `lock`: the file as a whole, and who has it open
 //! - `watch`: hearing of what other programs write
 //! - `progress`: how far a long operation is, and stopping it
@@ -25,6 +25,7 @@ mod refine;
 mod repair;
 mod store;
 mod vehicles;
+mod vpic_cache;
 mod watch;
 
 use std::{
@@ -54,7 +55,7 @@ pub use watch::Watch;
 use garage_decode::SnapshotHolder;
 use garage_sqlite::Database;
 
-use crate::{backup::DailyBackup, lock::GarageLock, refine::Refiner};
+use crate::{backup::DailyBackup, lock::GarageLock, refine::Refiner, vpic_cache::VpicCache};
 
 /// The files and the sources of time and ids that a garage works with.
 #[derive(Clone)]
@@ -65,6 +66,8 @@ pub struct GarageConfig {
     pub snapshot_file: PathBuf,
     /// Where an installer may have put the snapshot packed; the first that is there is unpacked when needed.
     pub packed_snapshots: Vec<PathBuf>,
+    /// Where vPIC's answers are kept; made by the first answer. A cache: it may be deleted at any time.
+    pub vpic_answers_file: PathBuf,
     /// The address of vPIC's API; none where it is never to be asked.
     pub vpic_url: Option<String>,
     /// Time and ids.
@@ -79,9 +82,11 @@ impl GarageConfig {
     /// # Errors
     /// The system names no folder for the user's data.
     pub fn of_this_user(program: Program) -> Result<GarageConfig, GarageError> {
+        let snapshot_file = garage_decode::default_snapshot_path()?;
         Ok(GarageConfig {
             garage_file: locations::garage_file()?,
-            snapshot_file: garage_decode::default_snapshot_path()?,
+            vpic_answers_file: locations::vpic_answers_file(&snapshot_file),
+            snapshot_file,
             packed_snapshots: garage_decode::default_packed_paths(),
             vpic_url: Some(decoding::vpic::VpicClient::base_url()),
             environment: Environment::system(),
@@ -108,6 +113,7 @@ pub struct Garage {
     database: Database,
     snapshot: SnapshotHolder,
     refiner: Refiner,
+    vpic_cache: VpicCache,
     environment: Environment,
     program: Program,
     garage_file: PathBuf,
@@ -144,6 +150,7 @@ impl Garage {
             database,
             snapshot: SnapshotHolder::new(config.snapshot_file, config.packed_snapshots),
             refiner: Refiner::new(config.vpic_url.as_deref()),
+            vpic_cache: VpicCache::new(&config.vpic_answers_file),
             environment: config.environment,
             program: config.program,
             garage_file: config.garage_file,
@@ -156,6 +163,7 @@ impl Garage {
     /// Closes the garage's file, for programs that end: it is then one file, without a log beside it.
     pub async fn close(self) {
         self.daily_backup.finish().await;
+        self.vpic_cache.close().await;
         self.database.close().await;
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

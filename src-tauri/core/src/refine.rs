@@ -1,4 +1,4 @@
-//! Asking vPIC in the background, and keeping what it says.
+//! Asking vPIC in the background, and keeping what it says in the [`VpicCache`](crate::vpic_cache::VpicCache).
 //!
 //! Nobody waits: an answer is there for the next decode, and listeners hear that it came. Thirty days it counts as
 //! fresh; then it is still used, and asked for again. While vPIC is away, what was kept stays.
@@ -13,20 +13,18 @@ use std::{
 
 use garage_decode::{
     Decode, Detail, Source, VinQuery,
-    vpic::{self, VpicAnswer, VpicClient, VpicError},
+    vpic::{self, VpicClient, VpicError},
 };
 use garage_domain::Vin;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::{
     Garage, GarageError, Progress,
-    store::vin_cache::{self, Cached},
+    vpic_cache::{Cached, Question},
 };
 
 /// How long an answer is not asked for again.
 const FRESH: SignedDuration = SignedDuration::from_hours(30 * 24);
-
-type Question = (Vin, Option<i32>);
 
 /// How long an unused answer is kept at all: well beyond the longest outage, and not for ever.
 const KEPT: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
@@ -78,28 +76,25 @@ impl Garage {
     }
 
     /// Lays what vPIC has said over the snapshot's answer, and sees to it that it is asked where that is due.
-    pub(crate) async fn refined(
-        &self,
-        decode: Decode,
-        vin: &Vin,
-        model_year: Option<i32>,
-    ) -> Result<Decode, GarageError> {
+    pub(crate) async fn refined(&self, decode: Decode, vin: &Vin, model_year: Option<i32>) -> Decode {
         let question = question(&decode, vin, model_year);
-        let cached = self.cached(&question).await?;
-        if cached.as_ref().is_none_or(|cached| !self.is_fresh(cached.fetched_at)) {
+        // Without a cache vPIC is not asked either: its answer could not be kept for anybody.
+        let Ok(cached) = self.vpic_cache.get(&question).await else { return decode };
+        if self.is_due(cached.as_ref()) {
             self.ask_in_background(question);
         }
-        Ok(match cached {
+        match cached {
             Some(Cached { answer, .. }) => decode.refined(&answer, Source::Cache),
             None => decode,
-        })
+        }
     }
 
     /// Asks vPIC about all of these VINs, unless its answers are fresh, and waits: for callers who asked for just that.
     /// Later decodes use the answers. Progress counts VINs.
     ///
     /// # Errors
-    /// vPIC is switched off, or gives no answer (those that came before are kept); or it was stopped.
+    /// vPIC is switched off, or gives no answer (those that came before are kept); its answers cannot be kept; or it was
+    /// stopped.
     pub async fn ask_vpic(&self, queries: &[(VinQuery, Option<i32>)], progress: Progress) -> Result<(), GarageError> {
         let client = self.refiner.client().ok_or(VpicError::SwitchedOff)?;
         let snapshot = self.snapshot.get().await?;
@@ -109,7 +104,8 @@ impl Garage {
             let Some(vin) = query.full_vin() else { continue };
             let decode = snapshot.decode(query.as_str(), query, *model_year, Detail::Fields, self.environment.now());
             let question = question(&decode, &vin, *model_year);
-            if self.cached(&question).await?.is_none_or(|cached| !self.is_fresh(cached.fetched_at)) {
+            let cached = self.vpic_cache.get(&question).await.map_err(GarageError::AnswersNotKept)?;
+            if self.is_due(cached.as_ref()) {
                 due.push(question);
             }
         }
@@ -117,7 +113,9 @@ impl Garage {
         progress.at(done, total)?;
         for batch in due.chunks(vpic::LARGEST_BATCH) {
             let answers = client.decode_batch(batch).await?;
-            self.keep(batch.iter().cloned().zip(answers).collect()).await?;
+            let answers = batch.iter().cloned().zip(answers).collect();
+            let kept = self.vpic_cache.keep(answers, self.environment.now()).await;
+            kept.map_err(GarageError::AnswersNotKept)?;
             done += batch.len() as u64;
             progress.at(done, total)?;
         }
@@ -127,32 +125,16 @@ impl Garage {
     /// Forgets vPIC's answers that nobody has asked for in two years.
     ///
     /// # Errors
-    /// The store cannot be written.
+    /// The file of answers cannot be written.
     pub async fn forget_old_answers(&self) -> Result<(), GarageError> {
         let oldest = self.environment.now() - KEPT;
-        self.database.write(move |transaction| Ok(vin_cache::remove_older(transaction, oldest)?)).await
+        self.vpic_cache.remove_older(oldest).await.map_err(GarageError::AnswersNotKept)
     }
 
-    async fn cached(&self, question: &Question) -> Result<Option<Cached>, GarageError> {
-        let (vin, model_year) = question.clone();
-        self.database.read(move |transaction| Ok(vin_cache::get(transaction, &vin, model_year)?)).await
-    }
-
-    async fn keep(&self, answers: Vec<(Question, VpicAnswer)>) -> Result<(), GarageError> {
-        let fetched_at = self.environment.now();
-        self.database
-            .write(move |transaction| {
-                for ((vin, model_year), answer) in answers {
-                    vin_cache::put(transaction, &vin, model_year, &Cached { answer, fetched_at })?;
-                }
-                Ok(())
-            })
-            .await
-    }
-
-    fn is_fresh(&self, fetched_at: Timestamp) -> bool {
+    /// Whether vPIC is to be asked: there is no answer, or an old one.
+    fn is_due(&self, cached: Option<&Cached>) -> bool {
         // A clock that was set back makes an answer from the future; that is not old.
-        self.environment.now().duration_since(fetched_at) < FRESH
+        cached.is_none_or(|cached| self.environment.now().duration_since(cached.answered_at) >= FRESH)
     }
 
     fn ask_in_background(&self, question: Question) {
@@ -164,10 +146,12 @@ impl Garage {
         tokio::spawn(async move {
             let (vin, model_year) = &question;
             match client.decode(vin, *model_year).await {
-                Ok(answer) => match garage.keep(vec![(question.clone(), answer)]).await {
-                    Ok(()) => garage.on_change.decode_refined(vin),
-                    Err(error) => tracing::warn!(%error, "vPIC's answer could not be kept"),
-                },
+                Ok(answer) => {
+                    match garage.vpic_cache.keep(vec![(question.clone(), answer)], garage.environment.now()).await {
+                        Ok(()) => garage.on_change.decode_refined(vin),
+                        Err(error) => tracing::warn!(%error, "vPIC's answer could not be kept"),
+                    }
+                }
                 // Usual enough: there is no network, or vPIC is away. The next decode asks again.
                 Err(error) => tracing::debug!(%error, "vPIC gave no answer"),
             }

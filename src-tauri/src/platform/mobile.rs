@@ -8,9 +8,11 @@ use garage_core::{
 use tauri::{App, Manager, Runtime};
 
 pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> {
+    let snapshot_file = app.path().app_cache_dir()?.join(pinned::FILE_NAME);
     Ok(GarageConfig {
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
-        snapshot_file: app.path().app_cache_dir()?.join(pinned::FILE_NAME),
+        vpic_answers_file: locations::vpic_answers_file(&snapshot_file),
+        snapshot_file,
         // A file on iOS. On Android resources lie inside the app's archive, where no path leads.
         packed_snapshots: vec![app.path().resource_dir()?.join(pinned::PACKED_FILE_NAME)],
         vpic_url: Some(decoding::vpic::VpicClient::base_url()),

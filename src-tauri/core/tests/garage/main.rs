@@ -9,3 +9,4 @@ mod repair;
 mod support;
 mod transfer;
 mod vehicles;
+mod vpic_cache;

@@ -22,18 +22,22 @@ use uuid::Uuid;
 
 use crate::support::{ACCORD, Folder, add, config, draft};
 
-/// A garage with a vPIC, a clock in days, and an ear.
-struct Online {
-    garage: Garage,
-    fake: FakeVpic,
+/// A garage with a vPIC, a clock in days, and a listener.
+pub struct Online {
+    pub garage: Garage,
+    pub fake: FakeVpic,
     days: Arc<AtomicI64>,
     heard: mpsc::Receiver<Change>,
-    _folder: Folder,
+    pub folder: Folder,
 }
 
 impl Online {
-    async fn start(behavior: Behavior) -> Online {
-        let (folder, fake) = (Folder::new(), FakeVpic::start(behavior).await);
+    pub async fn start(behavior: Behavior) -> Online {
+        Online::start_in(Folder::new(), behavior).await
+    }
+
+    pub async fn start_in(folder: Folder, behavior: Behavior) -> Online {
+        let fake = FakeVpic::start(behavior).await;
         let days = Arc::new(AtomicI64::new(0));
         let clock = days.clone();
         let now = move || garage_testkit::now() + SignedDuration::from_hours(24 * clock.load(Ordering::SeqCst));
@@ -45,15 +49,26 @@ impl Online {
             ..config(&folder.garage_file())
         };
         let garage = Garage::open(config, listener).await.expect("open");
-        Online { garage, fake, days, heard, _folder: folder }
+        Online { garage, fake, days, heard, folder }
     }
 
-    async fn decode(&self) -> Decode {
+    pub async fn decode(&self) -> Decode {
         self.garage.decode_vin(ACCORD, None, Detail::Fields).await.expect("a decode")
     }
 
+    /// Waits until vPIC has been asked this often.
+    pub async fn asked(&self, times: u32) {
+        for _ in 0..500 {
+            if self.fake.questions() >= times {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("vPIC was asked {} times and not {times}", self.fake.questions());
+    }
+
     /// Waits until vPIC's answer has been kept.
-    async fn refined(&self) {
+    pub async fn refined(&self) {
         for _ in 0..500 {
             if self.heard.try_iter().any(|change| matches!(change, Change::Decode(_))) {
                 return;
@@ -64,11 +79,11 @@ impl Online {
     }
 }
 
-fn corrected(trim: &str) -> Behavior {
+pub fn corrected(trim: &str) -> Behavior {
     Behavior::Corrects(BTreeMap::from([("Trim".to_owned(), trim.to_owned())]))
 }
 
-fn trim(decode: &Decode) -> (String, Source) {
+pub fn trim(decode: &Decode) -> (String, Source) {
     let trim = decode.fields.trim_level.clone().expect("a trim");
     (trim.value, trim.source)
 }
@@ -87,12 +102,16 @@ async fn the_snapshot_answers_at_once_and_vpic_refines_the_next_answer() {
 #[tokio::test]
 async fn no_command_waits_and_one_question_is_asked_once() {
     let online = Online::start(Behavior::IsSlow(Duration::from_secs(600))).await;
+    online.decode().await;
+    online.asked(1).await;
     for _ in 0..20 {
         online.decode().await;
     }
     let added = add(&online.garage, json!({"vin": ACCORD})).await;
     assert_eq!(added.fields.trim_level.as_deref(), Some("EX-V6"));
-    assert!(online.fake.questions() <= 1);
+    // Time for a second question to arrive, if there were one.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(online.fake.questions(), 1);
 }
 
 #[tokio::test]
@@ -112,6 +131,9 @@ async fn an_old_answer_is_used_while_it_is_asked_for_again_and_when_vpic_is_away
 
     online.fake.set(Behavior::LimitsRate(1000));
     online.days.store(90, Ordering::SeqCst);
+    let asked_before = online.fake.questions();
+    assert_eq!(trim(&online.decode().await).0, "second");
+    online.asked(asked_before + 1).await;
     for _ in 0..3 {
         assert_eq!(trim(&online.decode().await).0, "second");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -194,6 +216,8 @@ async fn however_vpic_fails_the_snapshot_answers_and_everything_is_saved() {
         for _ in 0..2 {
             let decode = online.decode().await;
             assert_eq!(trim(&decode), ("EX-V6".to_owned(), Source::Snapshot), "{behavior:?}");
+            online.asked(1).await;
+            // Time for the failure to arrive.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let added = add(&online.garage, json!({"vin": ACCORD})).await;

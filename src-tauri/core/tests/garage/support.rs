@@ -32,6 +32,7 @@ pub fn config(garage_file: &Path) -> GarageConfig {
         garage_file: garage_file.to_owned(),
         snapshot_file: garage_decode::default_snapshot_path().expect("a path"),
         packed_snapshots: Vec::new(),
+        vpic_answers_file: garage_file.with_file_name("vpic-answers.db"),
         vpic_url: None,
         environment: environment(),
         program: Program::App,
