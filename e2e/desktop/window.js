@@ -1,11 +1,11 @@
 // Driving the app's own window with WebKitWebDriver.
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
-import { By, Capabilities, until, WebDriver } from "selenium-webdriver";
+import { By, Capabilities, Condition, until, WebDriver } from "selenium-webdriver";
 import { Executor, HttpClient } from "selenium-webdriver/http/index.js";
 
-/** A loaded machine takes seconds to start WebKit; nothing here measures time. */
-export const PATIENCE_MS = 60_000;
+/** Only guards against hanging: a loaded machine may take a minute to start WebKit. */
+export const PATIENCE_MS = 180_000;
 
 async function freePort() {
   const server = createServer();
@@ -26,7 +26,7 @@ export async function startDriver(words, environment) {
   const stop = () => {
     if (server.exitCode === null && server.signalCode === null) process.kill(-server.pid);
   };
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (const start = Date.now(); Date.now() < start + PATIENCE_MS; ) {
     const isReady = await fetch(`${address}/status`).then((response) => response.ok, () => false);
     if (isReady) return { pid: server.pid, stop, address };
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -46,15 +46,18 @@ export async function find(driver, css) {
   return driver.wait(until.elementLocated(By.css(css)), PATIENCE_MS);
 }
 
+/** Asks the page in one step: an element that is found first and read later may have been replaced in between. */
 export async function waitForText(driver, css, text) {
-  const element = await find(driver, css);
-  await driver.wait(until.elementTextContains(element, text), PATIENCE_MS);
+  const script = "return [...document.querySelectorAll(arguments[0])].some((it) => it.textContent.includes(arguments[1]))";
+  await driver.wait(new Condition(`for "${text}" in ${css}`, () => driver.executeScript(script, css, text)), PATIENCE_MS);
 }
 
 /** Types a VIN into an empty garage and saves; the vehicle's own screen is shown then. */
 export async function addByVin(driver, vin, name) {
   await (await find(driver, "input.mono")).sendKeys(vin);
   await waitForText(driver, "form h3", name);
+  // The last answer moves the button, and a click between two positions meets neither.
+  await waitForText(driver, "form", "the check digit fits");
   await (await find(driver, "form button[type=submit]")).click();
   await driver.wait(until.elementLocated(By.xpath(`//h1[normalize-space() = "${name}"]`)), PATIENCE_MS);
 }

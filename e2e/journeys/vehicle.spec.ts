@@ -17,6 +17,8 @@ test("a field is edited in place, said to be saved, and taken back from history"
   await color.fill("Blue");
   await color.press("Enter");
   await expect(page.getByText("Color saved on this device")).toBeVisible();
+  await app.passTime(4_000);
+  await expect(page.getByText("Color saved on this device")).toBeHidden();
   await expect(page.getByRole("button", { name: "Edit color: Blue" })).toBeFocused();
 
   const history = page.getByRole("region", { name: "History" });
@@ -148,8 +150,8 @@ test("what is pressed while a field is edited stays under the finger", async ({ 
   await expect(page.getByRole("textbox", { name: "VIN" })).toBeFocused();
   await page.getByRole("button", { name: "Edit notes: empty" }).hover();
   await page.mouse.down();
-  // Longer than closing the field takes, and as long as a slow finger.
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+  // As long as closing the field takes.
+  await app.settled();
   await page.mouse.up();
   await expect(page.getByRole("textbox", { name: "Notes" })).toBeFocused();
   await expect(page.getByRole("textbox", { name: "VIN" })).toBeHidden();
@@ -161,8 +163,8 @@ test("whoever presses back into the field that they edit finds it open", async (
   const color = page.getByRole("textbox", { name: "Color" });
   await expect(color).toBeFocused();
   await page.locator("label", { hasText: "Color" }).click();
-  // Longer than a press takes to be over.
-  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+  // Until the press is over.
+  await app.settled();
   await expect(color).toBeFocused();
   await color.fill("Blue");
   await color.press("Enter");

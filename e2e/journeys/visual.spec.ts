@@ -38,10 +38,10 @@ async function look(app: App, name: string): Promise<void> {
   }
 }
 
-test.describe("looks as it should:", () => {
+// Only once: the sizes are set here.
+test.describe("looks as it should:", { tag: "@desk" }, () => {
   // To hide carets and cover what differs, Playwright puts styles into the page, which the app itself never may.
   test.use({ bypassCSP: true });
-  test.skip(({ isMobile }) => isMobile, "the sizes are set here");
   test.skip(process.platform !== "linux", "other systems draw text otherwise");
 
   test("an empty garage", async ({ app }) => {

@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use crate::{run, setup::packages, shell};
 
 /// How long it may take to answer.
-const LONGEST_START: Duration = Duration::from_secs(60);
+const LONGEST_START: Duration = Duration::from_secs(300);
 /// The user that Debian's package makes. PostgreSQL refuses to run as root.
 const SYSTEM_USER: &str = "postgres";
 

@@ -43,11 +43,10 @@ enum Task {
         release: bool,
     },
     /// Set up, then run every check and test
-    Test {
-        /// Only these steps, in the usual order
-        #[arg(long, value_name = "STEP")]
-        only: Vec<test::Step>,
-    },
+    ///
+    /// A step that fails keeps only those from running that need it; the end names all that have not passed. To look for
+    /// tests that fail by chance: `cargo xtask test --only journeys --repeat 10 --slow 6`.
+    Test(test::Options),
     /// Start the server on SQLite, in the user's data folder; nothing needs to be installed for it but the vPIC data
     Serve {
         /// More for `garage-server serve`, after --
@@ -113,7 +112,7 @@ fn perform() -> anyhow::Result<()> {
     std::env::set_current_dir(&root)?;
     match Args::parse().task {
         Task::Run { release } => run::run(&root, release),
-        Task::Test { only } => test::test(&root, &only),
+        Task::Test(options) => test::test(&root, &options),
         Task::Serve { options } => {
             if let Err(reason) = setup::snapshot::fetch() {
                 println!("VINs will not be decoded: {reason:#}");

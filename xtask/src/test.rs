@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{bail, ensure};
 use clap::ValueEnum;
 
 use crate::{contract, deny, display::VirtualDisplay, run, setup, shell, tidy};
 
 /// One part of the tests.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Step {
     /// Formatting of the Rust code
     Format,
@@ -40,9 +41,40 @@ pub enum Step {
 impl Step {
     /// Whether it runs for these: the ones that start the app need it built, or they would try an old one.
     fn is_in(self, only: &[Step]) -> bool {
-        let needs_build = || only.contains(&Step::Journeys) || only.contains(&Step::Desktop);
-        only.contains(&self) || (self == Step::Build && needs_build())
+        only.is_empty() || only.contains(&self) || only.iter().any(|step| step.prerequisite() == Some(self))
     }
+
+    /// The step without which this one cannot tell anything.
+    fn prerequisite(self) -> Option<Step> {
+        matches!(self, Step::Journeys | Step::Desktop).then_some(Step::Build)
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// What runs, and how.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only these steps, in the usual order
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Run each of the steps this many times, though it fails, and name every failure; the build runs once
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Slow the journeys' pages down this many times by Chromium's CPU throttling, as a weak machine would
+    #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    slow: u32,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+enum Outcome {
+    Passed,
+    Failed(anyhow::Error),
+    /// Its prerequisite, this one, has not passed.
+    Skipped(Step),
 }
 
 /// Runs a script of the journeys' folder in Chromium, on what has been built.
@@ -50,46 +82,131 @@ impl Step {
 /// # Errors
 /// There is no browser, or the script fails.
 pub fn in_browser(root: &Path, script: &str) -> anyhow::Result<()> {
-    let mut command = on_built_programs(root, shell::npm("e2e", &["run", script]));
-    command.env("CHROMIUM_BIN", setup::browser()?);
-    shell::run(command)
+    shell::run(browser_command(root, &["run", script])?)
 }
 
-/// Sets up and runs the steps.
+/// Sets up and runs the steps, also after one that fails.
 ///
 /// # Errors
-/// The first step that fails.
-pub fn test(root: &Path, only: &[Step]) -> anyhow::Result<()> {
+/// Setting up, or any step, fails; the error names all of them.
+pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
     setup::for_tests(root)?;
+    let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| step.is_in(&options.only)).collect();
     let mut durations = Vec::new();
-    for step in Step::value_variants().iter().filter(|step| only.is_empty() || step.is_in(only)) {
-        let name = step.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        println!("\n== {name}");
+    let outcomes = run_all(&steps, |step| {
+        println!("\n== {}", step.name());
         let started = Instant::now();
-        run_step(root, *step)?;
-        durations.push((name, started.elapsed()));
-    }
+        let result = run_step(root, step, options);
+        if let Err(error) = &result {
+            eprintln!("error: {error:#}");
+        }
+        durations.push((step, started.elapsed()));
+        result
+    });
     println!();
-    for (name, duration) in &durations {
-        println!("{name:>10} {:>6.1} s", duration.as_secs_f64());
+    for (step, outcome) in &outcomes {
+        let duration = durations.iter().find(|(timed, _)| timed == step).map(|(_, duration)| duration.as_secs_f64());
+        let duration = duration.map_or_else(String::new, |seconds| format!("{seconds:.1} s"));
+        let remark = match outcome {
+            Outcome::Passed => String::new(),
+            Outcome::Failed(_) => "  failed".to_owned(),
+            Outcome::Skipped(prerequisite) => format!("  skipped: it needs {}", prerequisite.name()),
+        };
+        println!("{:>10} {duration:>8}{remark}", step.name());
     }
     let total: Duration = durations.iter().map(|(_, duration)| *duration).sum();
-    println!("{:>10} {:>6.1} s", "all", total.as_secs_f64());
+    println!("{:>10} {:>8}", "all", format!("{:.1} s", total.as_secs_f64()));
+    summarize(&outcomes)
+}
+
+/// Runs each step whose prerequisite, if that is among the steps, has passed.
+fn run_all(steps: &[Step], mut run: impl FnMut(Step) -> anyhow::Result<()>) -> Vec<(Step, Outcome)> {
+    let mut outcomes: Vec<(Step, Outcome)> = Vec::new();
+    for &step in steps {
+        let has_passed = |wanted: Step| match outcomes.iter().find(|(done, _)| *done == wanted) {
+            Some((_, outcome)) => matches!(outcome, Outcome::Passed),
+            None => true,
+        };
+        let outcome = match step.prerequisite().filter(|wanted| !has_passed(*wanted)) {
+            Some(missing) => Outcome::Skipped(missing),
+            None => run(step).map_or_else(Outcome::Failed, |()| Outcome::Passed),
+        };
+        outcomes.push((step, outcome));
+    }
+    outcomes
+}
+
+/// All that failed or was skipped, as one error.
+fn summarize(outcomes: &[(Step, Outcome)]) -> anyhow::Result<()> {
+    let lines: Vec<String> = outcomes
+        .iter()
+        .filter_map(|(step, outcome)| match outcome {
+            Outcome::Passed => None,
+            Outcome::Failed(error) => Some(format!("\n  {}: {error:#}", step.name())),
+            Outcome::Skipped(missing) => Some(format!("\n  {}: skipped, since {} failed", step.name(), missing.name())),
+        })
+        .collect();
+    ensure!(lines.is_empty(), "{} of {} steps have not passed:{}", lines.len(), outcomes.len(), lines.concat());
     Ok(())
 }
 
-fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
+/// Runs it so many times.
+///
+/// # Errors
+/// Any of the runs fails; the error names all that do.
+fn repeatedly(times: u32, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if times == 1 {
+        return run();
+    }
+    let mut failures = Vec::new();
+    for number in 1..=times {
+        println!("-- run {number} of {times}");
+        if let Err(error) = run() {
+            eprintln!("error: {error:#}");
+            failures.push(format!("\n    run {number}: {error:#}"));
+        }
+    }
+    ensure!(failures.is_empty(), "{} of {times} runs failed:{}", failures.len(), failures.concat());
+    Ok(())
+}
+
+/// Runs all of these.
+///
+/// # Errors
+/// Any of them fails; the error names all that do.
+fn each(commands: Vec<Command>) -> anyhow::Result<()> {
+    let failures: Vec<String> = commands
+        .into_iter()
+        .filter_map(|command| shell::run(command).err())
+        .map(|error| format!("{error:#}"))
+        .collect();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(())
+}
+
+fn run_step(root: &Path, step: Step, options: &Options) -> anyhow::Result<()> {
+    match step {
+        Step::Build => run::build(root, false),
+        Step::Journeys => journeys(root, options),
+        _ => repeatedly(options.repeat, || run_once(root, step)),
+    }
+}
+
+/// A step other than those that `run_step` runs itself.
+fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
     match step {
         Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
         Step::Tidy => tidy::tidy(root),
         Step::Deny => deny::check(root),
         Step::Ui => {
-            ["check", "lint", "test"].iter().try_for_each(|script| shell::run(shell::npm("ui", &["run", script])))?;
-            shell::run(shell::npm("e2e", &["run", "check"]))
+            let mut checks: Vec<Command> =
+                ["check", "lint", "test"].iter().map(|script| shell::npm("ui", &["run", script])).collect();
+            checks.push(shell::npm("e2e", &["run", "check"]));
+            each(checks)
         }
-        Step::Build => run::build(root, false),
         Step::Clippy => {
-            shell::run(shell::cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+            let words = ["clippy", "--workspace", "--all-targets", "--keep-going", "--", "--deny", "warnings"];
+            shell::run(shell::cargo(&words))
         }
         Step::Rust => rust_tests(),
         Step::Contract => contract::on_postgres(root),
@@ -100,7 +217,6 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
             println!("skipped: the throw-away PostgreSQL is Debian's");
             Ok(())
         }
-        Step::Journeys => in_browser(root, "journeys"),
         Step::Desktop if !cfg!(target_os = "linux") => {
             println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");
             Ok(())
@@ -111,7 +227,22 @@ fn run_step(root: &Path, step: Step) -> anyhow::Result<()> {
             desktop.env("DISPLAY", &display.name);
             shell::run(desktop)
         }
+        Step::Build | Step::Journeys => bail!("{} is not run by itself", step.name()),
     }
+}
+
+/// Playwright repeats each journey itself: it names each repetition that fails, and starts once.
+fn journeys(root: &Path, options: &Options) -> anyhow::Result<()> {
+    let repeat = format!("--repeat-each={}", options.repeat);
+    let mut command = browser_command(root, &["run", "journeys", "--", &repeat])?;
+    command.env("E2E_SLOWDOWN", options.slow.to_string());
+    shell::run(command)
+}
+
+fn browser_command(root: &Path, words: &[&str]) -> anyhow::Result<Command> {
+    let mut command = on_built_programs(root, shell::npm("e2e", words));
+    command.env("CHROMIUM_BIN", setup::browser()?);
+    Ok(command)
 }
 
 /// nextest runs the tests of all crates side by side; cargo's own runner is the fallback, a crate after the other.
@@ -130,4 +261,64 @@ fn on_built_programs(root: &Path, mut command: Command) -> Command {
     command.env("E2E_HOST", program("e2e-host")).env("GARAGE_CLI", program("garage"));
     command.env("MOTOVAULT_APP", program("motovault"));
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEPS: [Step; 5] = [Step::Tidy, Step::Build, Step::Rust, Step::Journeys, Step::Desktop];
+
+    /// Runs `STEPS`, of which these fail; gives those that ran, and the error.
+    fn run_with_failures(failing: &[Step]) -> (Vec<Step>, Option<String>) {
+        let mut ran = Vec::new();
+        let outcomes = run_all(&STEPS, |step| {
+            ran.push(step);
+            ensure!(!failing.contains(&step), "{} broke", step.name());
+            Ok(())
+        });
+        (ran, summarize(&outcomes).err().map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn steps_run_after_a_failure_and_all_failures_are_named() {
+        let (ran, error) = run_with_failures(&[Step::Tidy, Step::Rust]);
+        assert_eq!(ran, STEPS);
+        let expected = "2 of 5 steps have not passed:\n  tidy: tidy broke\n  rust: rust broke";
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn steps_whose_prerequisite_failed_are_named_as_skipped() {
+        let (ran, error) = run_with_failures(&[Step::Build]);
+        assert_eq!(ran, [Step::Tidy, Step::Build, Step::Rust]);
+        let expected = "3 of 5 steps have not passed:\n  build: build broke\n  \
+                        journeys: skipped, since build failed\n  desktop: skipped, since build failed";
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn nothing_fails_when_all_steps_pass() {
+        assert_eq!(run_with_failures(&[]), (STEPS.to_vec(), None));
+    }
+
+    #[test]
+    fn a_chosen_step_brings_its_prerequisite() {
+        let chosen = |only: &[Step]| STEPS.iter().copied().filter(|step| step.is_in(only)).collect::<Vec<_>>();
+        assert_eq!(chosen(&[Step::Desktop]), [Step::Build, Step::Desktop]);
+        assert_eq!(chosen(&[Step::Rust]), [Step::Rust]);
+        assert_eq!(chosen(&[]), STEPS);
+    }
+
+    #[test]
+    fn a_repeated_step_goes_on_after_a_failure_and_names_each() {
+        let mut number = 0;
+        let result = repeatedly(3, || {
+            number += 1;
+            ensure!(number == 2, "failure {number}");
+            Ok(())
+        });
+        let error = result.expect_err("two runs fail").to_string();
+        assert_eq!(error, "2 of 3 runs failed:\n    run 1: failure 1\n    run 3: failure 3");
+    }
 }

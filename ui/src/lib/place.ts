@@ -2,14 +2,13 @@
 import { afterNavigate, goto } from "$app/navigation";
 import { resolve } from "$app/paths";
 
-/** Frames to wait for what is still being asked for. */
-const PATIENCE_FRAMES = 30;
-
 let cameFromGarage = false;
+let stopBringingFocus = () => {};
 
 /** Follows every change of screen; to be called once, by the layout. */
 export function followPlace(): void {
   afterNavigate(({ from, to, type }) => {
+    stopBringingFocus();
     cameFromGarage = type !== "popstate" && from?.route.id === "/";
     // The first screen has been opened from outside: the focus is the person's.
     if (!from || from.route.id === to?.route.id) return;
@@ -24,15 +23,33 @@ export async function goToGarage(): Promise<void> {
   else await goto(resolve("/"));
 }
 
-/** To what the screen is about, unless it has taken the focus itself. */
+/**
+ * To what the screen is about, unless the screen has taken the focus itself. While a slow garage has not answered, this waits,
+ * but not longer than until the person does something.
+ */
 async function bringFocus(selector: string): Promise<void> {
-  for (let frame = 0; frame < PATIENCE_FRAMES; frame++) {
-    await new Promise(requestAnimationFrame);
-    if (document.activeElement !== document.body && document.activeElement !== null) return;
+  let isWaiting = true;
+  const observer = new MutationObserver(look);
+  const acts = ["keydown", "pointerdown", "wheel"] as const;
+  const stop = () => {
+    isWaiting = false;
+    observer.disconnect();
+    for (const act of acts) window.removeEventListener(act, stop);
+  };
+  function look() {
+    if (document.activeElement !== document.body && document.activeElement !== null) return stop();
     const element = document.querySelector<HTMLElement>(selector);
-    if (!element) continue;
+    if (!element) return;
+    stop();
     if (element.tabIndex < 0) element.tabIndex = -1;
     element.focus({ preventScroll: true });
-    return;
   }
+
+  stopBringingFocus = stop;
+  for (const act of acts) window.addEventListener(act, stop, { passive: true });
+  // A screen takes the focus when it is mounted, which may be after this.
+  await new Promise(requestAnimationFrame);
+  if (!isWaiting) return;
+  observer.observe(document.body, { childList: true, subtree: true });
+  look();
 }

@@ -60,7 +60,7 @@ pub fn run(root: &Path, deb: &Path, rpm: &Path) -> anyhow::Result<()> {
     println!("The app starts and a vehicle is added through its window");
     let display = VirtualDisplay::start(1280, 800)?;
     let mut window = Command::new("node");
-    window.current_dir(root).args(["--test", "--test-timeout=240000", "e2e/package/"]);
+    window.current_dir(root).args(["--test", "--test-timeout=900000", "e2e/package/"]);
     window.env("PACKAGE_ROOT", &system.root).env("DISPLAY", &display.name);
     shell::run(window)?;
     system.expect_accord("after adding it")?;
