@@ -7,6 +7,7 @@ const COMMANDS: &[&str] = &[
     "accept_offers",
     "add_vehicle",
     "back_up_garage",
+    "change_count",
     "count_vehicles",
     "decode_offers",
     "decode_vin",

@@ -40,6 +40,7 @@ fn main() -> anyhow::Result<()> {
             println!("| what | measured | reach | |\n| --- | --- | --- | --- |");
             decoding(Path::new(&cli))?;
             runtime.block_on(writing())?;
+            runtime.block_on(importing())?;
             runtime.block_on(reading())
         }
     }
@@ -144,6 +145,7 @@ async fn writing() -> anyhow::Result<()> {
     let template = garage.add_vehicle(&draft(json!({"nickname": "template", "notes": "n".repeat(200)}))?).await?;
     let mut bare = rusqlite::Connection::open(&file)?;
     bare.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")?;
+    garage_core::register_sql_functions(&bare)?;
 
     let (mut of_core, mut of_bare) = (Duration::MAX, Duration::MAX);
     let mut number = 0_i64;
@@ -171,7 +173,7 @@ async fn writing() -> anyhow::Result<()> {
     let ratio = of_core.as_secs_f64() / of_bare.as_secs_f64();
     let each = of_core.as_secs_f64() * 1000.0 / WRITES as f64;
     let measured = format!("{ratio:.2} × bare ({each:.2} ms each)");
-    row("durable add or edit, with history and search index", &measured, "≤ 1.5 ×", ratio <= 1.5);
+    row("durable add or edit, with history and search index", &measured, "≤ 1.3 ×", ratio <= 1.3);
     Ok(())
 }
 
@@ -193,8 +195,10 @@ fn bare_write(
     } else {
         transaction
             .prepare_cached(
-                "INSERT INTO vehicles (id, nickname, odometer_unit, notes, is_active, origins, created_at_us, updated_at_us)
-                 SELECT ?1, ?2, odometer_unit, notes, is_active, origins, created_at_us, updated_at_us
+                "INSERT INTO vehicles
+                     (position, id, nickname, odometer_unit, notes, is_active, origins, created_at_us, updated_at_us)
+                 SELECT (SELECT max(position) + 1 FROM vehicles), ?1, ?2, odometer_unit, notes, is_active, origins,
+                     created_at_us, updated_at_us
                  FROM vehicles WHERE id = ?3",
             )?
             .execute(rusqlite::params![id, format!("car {number}"), template])?;
@@ -202,10 +206,64 @@ fn bare_write(
     let device: String = transaction.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))?;
     transaction
         .prepare_cached(
-            "INSERT INTO history (id, vehicle_id, kind, fields, undoes, at_us, device_id, program)
-             VALUES (?1, ?2, 'edited', ?3, NULL, ?4, ?5, 'app')",
+            "INSERT INTO history (id, collection, record_id, kind, fields, undoes, at_us, device_id, program)
+             VALUES (?1, 'vehicles', ?2, 'edited', ?3, NULL, ?4, ?5, 'app')",
         )?
         .execute(rusqlite::params![format!("{id}-{is_edit}"), id, fields, number, device])?;
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO waiting (collection, record_id) VALUES ('vehicles', ?1)")?
+        .execute([&id])?;
+    Ok(())
+}
+
+/// Vehicles of the import beside which another program edits.
+const IMPORTED: usize = 15_000;
+
+/// How long another program's edit takes while many vehicles are imported, and the import itself against the same rows
+/// written bare in one transaction.
+async fn importing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(".")?;
+    let file = folder.path().join("garage.db");
+    let garage = open(&file).await?;
+    let id = garage.add_vehicle(&draft(json!({"nickname": "edited meanwhile"}))?).await?.id;
+    let vehicles: Vec<_> =
+        (0..IMPORTED).map(|index| json!({"nickname": format!("car {index}"), "notes": "n".repeat(200)})).collect();
+    let text = serde_json::to_string(&vehicles)?;
+    let other_file = file.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let editing = std::thread::spawn(move || -> anyhow::Result<Duration> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let other = open(&other_file).await?;
+            let mut longest = Duration::ZERO;
+            for number in 0.. {
+                let edit = draft(json!({"odometerReading": number}))?;
+                let started = Instant::now();
+                other.edit_vehicle(id, &edit).await?;
+                longest = longest.max(started.elapsed());
+                if stopped.recv_timeout(Duration::from_millis(5)) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+            Ok(longest)
+        })
+    });
+    let started = Instant::now();
+    let report = garage.import_json(&text, ImportMode::Write, Progress::none()).await?;
+    let took = started.elapsed();
+    drop(stop);
+    let longest = editing.join().map_err(|_| anyhow::anyhow!("the editing thread panicked"))??;
+    ensure!(report.added as usize == IMPORTED, "everything came in");
+    let reach = Duration::from_millis(100);
+    let measured = format!("{} (import: {:.1} s)", milliseconds(longest), took.as_secs_f64());
+    row("another program's edit while 15 000 are imported, longest", &measured, "≤ 100 ms", longest <= reach);
+
+    let mut exported = Vec::new();
+    let started = Instant::now();
+    garage.write_export(garage_core::ExportFormat::Json, &mut exported, Progress::none()).await?;
+    let rate = IMPORTED as f64 / started.elapsed().as_secs_f64();
+    let measured = format!("{rate:.0} vehicles/s, {} MB", exported.len() / 1_000_000);
+    row("export of these, with history, as JSON", &measured, "≥ 20 000 a second", rate >= 20_000.0);
     Ok(())
 }
 
@@ -232,7 +290,17 @@ async fn reading() -> anyhow::Result<()> {
         }
     }
     let p99 = percentile_99(&mut pages);
-    row("page of 50 of 100 000, p99 of every order", &milliseconds(p99), "≤ 1 ms", p99 <= Duration::from_millis(1));
+    row("page of 50 of 100 000, p99 of every order", &milliseconds(p99), "≤ 0.5 ms", p99 <= Duration::from_micros(500));
+
+    let mut choices = Vec::new();
+    for _ in 0..20 {
+        let started = Instant::now();
+        black_box(garage.filter_choices().await?);
+        choices.push(started.elapsed());
+    }
+    let slowest = percentile_99(&mut choices);
+    let reach = Duration::from_millis(5);
+    row("what 100 000 can be filtered by", &milliseconds(slowest), "≤ 5 ms", slowest <= reach);
 
     let mut searches = Vec::new();
     for typed in

@@ -1,10 +1,11 @@
-//! What may be said on the command line.
+//! The command line: commands, arguments and options.
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use garage_core::{Sort, VehicleDraft, VehicleQuery};
-use serde_json::{Map, Value};
+use garage_core::{Sort, VehicleQuery};
+
+use crate::fields::{FieldArgs, OfServiceEntry, OfVehicle};
 
 /// Your MotoVault garage from a terminal: the same vehicles as in the app, and VINs decoded with no network.
 #[derive(Parser)]
@@ -24,6 +25,8 @@ Examples:
   garage vehicle list --sort odometer
   garage search honda 4352
   garage vehicle edit Blue --odometer-reading 51000
+  garage service add Blue --kind service --cost 129.90 --currency EUR --description \"Oil and filter\"
+  garage service list Blue
   cut -d, -f1 vins.csv | garage decode --stdin --json
 
 Environment:
@@ -35,7 +38,6 @@ Environment:
 Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 
 #[derive(Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, for as long as the program runs")]
 pub enum Command {
     /// Say what VINs mean, from the vPIC data on this device
     Decode(DecodeArgs),
@@ -56,12 +58,18 @@ pub enum Command {
     /// Add, list, show, edit, remove and restore vehicles; see what happened to them, and undo it
     #[command(subcommand)]
     Vehicle(VehicleCommand),
+    /// Add, list, show, edit, remove and restore a vehicle's service entries; see their history, and undo changes
+    #[command(subcommand)]
+    Service(ServiceCommand),
     /// Write the garage to a file: as JSON everything, as CSV the vehicles for a spreadsheet
     Export {
         /// The file to write; - or nothing for standard output
         file: Option<PathBuf>,
-        /// CSV instead of JSON
-        #[arg(long)]
+        /// The form of the file [default: csv for a file that ends in .csv, else json]
+        #[arg(long, value_enum)]
+        format: Option<Format>,
+        /// As --format csv
+        #[arg(long, conflicts_with = "format")]
         csv: bool,
         #[command(flatten)]
         output: Output,
@@ -121,6 +129,7 @@ impl Command {
             | Command::Doctor { output, .. } => output.json,
             Command::Completions { .. } | Command::Man { .. } => false,
             Command::Vehicle(command) => command.json(),
+            Command::Service(command) => command.json(),
             Command::Catalog(command) => command.json(),
         }
     }
@@ -197,7 +206,7 @@ pub enum VehicleCommand {
         #[arg(value_name = "VIN")]
         vin: Option<String>,
         #[command(flatten)]
-        fields: FieldArgs,
+        fields: FieldArgs<OfVehicle>,
         #[command(flatten)]
         output: Output,
     },
@@ -223,7 +232,7 @@ pub enum VehicleCommand {
         #[arg(long)]
         vin: Option<String>,
         #[command(flatten)]
-        fields: FieldArgs,
+        fields: FieldArgs<OfVehicle>,
         #[command(flatten)]
         output: Output,
     },
@@ -292,6 +301,92 @@ impl VehicleCommand {
     }
 }
 
+/// Service entries are named by id, or by the first 8 or more characters of an id.
+#[derive(Subcommand)]
+pub enum ServiceCommand {
+    /// Add a service entry to a vehicle
+    #[command(after_help = ADD_SERVICE_NOTES)]
+    Add {
+        /// The vehicle's id, VIN, license plate or nickname
+        vehicle: String,
+        #[command(flatten)]
+        fields: FieldArgs<OfServiceEntry>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the service entries of a vehicle, the latest date first
+    List {
+        /// The vehicle's id, VIN, license plate or nickname; of a removed vehicle its id
+        vehicle: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one service entry
+    Show {
+        /// The entry's id, or the first 8 or more characters of it
+        entry: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change fields of a service entry; an empty value clears a field
+    Edit {
+        /// The entry's id, or the first 8 or more characters of it
+        entry: String,
+        #[command(flatten)]
+        fields: FieldArgs<OfServiceEntry>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Remove a service entry; it can be restored
+    Remove {
+        /// The entry's id, or the first 8 or more characters of it
+        entry: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Bring a removed service entry back
+    Restore {
+        /// The entry's id
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the changes of a service entry, newest first
+    History {
+        /// The entry's id, or the first 8 or more characters of it; of a removed entry its whole id
+        entry: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Undo a change of a service entry; that is a change too, and can be undone itself
+    Undo {
+        /// The change's id, as `history` shows it
+        #[arg(value_name = "CHANGE")]
+        change: String,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+const ADD_SERVICE_NOTES: &str = "\
+Without --date, the date is today. A cost needs a currency. A reading without a unit is in the vehicle's unit; it becomes
+the vehicle's odometer reading, unless an entry of a later date has one.";
+
+impl ServiceCommand {
+    pub fn json(&self) -> bool {
+        match self {
+            ServiceCommand::Add { output, .. }
+            | ServiceCommand::List { output, .. }
+            | ServiceCommand::Show { output, .. }
+            | ServiceCommand::Edit { output, .. }
+            | ServiceCommand::Remove { output, .. }
+            | ServiceCommand::Restore { output, .. }
+            | ServiceCommand::History { output, .. }
+            | ServiceCommand::Undo { output, .. } => output.json,
+        }
+    }
+}
+
 /// Which vehicles, and in which order.
 #[derive(ClapArgs)]
 pub struct Wanted {
@@ -355,90 +450,17 @@ impl Wanted {
     }
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    /// Everything, to be imported again
+    Json,
+    /// The vehicles, for a spreadsheet
+    Csv,
+}
+
 #[derive(ClapArgs)]
 pub struct Output {
     /// Answer as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// A vehicle's fields, as text: the garage validates, so that messages are the same everywhere.
-#[derive(ClapArgs)]
-pub struct FieldArgs {
-    /// Up to 20 characters
-    #[arg(long, visible_alias = "plate", value_name = "TEXT", allow_hyphen_values = true)]
-    license_plate: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "What you call it")]
-    nickname: Option<String>,
-    /// Model year
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    year: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as HONDA")]
-    make: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Accord")]
-    model: Option<String>,
-    #[arg(long, visible_alias = "trim", value_name = "TEXT", allow_hyphen_values = true, help = "Such as EX-V6")]
-    trim_level: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as 3.0L V6")]
-    engine: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Automatic")]
-    transmission: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as AWD")]
-    drive_type: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Gasoline")]
-    fuel_type: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Coupe")]
-    body_class: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as PASSENGER CAR")]
-    vehicle_type: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Such as Blue")]
-    color: Option<String>,
-    /// 0 to 9999999
-    #[arg(long, visible_alias = "odometer", value_name = "NUMBER", allow_hyphen_values = true)]
-    odometer_reading: Option<String>,
-    /// mi, km or h
-    #[arg(long, value_name = "UNIT")]
-    odometer_unit: Option<String>,
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help = "Up to 10000 characters, line breaks allowed")]
-    notes: Option<String>,
-    /// false for a vehicle that is kept but not in use
-    #[arg(long, value_name = "BOOLEAN")]
-    active: Option<String>,
-}
-
-impl FieldArgs {
-    /// The fields that were given, and the VIN, as the garage takes them.
-    pub fn draft(self, vin: Option<String>) -> VehicleDraft {
-        let text = |value: Option<String>| value.map(Value::String);
-        // What is no number or boolean stays text, and the garage says which field must be one.
-        let literal = |value: Option<String>| {
-            value.map(|text| match serde_json::from_str(&text) {
-                _ if text.is_empty() => Value::Null,
-                Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
-                _ => Value::String(text),
-            })
-        };
-        let fields = [
-            ("vin", text(vin)),
-            ("licensePlate", text(self.license_plate)),
-            ("nickname", text(self.nickname)),
-            ("year", literal(self.year)),
-            ("make", text(self.make)),
-            ("model", text(self.model)),
-            ("trimLevel", text(self.trim_level)),
-            ("engine", text(self.engine)),
-            ("transmission", text(self.transmission)),
-            ("driveType", text(self.drive_type)),
-            ("fuelType", text(self.fuel_type)),
-            ("bodyClass", text(self.body_class)),
-            ("vehicleType", text(self.vehicle_type)),
-            ("color", text(self.color)),
-            ("odometerReading", literal(self.odometer_reading)),
-            ("odometerUnit", text(self.odometer_unit)),
-            ("notes", text(self.notes)),
-            ("isActive", literal(self.active)),
-        ];
-        let given = fields.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_owned(), value)));
-        VehicleDraft(given.collect::<Map<_, _>>())
-    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use garage_core::{
     ChangeListener, Decode, Detail, Environment, Garage, GarageError, VinQuery,
-    decoding::{Snapshot, default_packed_paths, default_snapshot_path, pinned, vpic::LARGEST_BATCH},
+    decoding::{DecodedText, Snapshot, default_packed_paths, default_snapshot_path, pinned, vpic::LARGEST_BATCH},
 };
 
 use crate::{
@@ -128,14 +128,15 @@ impl Decoder {
 
     async fn answer(&mut self, vin_text: &str, out: &mut impl Write) -> Result<(), Failure> {
         let detail = if self.args.full { Detail::Full } else { Detail::Fields };
-        let decode = match (VinQuery::parse(vin_text), &self.knowledge) {
+        let query = VinQuery::parse(vin_text);
+        let decode = match (&query, &self.knowledge) {
             (Ok(_), Knowledge::Garage(garage)) => garage.decode_vin(vin_text, self.args.year, detail).await?,
             (Ok(query), Knowledge::Snapshot(snapshot)) => {
-                snapshot.decode(vin_text, &query, self.args.year, detail, self.environment.now())
+                snapshot.decode(vin_text, query, self.args.year, detail, self.environment.now())
             }
             (Err(error), _) => {
                 self.exit_code = ExitCode::FAILURE;
-                Decode::refused(vin_text, error)
+                Decode::refused(vin_text, *error)
             }
         };
         if self.args.json {
@@ -148,9 +149,9 @@ impl Decoder {
     }
 }
 
-fn describe(decode: &Decode, out: &mut impl Write) -> io::Result<()> {
+fn describe(decode: &Decode<'_>, out: &mut impl Write) -> io::Result<()> {
     let fields = &decode.fields;
-    let text = |field: &Option<garage_core::decoding::DecodedValue<String>>| field.as_ref().map(|it| it.value.clone());
+    let text = |field: &Option<DecodedText<'_>>| field.as_ref().map(|it| it.value.to_string());
     if let Some(error) = &decode.error {
         return table::write_pairs(out, &[(decode.input.trim(), Some(error.clone()))]);
     }
@@ -162,7 +163,7 @@ fn describe(decode: &Decode, out: &mut impl Write) -> io::Result<()> {
     let years = decode.years.iter().map(i32::to_string).collect::<Vec<_>>().join(" or ");
     let possible = decode.possible.iter().map(|it| format!("position {}: {}", it.position, it.characters));
     let possible = possible.collect::<Vec<_>>().join("; ");
-    let problems = decode.errors.iter().filter(|error| error.code != 0).map(|error| error.message.as_str());
+    let problems = decode.errors.iter().filter(|error| error.code != 0).map(|error| error.message.as_ref());
     let problems = problems.collect::<Vec<_>>().join("\n");
     let refined = if decode.fields.is_refined() { ", and what vPIC has said since" } else { "" };
     let source = format!("vPIC {}, on this device{refined}", pinned::MONTH);

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::{ChangeListener, Examination, Garage, GarageError, Repair};
+use garage_core::{ChangeListener, Examination, FileState, Garage, GarageError, Repair};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     table::{print_json, write_pairs},
 };
 
-/// What a script is told.
+/// The answer as JSON.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
@@ -23,7 +23,7 @@ struct Answer {
 pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Result<ExitCode, Failure> {
     let examined = examine(garage_file.clone()).await;
     let is_damaged = match &examined {
-        Ok(examination) => !examination.problems.is_empty(),
+        Ok(examination) => matches!(examination.file, FileState::Damaged { .. }),
         Err(failure) => failure.is_damage(),
     };
     let (examination, repair) = if repair && is_damaged {
@@ -40,28 +40,47 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
     } else {
         (examined?, None)
     };
-    let is_sound = examination.problems.is_empty();
+    let exit_code = match examination.file {
+        FileState::Sound => ExitCode::SUCCESS,
+        FileState::Damaged { .. } => ExitCode::from(Failure::DAMAGED),
+        FileState::CouldNotCheck { .. } => ExitCode::FAILURE,
+    };
     if json {
         print_json(&Answer { examination, repair })?;
     } else {
         if let Some(repair) = repair {
-            eprintln!(
-                "The damaged file is kept as {}. Saved from it: {} vehicles, {} changes of history",
-                repair.damaged_file.display(),
-                repair.vehicles,
-                repair.changes
-            );
+            if !repair.mended.is_empty() {
+                eprintln!("Missing parts of the schema were created again: {}", repair.mended.join(", "));
+            }
+            if let Some(damaged_file) = &repair.damaged_file {
+                eprintln!(
+                    "The damaged file is kept as {}. Saved from it: {} vehicles, {} service entries, {} changes of history",
+                    damaged_file.display(),
+                    repair.vehicles,
+                    repair.service_entries,
+                    repair.changes
+                );
+            }
             if let Some(backup) = repair.newest_backup {
                 eprintln!("The newest backup is {}; to use it: garage restore FILE", backup.display());
             }
         }
-        let problems = if is_sound { "none".to_owned() } else { examination.problems.join("\n") };
+        let if_any = |count: u64| (count > 0).then(|| count.to_string());
         let vpic = examination.snapshot_month.as_deref().unwrap_or("missing or damaged");
         write_pairs(
             &mut io::stdout().lock(),
             &[
-                ("Problems", Some(problems)),
+                ("File", Some(state(&examination.file))),
                 ("Vehicles", Some(format!("{}, and {} removed", examination.vehicles, examination.removed))),
+                ("Service entries", Some(examination.service_entries.to_string())),
+                (
+                    "Of a newer version",
+                    if_any(examination.foreign_records).map(|it| format!("{it} records, kept as they are")),
+                ),
+                (
+                    "Unreadable",
+                    if_any(examination.unreadable).map(|it| format!("{it} rows, left out of lists and kept")),
+                ),
                 ("Changes", Some(examination.changes.to_string())),
                 ("Garage", Some(examination.garage_file.display().to_string())),
                 ("Size", Some(format!("{} bytes, schema {}", examination.size_bytes, examination.schema))),
@@ -70,7 +89,15 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
             ],
         )?;
     }
-    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(Failure::DAMAGED) })
+    Ok(exit_code)
+}
+
+fn state(file: &FileState) -> String {
+    match file {
+        FileState::Sound => "Sound".to_owned(),
+        FileState::Damaged { problems } => format!("Damaged\n{}", problems.join("\n")),
+        FileState::CouldNotCheck { reason } => format!("Could not be checked: {reason}"),
+    }
 }
 
 async fn examine(garage_file: Option<PathBuf>) -> Result<Examination, Failure> {

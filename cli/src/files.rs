@@ -10,6 +10,7 @@ use garage_core::{Existing, ExportFormat, GarageError, ImportMode, ImportProblem
 use serde_json::json;
 
 use crate::{
+    args::Format,
     failure::Failure,
     garage::{Missing, with_garage},
     progress::Bar,
@@ -19,11 +20,16 @@ use crate::{
 pub async fn export(
     garage_file: Option<PathBuf>,
     file: Option<PathBuf>,
-    csv: bool,
+    format: Option<Format>,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let format = if csv { ExportFormat::Csv } else { ExportFormat::Json };
     let file = file.filter(|file| file != Path::new("-"));
+    let ending = file.as_ref().and_then(|file| file.extension());
+    let format = match format {
+        Some(Format::Csv) => ExportFormat::Csv,
+        None if ending.is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => ExportFormat::Csv,
+        Some(Format::Json) | None => ExportFormat::Json,
+    };
     let (bar, progress) = if file.is_some() { Bar::stoppable("Exporting") } else { Bar::new("Exporting") };
     with_garage(garage_file, Missing::IsRefused, async |garage| {
         match &file {
@@ -65,13 +71,23 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
     } else {
         let verb = if preview { "would be added" } else { "added" };
         println!("{} {verb}, {} here already", report.added, report.unchanged);
+        for (collection, count) in &report.others_added {
+            println!("{}: {count} {verb}", printable(&as_words(collection)));
+        }
         for (what, problems) in [("kept ours", &report.kept), ("refused", &report.refused)] {
-            for ImportProblem { number, message } in problems {
-                println!("vehicle {number} of the file, {what}: {}", printable(message));
+            for ImportProblem { what: record, number, message } in problems {
+                println!("{} {number} of the file, {what}: {}", printable(record), printable(message));
             }
         }
     }
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The name of a collection in words: `service entries` for `serviceEntries`.
+fn as_words(name: &str) -> String {
+    let words =
+        name.chars().flat_map(|letter| letter.is_uppercase().then_some(' ').into_iter().chain(letter.to_lowercase()));
+    words.collect()
 }
 
 pub async fn back_up(garage_file: Option<PathBuf>, file: &Path, json: bool) -> Result<ExitCode, Failure> {

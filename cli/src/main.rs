@@ -5,9 +5,12 @@ mod catalog;
 mod decode;
 mod doctor;
 mod failure;
+mod fields;
 mod files;
 mod garage;
+mod history;
 mod progress;
+mod service;
 mod table;
 mod vehicle;
 
@@ -20,7 +23,7 @@ use std::{
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    args::{Args, Command},
+    args::{Args, Command, Format},
     failure::Failure,
 };
 
@@ -34,7 +37,10 @@ async fn main() -> ExitCode {
         Command::Search { words, wanted, output } => {
             vehicle::search(args.garage, wanted.query(&words), output.json).await
         }
-        Command::Export { file, csv, output } => files::export(args.garage, file, csv, output.json).await,
+        Command::Export { file, format, csv, output } => {
+            let format = if csv { Some(Format::Csv) } else { format };
+            files::export(args.garage, file, format, output.json).await
+        }
         Command::Import { file, preview, output } => files::import(args.garage, &file, preview, output.json).await,
         Command::Backup { file, output } => files::back_up(args.garage, &file, output.json).await,
         Command::Restore { file, output } => files::restore(args.garage, &file, output.json).await,
@@ -45,6 +51,7 @@ async fn main() -> ExitCode {
             io::stdout().write_all(&script).map(|()| ExitCode::SUCCESS).map_err(Failure::from)
         }
         Command::Man { folder } => man(folder.as_deref()).map(|()| ExitCode::SUCCESS).map_err(Failure::from),
+        Command::Service(command) => service::run(args.garage, command).await,
         Command::Vehicle(command) => vehicle::run(args.garage, command).await,
     };
     outcome.unwrap_or_else(|failure: Failure| failure.report(json))

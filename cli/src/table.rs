@@ -8,11 +8,11 @@ use jiff::{Timestamp, tz::TimeZone};
 const WIDEST_NAME: usize = 60;
 
 /// Writes `name  value` lines, indented; names without a value are left out.
-pub fn write_pairs(out: &mut impl Write, pairs: &[(&str, Option<String>)]) -> io::Result<()> {
-    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default().min(WIDEST_NAME);
+pub fn write_pairs(out: &mut impl Write, pairs: &[(impl AsRef<str>, Option<String>)]) -> io::Result<()> {
+    let width = pairs.iter().map(|(name, _)| name.as_ref().chars().count()).max().unwrap_or_default().min(WIDEST_NAME);
     for (name, value) in pairs {
         // Text that was to be decoded may be of any length.
-        let name: String = name.chars().take(WIDEST_NAME).collect();
+        let name: String = name.as_ref().chars().take(WIDEST_NAME).collect();
         if let Some(value) = value {
             // A note's further lines stand below its first.
             let mut lines = value.lines();

@@ -6,12 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use garage_core::{ChangeId, Detail, Field, FieldValue, Garage, GarageError, Origin, Vehicle, VehicleQuery};
+use garage_core::{
+    ChangeId, Detail, Field, FieldAccess, Garage, GarageError, VEHICLES, Vehicle, VehicleDraft, VehicleId,
+    VehicleQuery, domain::Vin,
+};
 
 use crate::{
     args::VehicleCommand,
     failure::Failure,
+    fields::{self, FieldArgs, OfVehicle},
     garage::{Missing, with_garage},
+    history,
     table::{self, local_time, print_json, printable},
 };
 
@@ -42,14 +47,16 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
         }
         VehicleCommand::Add { vin, fields, .. } => {
             let vin = vin.map(vin_in);
-            let added = garage.add_vehicle(&fields.draft(vin.clone())).await?;
+            let draft = draft(fields, vin.clone());
+            let added = garage.add_vehicle(&draft).await.map_err(|error| with_hints(error, &draft))?;
             warn_of_vin(garage, vin).await;
             ("Added", added)
         }
         VehicleCommand::Edit { vehicle, vin, fields, .. } => {
             let id = find(garage, &vehicle).await?.id;
             let vin = vin.map(vin_in);
-            let saved = garage.edit_vehicle(id, &fields.draft(vin.clone())).await?;
+            let draft = draft(fields, vin.clone());
+            let saved = garage.edit_vehicle(id, &draft).await.map_err(|error| with_hints(error, &draft))?;
             warn_of_vin(garage, vin).await;
             ("Saved", saved)
         }
@@ -60,27 +67,25 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
         VehicleCommand::Restore { id, .. } => {
             let id = match id.parse() {
                 Ok(id) => id,
-                Err(_) => {
-                    find_among(garage, &id, VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?.id
-                }
+                Err(_) => find_among(garage, &id, true).await?.id,
             };
             ("Restored", garage.restore_vehicle(id).await?)
         }
-        VehicleCommand::History { vehicle, .. } => return history(garage, &vehicle, json).await,
+        VehicleCommand::History { vehicle, .. } => return print_history(garage, &vehicle, json).await,
         VehicleCommand::Offers { vehicle, .. } => return offers(garage, &vehicle, json).await,
         VehicleCommand::Accept { vehicle, fields, .. } => {
             let id = find(garage, &vehicle).await?.id;
             let on_offer = garage.decode_offers(id).await?;
             for name in &fields {
-                if !on_offer.iter().any(|offer| offer.field.name() == name) {
+                if !on_offer.iter().any(|offer| offer.field.name == name) {
                     return Err(Failure::Unclear(format!(
                         "Nothing is on offer for “{name}”; see: garage vehicle offers"
                     )));
                 }
             }
-            let is_wanted = |field: &Field| fields.is_empty() || fields.iter().any(|name| field.name() == name);
-            let wanted = on_offer.into_iter().map(|offer| offer.field).filter(is_wanted).collect();
-            ("Saved", garage.accept_offers(id, wanted).await?)
+            let is_wanted = |field: &&Field| fields.is_empty() || fields.iter().any(|name| field.name == name);
+            let wanted = on_offer.into_iter().map(|offer| offer.field).filter(is_wanted);
+            ("Saved", garage.accept_offers(id, wanted.map(|field| field.name.to_owned()).collect()).await?)
         }
         VehicleCommand::Undo { change, .. } => {
             let id = change.parse().map_err(|_| Failure::Unclear(format!("“{change}” is no id of a change")))?;
@@ -95,10 +100,20 @@ async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
+fn draft(fields: FieldArgs<OfVehicle>, vin: Option<String>) -> VehicleDraft {
+    let mut draft = fields.into_map();
+    draft.extend(vin.map(|vin| ("vin".to_owned(), vin.into())));
+    VehicleDraft(draft)
+}
+
+fn with_hints(error: GarageError, draft: &VehicleDraft) -> GarageError {
+    fields::with_hints(error, &VEHICLES, &draft.0)
+}
+
 /// The VIN in a text; the text itself where none stands in it, for the garage to say what is wrong.
 fn vin_in(text: String) -> String {
     let vin = garage_core::domain::vin::find(&text);
-    if garage_core::domain::Vin::parse(&text).is_ok() { text } else { vin.map_or(text, |vin| vin.to_string()) }
+    if Vin::parse(&text).is_ok() { text } else { vin.map_or(text, |vin| vin.to_string()) }
 }
 
 /// Says what speaks against a VIN; it is saved all the same.
@@ -169,114 +184,49 @@ async fn offers(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, F
     if offers.is_empty() {
         eprintln!("Nothing is on offer: the vehicle has all that decoding knows");
     }
-    let lines = offers
-        .into_iter()
-        .map(|offer| (offer.field.name(), Some(format!("{} → {}", shown(offer.current), shown(Some(offer.offered))))));
+    let lines = offers.into_iter().map(|offer| {
+        (offer.field.name, Some(format!("{} → {}", history::shown(offer.current.as_ref()), offer.offered)))
+    });
     table::write_pairs(&mut io::stdout().lock(), &lines.collect::<Vec<_>>())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn shown(value: Option<FieldValue>) -> String {
-    match value {
-        Some(FieldValue::Text(text)) => text,
-        Some(FieldValue::Integer(integer)) => integer.to_string(),
-        Some(FieldValue::Boolean(flag)) => flag.to_string(),
-        None => "empty".to_owned(),
-    }
-}
-
-async fn history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, Failure> {
-    // A removed vehicle is found by its id only: names may have been given again.
+async fn print_history(garage: &Garage, wanted: &str, json: bool) -> Result<ExitCode, Failure> {
+    // A removed vehicle is found by its id only, since its names may be in use again.
     let id = match wanted.parse() {
         Ok(id) => id,
         Err(_) => find(garage, wanted).await?.id,
     };
-    let entries = garage.history(id).await?;
-    if json {
-        print_json(&entries)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let mut out = io::stdout().lock();
-    for entry in entries {
-        let undoes = entry.undoes.map(|id| format!(", undoing {}", id.0)).unwrap_or_default();
-        writeln!(
-            out,
-            "{} {} by {}{undoes} ({})",
-            local_time(entry.at),
-            entry.kind.name(),
-            printable(&entry.program),
-            entry.id.0
-        )?;
-        let by = |origin: Origin| match origin {
-            Origin::Typed => "",
-            Origin::Decoded { .. } => " (decoded)",
-            Origin::Imported => " (imported)",
-        };
-        let changes = entry.fields.into_iter().map(|it| match it.old == it.new {
-            // Only who set it is new.
-            true => (it.field.name(), Some(format!("{}, confirmed{}", shown(it.new), by(it.origin)))),
-            false => (it.field.name(), Some(format!("{} → {}{}", shown(it.old), shown(it.new), by(it.origin)))),
-        });
-        table::write_pairs(&mut out, &changes.collect::<Vec<_>>())?;
-    }
+    history::print(garage.history(id).await?, json)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn show(vehicle: &Vehicle) -> io::Result<()> {
-    let fields = &vehicle.fields;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", printable(&name(vehicle)))?;
-    table::write_pairs(
-        &mut out,
-        &[
-            ("VIN", fields.vin.as_ref().map(ToString::to_string)),
-            ("License plate", fields.license_plate.clone()),
-            ("Year", fields.year.map(|year| year.to_string())),
-            ("Make", fields.make.clone()),
-            ("Model", fields.model.clone()),
-            ("Trim", fields.trim_level.clone()),
-            ("Engine", fields.engine.clone()),
-            ("Transmission", fields.transmission.clone()),
-            ("Drive", fields.drive_type.clone()),
-            ("Fuel", fields.fuel_type.clone()),
-            ("Body", fields.body_class.clone()),
-            ("Type", fields.vehicle_type.clone()),
-            ("Color", fields.color.clone()),
-            ("Odometer", odometer(vehicle)),
-            ("In use", (!fields.is_active).then(|| "no".to_owned())),
-            ("Notes", fields.notes.clone()),
-            ("Added", Some(local_time(vehicle.created_at))),
-            ("Changed", Some(local_time(vehicle.updated_at))),
-            ("Id", Some(vehicle.id.to_string())),
-        ],
-    )
+    let mut pairs = fields::lines(&VEHICLES, |field| vehicle.fields.get(field), &vehicle.extra);
+    pairs.push(("Added".to_owned(), Some(local_time(vehicle.created_at))));
+    pairs.push(("Changed".to_owned(), Some(local_time(vehicle.updated_at))));
+    pairs.push(("Id".to_owned(), Some(vehicle.id.to_string())));
+    table::write_pairs(&mut out, &pairs)
 }
 
 /// Characters of an id's beginning that name a vehicle; fewer could be a plate that was mistyped.
-const SHORTEST_ID: usize = 8;
+pub const SHORTEST_ID: usize = 8;
 
-/// The one vehicle that a person means.
-async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
-    find_among(garage, wanted, VehicleQuery::default()).await
+/// Whether text can be the beginning of an id.
+pub fn is_id_beginning(text: &str) -> bool {
+    text.len() >= SHORTEST_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
-async fn find_among(garage: &Garage, wanted: &str, query: VehicleQuery) -> Result<Vehicle, Failure> {
+/// The one vehicle that a person means.
+pub async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
+    find_among(garage, wanted, false).await
+}
+
+async fn find_among(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vehicle, Failure> {
     let wanted = wanted.trim();
-    let vin = garage_core::domain::vin::clean(wanted);
-    let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
-    let is_meant = |vehicle: &Vehicle| {
-        let fields = &vehicle.fields;
-        vehicle.id.to_string() == wanted.to_lowercase()
-            || fields.vin.as_ref().is_some_and(|it| it.as_str() == vin)
-            || equals(&fields.license_plate)
-            || equals(&fields.nickname)
-    };
-    let (mut meant, others): (Vec<Vehicle>, Vec<Vehicle>) =
-        garage.all_vehicles(query).await?.into_iter().partition(is_meant);
-    if meant.is_empty() && wanted.len() >= SHORTEST_ID {
-        let begins = |vehicle: &Vehicle| vehicle.id.to_string().starts_with(&wanted.to_lowercase());
-        meant = others.into_iter().filter(begins).collect();
-    }
+    let mut meant = named(garage, wanted, is_removed).await?;
     match meant.len() {
         0 => Err(Failure::Unclear(format!("There is no vehicle “{wanted}”; see: garage vehicle list"))),
         1 => Ok(meant.remove(0)),
@@ -284,8 +234,35 @@ async fn find_among(garage: &Garage, wanted: &str, query: VehicleQuery) -> Resul
     }
 }
 
+/// The vehicles of this name. Ids and full VINs are looked up; only for other names all vehicles are read.
+async fn named(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vec<Vehicle>, GarageError> {
+    if let Ok(id) = wanted.parse::<VehicleId>() {
+        return garage.vehicles_by_id_beginning(&id.to_string(), is_removed).await;
+    }
+    if is_id_beginning(wanted) {
+        let meant = garage.vehicles_by_id_beginning(wanted, is_removed).await?;
+        if !meant.is_empty() {
+            return Ok(meant);
+        }
+    }
+    let vin = Vin::parse(wanted).ok();
+    if let Some(vin) = vin.clone().filter(|vin| vin.is_full() && !is_removed) {
+        let meant = garage.vehicles_by_vin(vin).await?;
+        if !meant.is_empty() {
+            return Ok(meant);
+        }
+    }
+    let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
+    let is_meant = |vehicle: &Vehicle| {
+        let fields = &vehicle.fields;
+        (vin.is_some() && fields.vin == vin) || equals(&fields.license_plate) || equals(&fields.nickname)
+    };
+    let vehicles = garage.all_vehicles(VehicleQuery { is_removed, ..VehicleQuery::default() }).await?;
+    Ok(vehicles.into_iter().filter(is_meant).collect())
+}
+
 /// What a person calls it: its nickname, else year, make and model, else plate or VIN.
-fn name(vehicle: &Vehicle) -> String {
+pub fn name(vehicle: &Vehicle) -> String {
     let fields = &vehicle.fields;
     let year = fields.make.as_ref().and(fields.year).map(|year| year.to_string());
     // Makers of trailers often name the model after themselves.

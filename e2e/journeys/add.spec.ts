@@ -175,6 +175,22 @@ test("saving twice by a quick hand makes one vehicle", async ({ app, page }) => 
   await expect(app.card("Land Rover")).toHaveCount(1);
 });
 
+test("the form is empty after saving, though the garage shows the vehicle before the form has its answer", async ({ app, page }) => {
+  await page.route("**/host/ipc/add_vehicle", async (route) => {
+    const response = await route.fetch();
+    await expect(app.card("Blue")).toBeVisible();
+    await route.fulfill({ response });
+  });
+  await page.getByText("Add more now").click();
+  await page.getByRole("textbox", { name: "Nickname" }).fill("Blue");
+  await app.saveVehicle.click();
+  await app.expectVehicle("Blue");
+  await app.goTo("Add");
+  await expect(app.saveVehicle).toBeDisabled();
+  await page.getByText("Add more now").click();
+  await expect(page.getByRole("textbox", { name: "Nickname" })).toHaveValue("");
+});
+
 test("one character too many is said as that, and Escape can be undone", async ({ app }) => {
   await app.vin.pressSequentially(`${ACCORD}2`);
   await expect(app.vin).toHaveAccessibleDescription("18 characters; a VIN has 17, so 1 too many");

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { AxeBuilder } from "@axe-core/playwright";
-import { expect, test as base, type Page } from "@playwright/test";
+import axe from "axe-core";
+import { expect, test as base, type BrowserContext, type Page } from "@playwright/test";
 import { holdTimers, passTime, settled } from "./timers.ts";
 
 export { expect };
@@ -69,6 +69,11 @@ export class App {
     await this.page.evaluate((file) => Object.assign(window, { __chosenFile: file }), file);
   }
 
+  /** Where the app is served. */
+  get origin() {
+    return this.address;
+  }
+
   kill(): void {
     this.host.kill("SIGKILL");
   }
@@ -126,14 +131,32 @@ export class App {
         const ending = document.getAnimations().filter(({ effect }) => effect?.getComputedTiming().endTime !== Infinity);
         await Promise.allSettled(ending.map(({ finished }) => finished));
       });
-      // The page has no frames. The other mode opens a second page for each analysis, to put the results of frames together.
-      const axe = new AxeBuilder({ page: this.page }).setLegacyMode();
+      // Once for each document: to compile axe takes a slow machine longer than to run it.
+      await this.page.evaluate(`if (!window.axe) { ${axe.source} }`);
       // Names, roles and structure are the same in both themes.
-      if (colorScheme === "dark") axe.withRules(["color-contrast", "link-in-text-block"]);
-      const { violations } = await axe.analyze();
-      expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), colorScheme).toEqual([]);
+      const rules = colorScheme === "dark" ? { runOnly: ["color-contrast", "link-in-text-block"] } : {};
+      const violations = await this.page.evaluate(async (rules) => {
+        const { violations } = await window.axe.run(document, { ...rules, resultTypes: ["violations"] });
+        return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+      }, rules);
+      expect(violations, colorScheme).toEqual([]);
     }
   }
+}
+
+declare global {
+  interface Window {
+    axe: typeof axe;
+  }
+}
+
+/** How many times slower the pages are than the machine; `cargo xtask test --slow` sets it. */
+const SLOWDOWN = Number(process.env["E2E_SLOWDOWN"] ?? 1);
+
+/** Slows a page down, as long as its context is open. */
+async function slowDown(context: BrowserContext, page: Page): Promise<void> {
+  const session = await context.newCDPSession(page);
+  await session.send("Emulation.setCPUThrottlingRate", { rate: SLOWDOWN });
 }
 
 interface Fixtures {
@@ -143,6 +166,8 @@ interface Fixtures {
 export const test = base.extend<Fixtures>({
   context: async ({ context }, use) => {
     await holdTimers(context);
+    // A page may be closed before the answer.
+    if (SLOWDOWN > 1) context.on("page", (page) => void slowDown(context, page).catch(() => {}));
     await use(context);
   },
   app: async ({ page }, use) => {

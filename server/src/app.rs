@@ -40,12 +40,12 @@ impl App {
         model_year: Option<i32>,
         detail: Detail,
         at: Timestamp,
-    ) -> Result<Decode, ApiError> {
+    ) -> Result<Decode<'static>, ApiError> {
         let query = VinQuery::parse(vin_text).map_err(|error| {
             ApiError::Fields(vec![garage_domain::FieldError { field: "vin".to_owned(), message: error.to_string() }])
         })?;
         let snapshot = self.decoder.get().await.map_err(no_decoder)?;
-        Ok(snapshot.decode(vin_text, &query, model_year, detail, at))
+        Ok(snapshot.decode(vin_text, &query, model_year, detail, at).into_owned())
     }
 
     /// The makes, models and years that can be chosen from.

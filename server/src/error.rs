@@ -65,7 +65,7 @@ impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> ApiError {
         match invalid {
             Invalid::Fields(errors) => ApiError::Fields(errors),
-            Invalid::NotIdentifiable => ApiError::BadRequest(invalid.to_string()),
+            Invalid::Incomplete(message) => ApiError::BadRequest(message.to_owned()),
         }
     }
 }

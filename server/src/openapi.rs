@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, header},
     routing::get,
 };
-use garage_domain::{Field, FieldRule, OdometerUnit};
+use garage_domain::{Field, Rule, VEHICLES};
 use garage_protocol::ErrorBody;
 use serde_json::{Value, json};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -130,19 +130,19 @@ fn unauthorized() -> Response {
 /// A body of fields, as the domain's rules have them.
 fn body_schema(description: &str, others: &[(&str, Value)]) -> RefOr<Schema> {
     let mut properties: serde_json::Map<String, Value> =
-        Field::ALL.into_iter().map(|field| (field.name().to_owned(), field_schema(field))).collect();
+        VEHICLES.fields.iter().map(|field| (field.name.to_owned(), field_schema(field))).collect();
     properties.extend(others.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())));
     let schema = json!({ "type": "object", "description": description, "properties": properties });
     serde_json::from_value(schema).unwrap_or_else(|error| unreachable!("a schema: {error}"))
 }
 
-fn field_schema(field: Field) -> Value {
-    match field.rule() {
-        FieldRule::Vin => json!({
+fn field_schema(field: &Field) -> Value {
+    match field.rule {
+        Rule::Vin => json!({
             "type": ["string", "null"],
             "description": "Spaces and dashes are taken out and letters made upper case; 17 characters without I, O and Q, or 5 to 16 of a vehicle before 1981"
         }),
-        FieldRule::Text { longest, line_breaks } => {
+        Rule::Text { longest, line_breaks } => {
             let pattern = if line_breaks {
                 "^[^\\u0000-\\u0009\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$"
             } else {
@@ -150,17 +150,28 @@ fn field_schema(field: Field) -> Value {
             };
             json!({ "type": ["string", "null"], "maxLength": longest, "pattern": pattern })
         }
-        FieldRule::Year => json!({
+        Rule::Year => json!({
             "type": ["integer", "null"], "minimum": 1886, "description": "Up to two years after the current one (UTC)"
         }),
-        FieldRule::Integer { least, greatest } => {
+        Rule::Integer { least, greatest } => {
             json!({ "type": ["integer", "null"], "minimum": least, "maximum": greatest })
         }
-        FieldRule::OdometerUnit => {
-            let units = [OdometerUnit::Mi, OdometerUnit::Km, OdometerUnit::H].map(OdometerUnit::as_str);
-            json!({ "type": ["string", "null"], "enum": [units[0], units[1], units[2], null] })
+        Rule::Choice(choices) => {
+            let choices: Vec<_> = choices.iter().copied().map(Some).chain([None]).collect();
+            json!({ "type": ["string", "null"], "enum": choices })
         }
-        FieldRule::Boolean => json!({ "type": ["boolean", "null"] }),
+        Rule::Boolean => json!({ "type": ["boolean", "null"] }),
+        Rule::Date => json!({
+            "type": ["string", "null"], "format": "date",
+            "description": "From 1886 to two years after the current one (UTC)"
+        }),
+        Rule::Amount => json!({
+            "type": ["string", "null"], "description": "Decimal text such as 129.90, 0 to 9999999.99"
+        }),
+        Rule::Currency => json!({ "type": ["string", "null"], "description": "An ISO 4217 code such as EUR" }),
+        Rule::Reference { collection } => json!({
+            "type": ["string", "null"], "format": "uuid", "description": format!("The id of a record of {collection}")
+        }),
     }
 }
 

@@ -9,6 +9,7 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 use crate::{
     commands,
     events::{GarageChanged, TaskProgressed},
+    start::Start,
 };
 
 /// Where the generated types lie, from the repository's root.
@@ -36,6 +37,7 @@ pub fn builder<R: Runtime>() -> Builder<R> {
             commands::preferences::set_preferences,
             commands::vehicles::accept_offers,
             commands::vehicles::add_vehicle,
+            commands::vehicles::change_count,
             commands::vehicles::count_vehicles,
             commands::vehicles::decode_offers,
             commands::vehicles::edit_vehicle,
@@ -47,6 +49,7 @@ pub fn builder<R: Runtime>() -> Builder<R> {
             commands::vehicles::undo_change,
             commands::vehicles::vehicle_history,
         ])
+        .typ::<Start>()
         .events(collect_events![GarageChanged, TaskProgressed])
 }
 

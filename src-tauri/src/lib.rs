@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod platform;
 pub mod preferences;
+pub mod start;
 mod state;
 
 use garage_core::GarageConfig;
@@ -37,6 +38,7 @@ pub fn with_garage<R: Runtime>(
     builder.invoke_handler(bindings.invoke_handler()).setup(move |app| {
         bindings.mount_events(app);
         state::manage(app, config(app)?)?;
+        start::create_window(app)?;
         Ok(())
     })
 }

@@ -13,7 +13,10 @@ use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, R
 use tauri::{App, Manager, Runtime, async_runtime};
 use tokio::sync::RwLock;
 
-use crate::{events, preferences};
+use crate::{
+    events, preferences,
+    start::{self, StartAnswers},
+};
 
 /// After this time nobody is waiting for the first picture any more.
 const UPKEEP_DELAY: Duration = Duration::from_secs(10);
@@ -23,6 +26,7 @@ const UPKEEP_DELAY: Duration = Duration::from_secs(10);
 pub(crate) struct AppGarage {
     config: GarageConfig,
     on_change: ChangeListener,
+    change_count: Arc<AtomicU32>,
     garage: RwLock<Option<Garage>>,
     /// Tells of other programs' writes for as long as it is held.
     watch: Mutex<Option<Watch>>,
@@ -69,6 +73,21 @@ impl AppGarage {
         }
     }
 
+    /// How often the garage or the preferences have changed since the app started.
+    pub fn change_count(&self) -> u32 {
+        self.change_count.load(Ordering::SeqCst)
+    }
+
+    /// Counts a change of the preferences, which the page knows of itself.
+    pub fn count_change(&self) {
+        self.change_count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether there is a repair that the page has not been told of.
+    pub fn is_repaired(&self) -> bool {
+        self.repaired.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// What a repair at opening did, for the page to tell once.
     pub fn take_repair(&self) -> Option<Repair> {
         self.repaired.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -105,12 +124,18 @@ impl AppGarage {
 /// Makes the garage available to commands, and its changes to the page.
 pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_plugin_store::Result<()> {
     let handle = app.handle().clone();
-    let on_change = ChangeListener::new(move |change| events::emit_change(&handle, change));
+    let change_count = Arc::new(AtomicU32::new(0));
+    let counter = change_count.clone();
+    let on_change = ChangeListener::new(move |change| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        events::emit_change(&handle, change);
+    });
     let preferences = preferences::manage(app, &config.garage_file)?;
     let handle = app.handle().clone();
     app.manage(AppGarage {
         config,
         on_change,
+        change_count,
         garage: RwLock::default(),
         watch: Mutex::default(),
         repaired: Mutex::default(),
@@ -118,11 +143,12 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),
         is_stopping: Arc::default(),
     });
-    // The garage is opened while the page still loads. Today's upkeep waits until the window has long been painted. The
+    app.manage(StartAnswers::default());
+    // The garage is opened while the webview starts. Today's upkeep waits until the window has long been painted. The
     // snapshot is left to whoever decodes first: it would take 85 MB that a look into the garage does not need.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
-        let _ = handle.state::<AppGarage>().get().await;
+        start::prepare(&handle).await;
         tokio::time::sleep(UPKEEP_DELAY).await;
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
             if let Err(error) = garage.back_up_daily().await {

@@ -44,6 +44,18 @@ impl MockApp {
         MockApp { window, _app: app, folder }
     }
 
+    /// Takes the answers that the start has read by itself, so that nothing reads others meanwhile.
+    fn take_first_answers(&self) {
+        while motovault::start::add_to_page(self.window.app_handle(), "<head></head>").is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Reads the answers for the page anew.
+    fn prepare(&self) {
+        tauri::async_runtime::block_on(motovault::start::prepare(self.window.app_handle()));
+    }
+
     fn call_from(&self, url: &str, command: &str, arguments: Value) -> Result<Value, Value> {
         let request = InvokeRequest {
             cmd: command.to_owned(),
@@ -130,6 +142,51 @@ fn capabilities_are_enforced() {
     app.call_from("https://example.com/", "list_vehicles", json!({"query": {}}))
         .expect_err("not granted to other origins");
     app.call("no_such_command", json!({})).expect_err("there is none");
+}
+
+#[test]
+fn the_page_comes_with_the_first_screens_answers_once() {
+    const PAGE: &str = "<html><head><title>x</title></head><body></body></html>";
+    let app = MockApp::start();
+    app.take_first_answers();
+    app.call("add_vehicle", json!({"draft": {"nickname": "</script><!-- <b>", "make": "Honda"}})).expect("added");
+    let mut preferences = app.call("preferences", json!({})).expect("preferences");
+    preferences["sort"] = json!("name");
+    preferences["filter"]["make"] = json!("honda");
+    app.call("set_preferences", json!({ "preferences": preferences })).expect("kept");
+    app.prepare();
+    let page = motovault::start::add_to_page(app.window.app_handle(), PAGE).expect("answers");
+    let (before, rest) = page.split_once(r#"<script type="application/json" id="start">"#).expect("a data block");
+    let (start, after) = rest.split_once("</script>").expect("its end");
+    assert_eq!(format!("{before}{after}"), PAGE);
+    let wanted = json!({"sort": "name", "make": "honda"});
+    let ask = |command: &str, arguments| app.call(command, arguments).expect("an answer");
+    assert_eq!(
+        serde_json::from_str::<Value>(start).expect("JSON"),
+        json!({
+            "preferences": ask("preferences", json!({})),
+            "vehicles": ask("list_vehicles", json!({ "query": wanted })),
+            "count": 1,
+            "allCount": 1,
+            "removedCount": 0,
+            "filterChoices": ask("filter_choices", json!({})),
+            "changeCount": ask("change_count", json!({})),
+        })
+    );
+    assert_eq!(motovault::start::add_to_page(app.window.app_handle(), PAGE), None, "a page that is loaded again asks");
+}
+
+#[test]
+fn answers_from_before_a_change_do_not_reach_the_page() {
+    let app = MockApp::start();
+    app.take_first_answers();
+    app.prepare();
+    app.call("add_vehicle", json!({"draft": {"nickname": "New"}})).expect("added");
+    assert_eq!(motovault::start::add_to_page(app.window.app_handle(), "<head></head>"), None, "an older list");
+    app.prepare();
+    let preferences = app.call("preferences", json!({})).expect("preferences");
+    app.call("set_preferences", json!({ "preferences": preferences })).expect("kept");
+    assert_eq!(motovault::start::add_to_page(app.window.app_handle(), "<head></head>"), None, "older preferences");
 }
 
 /// The build script grants by name and cannot see the commands, so it has a list of its own.

@@ -138,7 +138,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Bench { what: Bench::Core } => bench_core(&root),
         Task::Bench { what: Bench::Ui } => {
             setup::for_tests(&root)?;
-            run::build(&root, false)?;
+            run::build(&root, run::Scope::Programs)?;
             test::in_browser(&root, "bench")
         }
         Task::Bench { what: Bench::App } => bench_app::bench(&root),

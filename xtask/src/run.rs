@@ -30,7 +30,7 @@ pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
     let has_display = !cfg!(target_os = "linux")
         || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty()));
     setup::for_running(root, !has_display)?;
-    build(root, is_release)?;
+    build(root, if is_release { Scope::Shipped } else { Scope::Programs })?;
     let folder = target_folder(root).join(if is_release { "release" } else { "debug" });
     let program = |name: &str| folder.join(name).with_extension(std::env::consts::EXE_EXTENSION);
     let (app, cli) = (program("motovault"), program("garage"));
@@ -41,22 +41,33 @@ pub fn run(root: &Path, is_release: bool) -> anyhow::Result<()> {
     show_without_display(root, &app)
 }
 
-/// Builds the app with its page inside, and the CLI; without optimizations, the journeys' host as well.
+/// What is built together with the app.
+#[derive(Clone, Copy)]
+pub enum Scope {
+    /// With optimizations: the app and the CLI
+    Shipped,
+    /// The app, the CLI and the journeys' host
+    Programs,
+    /// All programs of the workspace
+    Workspace,
+}
+
+/// Builds the app with its page inside, and what belongs to the scope.
 ///
 /// # Errors
 /// The build fails.
-pub fn build(root: &Path, is_release: bool) -> anyhow::Result<()> {
+pub fn build(root: &Path, scope: Scope) -> anyhow::Result<()> {
     // The Tauri CLI builds the page first, and the program around it. Its launcher runs on every system.
     let mut tauri = Command::new("node");
     tauri.current_dir(root).args(["ui/node_modules/@tauri-apps/cli/tauri.js", "build", "--no-bundle"]);
-    // All at once: cargo chooses a dependency's features for the crates that it builds together, and would compile
-    // a fifth of the dependencies again for a CLI or a host on its own.
-    let packages = ["--", "--package", "motovault", "--package", "garage-cli"];
-    if is_release {
-        tauri.args(packages);
-    } else {
-        tauri.arg("--debug").args(packages).args(["--package", "e2e-host"]);
-    }
+    // All at once: cargo chooses a dependency's features for the crates that it builds together. It would compile a fifth
+    // of the dependencies again for a CLI or a host on its own, and two thirds for the tests after the programs alone.
+    let programs = ["--", "--package", "motovault", "--package", "garage-cli"];
+    match scope {
+        Scope::Shipped => tauri.args(programs),
+        Scope::Programs => tauri.arg("--debug").args(programs).args(["--package", "e2e-host"]),
+        Scope::Workspace => tauri.args(["--debug", "--", "--workspace"]),
+    };
     shell::run(tauri)
 }
 

@@ -3,13 +3,19 @@
 use std::{
     path::Path,
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{bail, ensure};
 use clap::ValueEnum;
 
-use crate::{contract, deny, display::VirtualDisplay, run, setup, shell, tidy};
+use crate::{
+    contract, deny,
+    display::VirtualDisplay,
+    run::{self, Scope},
+    setup, shell, tidy,
+};
 
 /// One part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,11 +24,11 @@ pub enum Step {
     Format,
     /// The rules of the code's layout
     Tidy,
-    /// Licenses and sources of everything that is built in
-    Deny,
     /// The page: types, lint, unit tests; the journeys' types
     Ui,
-    /// The app with its page inside, the CLI and the journeys' host; journeys and desktop run this first
+    /// Licenses and sources of everything that is built in
+    Deny,
+    /// The app with its page inside and the other programs; journeys and desktop run this first
     Build,
     /// Clippy over everything, warnings refused
     Clippy,
@@ -90,13 +96,24 @@ pub fn in_browser(root: &Path, script: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Setting up, or any step, fails; the error names all of them.
 pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
-    setup::for_tests(root)?;
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| step.is_in(&options.only)).collect();
+    // It is compiled while packages are fetched and the page is checked, which keep one core busy at most.
+    let mut installation = steps.contains(&Step::Deny).then(|| {
+        let root = root.to_owned();
+        thread::spawn(move || deny::install(&root))
+    });
+    setup::for_tests(root)?;
     let mut durations = Vec::new();
     let outcomes = run_all(&steps, |step| {
         println!("\n== {}", step.name());
         let started = Instant::now();
-        let result = run_step(root, step, options);
+        if step == Step::Deny
+            && let Some(installation) = installation.take()
+        {
+            // The step itself installs what is missing, so it tries once more after a failure, and tells of the second.
+            let _ = installation.join();
+        }
+        let result = run_step(root, step, &steps, options);
         if let Err(error) = &result {
             eprintln!("error: {error:#}");
         }
@@ -184,9 +201,11 @@ fn each(commands: Vec<Command>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run_step(root: &Path, step: Step, options: &Options) -> anyhow::Result<()> {
+fn run_step(root: &Path, step: Step, steps: &[Step], options: &Options) -> anyhow::Result<()> {
     match step {
-        Step::Build => run::build(root, false),
+        // With the features that the tests compile dependencies with, so that they do so only once.
+        Step::Build if steps.contains(&Step::Rust) => run::build(root, Scope::Workspace),
+        Step::Build => run::build(root, Scope::Programs),
         Step::Journeys => journeys(root, options),
         _ => repeatedly(options.repeat, || run_once(root, step)),
     }
@@ -197,7 +216,7 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
     match step {
         Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
         Step::Tidy => tidy::tidy(root),
-        Step::Deny => deny::check(root),
+        Step::Deny => deny::check(root, &deny::install(root)?),
         Step::Ui => {
             let mut checks: Vec<Command> =
                 ["check", "lint", "test"].iter().map(|script| shell::npm("ui", &["run", script])).collect();

@@ -1,6 +1,8 @@
 //! The decoder's answer, in the shape of `docs/contract.md`.
 
-use garage_domain::{Field, FieldValue};
+use std::borrow::Cow;
+
+use garage_domain::{Field, FieldValue, vehicle};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -60,57 +62,99 @@ pub struct DecodedValue<T> {
     pub month: Option<&'static str>,
 }
 
+/// One decoded text.
+pub type DecodedText<'a> = DecodedValue<Cow<'a, str>>;
+
+impl DecodedText<'_> {
+    /// The same text, independent of what it was borrowed from.
+    #[must_use]
+    pub fn into_owned(self) -> DecodedText<'static> {
+        DecodedValue { value: owned(self.value), source: self.source, month: self.month }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
 /// The fields of a vehicle that decoding can fill; those it cannot are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the names are the vehicle's")]
-pub struct DecodedFields {
+pub struct DecodedFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub make: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub make: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub model: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub year: Option<DecodedValue<i32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trim_level: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub trim_level: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub engine: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub engine: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub transmission: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub transmission: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub drive_type: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub drive_type: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fuel_type: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub fuel_type: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_class: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub body_class: Option<DecodedText<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vehicle_type: Option<DecodedValue<String>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
+    pub vehicle_type: Option<DecodedText<'a>>,
 }
 
-impl DecodedFields {
+impl DecodedFields<'_> {
+    /// The same values, independent of the snapshot.
+    #[must_use]
+    pub fn into_owned(self) -> DecodedFields<'static> {
+        let text = |it: Option<DecodedText<'_>>| it.map(DecodedText::into_owned);
+        DecodedFields {
+            make: text(self.make),
+            model: text(self.model),
+            year: self.year,
+            trim_level: text(self.trim_level),
+            engine: text(self.engine),
+            transmission: text(self.transmission),
+            drive_type: text(self.drive_type),
+            fuel_type: text(self.fuel_type),
+            body_class: text(self.body_class),
+            vehicle_type: text(self.vehicle_type),
+        }
+    }
+
     /// The values by the field they fill, each within that field's rule.
-    pub fn into_values(self, now: Timestamp) -> impl Iterator<Item = (Field, DecodedValue<FieldValue>)> {
+    pub fn into_values(self, now: Timestamp) -> impl Iterator<Item = (&'static Field, DecodedValue<FieldValue>)> {
         fn valued<T>(
             decoded: Option<DecodedValue<T>>,
             value: impl FnOnce(T) -> FieldValue,
         ) -> Option<DecodedValue<FieldValue>> {
             decoded.map(|it| DecodedValue { value: value(it.value), source: it.source, month: it.month })
         }
-        let text = |decoded| valued(decoded, FieldValue::Text);
+        let text = |decoded| valued(decoded, |text: Cow<'_, str>| FieldValue::Text(text.into_owned()));
         let year = valued(self.year, |year: i32| FieldValue::Integer(year.into()));
-        let values = [
-            (Field::Year, year),
-            (Field::Make, text(self.make)),
-            (Field::Model, text(self.model)),
-            (Field::TrimLevel, text(self.trim_level)),
-            (Field::Engine, text(self.engine)),
-            (Field::Transmission, text(self.transmission)),
-            (Field::DriveType, text(self.drive_type)),
-            (Field::FuelType, text(self.fuel_type)),
-            (Field::BodyClass, text(self.body_class)),
-            (Field::VehicleType, text(self.vehicle_type)),
+        let values: [(&'static Field, _); 10] = [
+            (&vehicle::YEAR, year),
+            (&vehicle::MAKE, text(self.make)),
+            (&vehicle::MODEL, text(self.model)),
+            (&vehicle::TRIM_LEVEL, text(self.trim_level)),
+            (&vehicle::ENGINE, text(self.engine)),
+            (&vehicle::TRANSMISSION, text(self.transmission)),
+            (&vehicle::DRIVE_TYPE, text(self.drive_type)),
+            (&vehicle::FUEL_TYPE, text(self.fuel_type)),
+            (&vehicle::BODY_CLASS, text(self.body_class)),
+            (&vehicle::VEHICLE_TYPE, text(self.vehicle_type)),
         ];
         values.into_iter().filter_map(move |(field, decoded)| {
             let DecodedValue { value, source, month } = decoded?;
@@ -141,28 +185,45 @@ impl DecodedFields {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Fact {
+pub struct Fact<'a> {
     /// vPIC's group, such as `Engine`.
-    pub group: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub group: Cow<'a, str>,
     /// vPIC's name of the variable, such as `Displacement (L)`.
-    pub name: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub name: Cow<'a, str>,
     /// vPIC's code of the variable, such as `DisplacementL`.
-    pub code: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub code: Cow<'a, str>,
     /// The value as vPIC writes it.
-    pub value: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub value: Cow<'a, str>,
     /// Where it comes from.
     pub source: Source,
+}
+
+impl Fact<'_> {
+    fn into_owned(self) -> Fact<'static> {
+        Fact {
+            group: owned(self.group),
+            name: owned(self.name),
+            code: owned(self.code),
+            value: owned(self.value),
+            source: self.source,
+        }
+    }
 }
 
 /// What vPIC says about the VIN itself; code 0 is a clean decode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DecodeError {
+pub struct DecodeError<'a> {
     /// vPIC's error code.
     pub code: i32,
     /// vPIC's text for it.
-    pub message: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub message: Cow<'a, str>,
 }
 
 /// Whether the ninth character fits the other sixteen.
@@ -173,7 +234,8 @@ pub struct CheckDigit {
     /// Whether it does.
     pub valid: bool,
     /// The character that would, if the rest is right.
-    pub expected: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub expected: char,
 }
 
 /// A character that does not fit, and those that would.
@@ -192,20 +254,22 @@ pub struct PossibleCharacters {
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct Decode {
+pub struct Decode<'a> {
     /// The text that was asked about, untouched.
-    pub input: String,
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub input: Cow<'a, str>,
     /// The VIN, `None` where the input is a part of one or no VIN.
-    pub vin: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub vin: Option<Cow<'a, str>>,
     /// The model year, where position 10 and a registered manufacturer back it.
     pub model_year: Option<i32>,
     /// The fields of a vehicle.
-    pub fields: DecodedFields,
+    pub fields: DecodedFields<'a>,
     /// Every fact of vPIC's, only with [`Detail::Full`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub facts: Option<Vec<Fact>>,
+    pub facts: Option<Vec<Fact<'a>>>,
     /// What vPIC says about the VIN itself.
-    pub errors: Vec<DecodeError>,
+    pub errors: Vec<DecodeError<'a>>,
     /// `None` while characters are missing.
     pub check_digit: Option<CheckDigit>,
     /// A VIN that would be right, where exactly one is known.
@@ -222,12 +286,12 @@ pub struct Decode {
     pub(crate) year_policy: YearPolicy,
 }
 
-impl Decode {
+impl<'a> Decode<'a> {
     /// The answer for text that is no VIN, not even in part, for callers that answer every line.
     #[must_use]
-    pub fn refused(input: &str, error: garage_domain::VinError) -> Decode {
+    pub fn refused(input: &'a str, error: garage_domain::VinError) -> Decode<'a> {
         Decode {
-            input: input.to_owned(),
+            input: Cow::Borrowed(input),
             vin: None,
             model_year: None,
             fields: DecodedFields::default(),
@@ -239,6 +303,26 @@ impl Decode {
             years: Vec::new(),
             error: Some(error.to_string()),
             year_policy: YearPolicy::default(),
+        }
+    }
+
+    /// The same answer, independent of the snapshot and of the text that was asked about.
+    #[must_use]
+    pub fn into_owned(self) -> Decode<'static> {
+        let error = |error: DecodeError<'_>| DecodeError { code: error.code, message: owned(error.message) };
+        Decode {
+            input: owned(self.input),
+            vin: self.vin.map(owned),
+            model_year: self.model_year,
+            fields: self.fields.into_owned(),
+            facts: self.facts.map(|facts| facts.into_iter().map(Fact::into_owned).collect()),
+            errors: self.errors.into_iter().map(error).collect(),
+            check_digit: self.check_digit,
+            suggested_vin: self.suggested_vin,
+            possible: self.possible,
+            years: self.years,
+            error: self.error,
+            year_policy: self.year_policy,
         }
     }
 }

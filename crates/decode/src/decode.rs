@@ -3,6 +3,8 @@
 //! The library is a port of NHTSA's `spVinDecode`, which is made for whole VINs of registered manufacturers.
 //! For everything else its answer needs the corrections below, each at its place with the reason.
 
+use std::borrow::Cow;
+
 use garage_domain::vin;
 use jiff::Timestamp;
 use ultravin::{DecodeResult, DecodedElement};
@@ -58,14 +60,14 @@ impl Snapshot {
     /// the person knows decides where the VIN fits two, and is left out of account where the VIN means another. Never
     /// fails: what is wrong with the VIN is in the answer.
     #[must_use]
-    pub fn decode(
-        &self,
-        input: &str,
-        query: &VinQuery,
+    pub fn decode<'a>(
+        &'a self,
+        input: &'a str,
+        query: &'a VinQuery,
         model_year: Option<i32>,
         detail: Detail,
         now: Timestamp,
-    ) -> Decode {
+    ) -> Decode<'a> {
         let ask = |model_year| self.db.decode_at(query.as_str(), model_year, now.as_microsecond());
         let mut result = ask(None);
         let year_policy = YearPolicy::new(query, model_year, self.is_light_vehicle(&result.wmi), now);
@@ -82,12 +84,12 @@ impl Snapshot {
                     errors(query, &with_year).into_iter().find(|error| error.code == error_code::YEAR_CONTRADICTS);
             }
         }
-        let full_vin = query.full_vin();
+        let full_vin = query.is_full_vin().then_some(query.as_str());
         Decode {
-            input: input.to_owned(),
-            check_digit: full_vin.as_ref().and_then(|vin| check_digit(vin.as_str())),
+            input: Cow::Borrowed(input),
+            check_digit: full_vin.and_then(check_digit),
             suggested_vin: suggested_vin(query, &result),
-            vin: full_vin.map(String::from),
+            vin: full_vin.map(Cow::Borrowed),
             model_year: years.year,
             fields: fields(&result.elements, years.year),
             facts: (detail == Detail::Full).then(|| facts(query, &result.elements, years.year)),
@@ -124,10 +126,10 @@ fn is_registered(result: &DecodeResult<'_>) -> bool {
 
 fn check_digit(vin: &str) -> Option<CheckDigit> {
     let expected = vin::expected_check_digit(vin)?;
-    Some(CheckDigit { valid: vin[vin::CHECK_DIGIT_INDEX..].starts_with(expected), expected: expected.to_string() })
+    Some(CheckDigit { valid: vin[vin::CHECK_DIGIT_INDEX..].starts_with(expected), expected })
 }
 
-fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
+fn fields<'a>(elements: &[DecodedElement<'a>], year: Option<i32>) -> DecodedFields<'a> {
     fn decoded<T>(value: T) -> DecodedValue<T> {
         DecodedValue { value, source: Source::Snapshot, month: Some(pinned::MONTH) }
     }
@@ -152,30 +154,40 @@ fn fields(elements: &[DecodedElement<'_>], year: Option<i32>) -> DecodedFields {
                     element::ENGINE_CONFIGURATION => &mut engine.configuration,
                     _ => continue,
                 };
-                *part = present(element);
+                *part = present(&element.value);
                 continue;
             }
         };
-        *field = present(element).map(|value| decoded(value.to_owned()));
+        *field = map_text(&element.value, present).map(decoded);
     }
-    fields.engine = engine::label(&engine).map(decoded);
+    fields.engine = engine::label(&engine).map(Cow::Owned).map(decoded);
     fields
 }
 
 /// The value, unless it is one of vPIC's ways to say that there is none.
-fn present<'a>(element: &'a DecodedElement<'_>) -> Option<&'a str> {
-    let value = element.value.trim();
+fn present(value: &str) -> Option<&str> {
+    // Almost all values are trimmed, and this is cheaper to see than to trim.
+    let is_trimmed = matches!(value.as_bytes(), [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~']);
+    let value = if is_trimmed { value } else { value.trim() };
     (!value.is_empty() && value != "Not Applicable").then_some(value)
 }
 
-fn facts(query: &VinQuery, elements: &[DecodedElement<'_>], year: Option<i32>) -> Vec<Fact> {
+/// Applies `part` to text of the snapshot; the result is borrowed from the snapshot if the text is.
+fn map_text<'a>(text: &Cow<'a, str>, part: impl FnOnce(&str) -> Option<&str>) -> Option<Cow<'a, str>> {
+    match text {
+        Cow::Borrowed(text) => part(text).map(Cow::Borrowed),
+        Cow::Owned(text) => part(text).map(|part| Cow::Owned(part.to_owned())),
+    }
+}
+
+fn facts<'a>(query: &VinQuery, elements: &[DecodedElement<'a>], year: Option<i32>) -> Vec<Fact<'a>> {
     let mut facts = Vec::with_capacity(elements.len() + 1);
     if let Some(country) = country_of(query.as_str()) {
         facts.push(Fact {
-            group: "General".to_owned(),
-            name: "Country of Manufacturer".to_owned(),
-            code: "WmiCountry".to_owned(),
-            value: country.name.to_owned(),
+            group: Cow::Borrowed("General"),
+            name: Cow::Borrowed("Country of Manufacturer"),
+            code: Cow::Borrowed("WmiCountry"),
+            value: Cow::Borrowed(country.name),
             source: Source::Iso3780,
         });
     }
@@ -190,11 +202,14 @@ fn facts(query: &VinQuery, elements: &[DecodedElement<'_>], year: Option<i32>) -
                 | element::VEHICLE_DESCRIPTOR
         );
         let is_withheld_year = element.element_id == element::MODEL_YEAR && year.is_none();
-        let Some(value) = present(element).filter(|_| !is_about_the_vin && !is_withheld_year) else { continue };
+        if is_about_the_vin || is_withheld_year {
+            continue;
+        }
+        let Some(value) = map_text(&element.value, present) else { continue };
         facts.push(Fact {
-            group: element.group_name.to_owned(),
-            name: element.variable.to_owned(),
-            code: element.code.to_owned(),
+            group: Cow::Borrowed(element.group_name),
+            name: Cow::Borrowed(element.variable),
+            code: Cow::Borrowed(element.code),
             value: fact_value(element.code, value),
             source: Source::Snapshot,
         });
@@ -203,19 +218,19 @@ fn facts(query: &VinQuery, elements: &[DecodedElement<'_>], year: Option<i32>) -
 }
 
 /// A fact's value as it is shown. vPIC computes some displacements from cubic inches, with nine decimals.
-pub(crate) fn fact_value(code: &str, value: &str) -> String {
-    match number(value) {
-        Some(liters) if code == "DisplacementL" => format!("{liters:.1}"),
-        _ => value.to_owned(),
+pub(crate) fn fact_value<'a>(code: &str, value: Cow<'a, str>) -> Cow<'a, str> {
+    match number(&value) {
+        Some(liters) if code == "DisplacementL" => Cow::Owned(format!("{liters:.1}")),
+        _ => value,
     }
 }
 
-fn find<'a>(elements: &'a [DecodedElement<'_>], id: i32) -> &'a str {
-    elements.iter().find(|element| element.element_id == id).map_or("", |element| element.value.as_ref())
+fn find<'e, 'a>(elements: &'e [DecodedElement<'a>], id: i32) -> &'e Cow<'a, str> {
+    elements.iter().find(|element| element.element_id == id).map_or(&Cow::Borrowed(""), |element| &element.value)
 }
 
 /// vPIC's errors, a message each; while characters are missing, without those that only say so.
-fn errors(query: &VinQuery, result: &DecodeResult<'_>) -> Vec<DecodeError> {
+fn errors<'a>(query: &VinQuery, result: &DecodeResult<'a>) -> Vec<DecodeError<'a>> {
     let is_whole = query.as_str().len() == vin::FULL_LENGTH && !query.as_str().contains('*');
     let is_premature = |code: i32| match code {
         error_code::INCOMPLETE | error_code::UNREGISTERED | error_code::NO_DETAIL | error_code::YEAR_CHARACTER => {
@@ -224,32 +239,51 @@ fn errors(query: &VinQuery, result: &DecodeResult<'_>) -> Vec<DecodeError> {
         error_code::UNMATCHED_CHARACTERS => query.as_str().len() < DESCRIPTOR_LENGTH,
         _ => false,
     };
-    // One text holds them all, `1 - … ; 14 - …`, and a message may hold a semicolon of its own.
-    let mut rest = find(&result.elements, element::ERROR_TEXT);
-    let mut errors = Vec::with_capacity(result.error_codes.len());
-    for (index, code) in result.error_codes.iter().enumerate() {
-        rest = rest.split_once(" - ").map_or(rest, |(_, message)| message);
-        let message;
-        (message, rest) = match result.error_codes.get(index + 1) {
-            Some(next) => {
-                rest.find(&format!("; {next} - ")).map_or((rest, ""), |end| (&rest[..end], &rest[end + "; ".len()..]))
-            }
-            None => (rest, ""),
+    let mut errors = match find(&result.elements, element::ERROR_TEXT) {
+        Cow::Borrowed(text) => split_errors(text, &result.error_codes, Cow::Borrowed),
+        Cow::Owned(text) => split_errors(text, &result.error_codes, |message| Cow::Owned(message.to_owned())),
+    };
+    errors.retain(|error| !is_premature(error.code));
+    errors
+}
+
+/// Splits the text of all codes, `1 - …; 14 - …`. A message may contain a semicolon of its own, so it ends where the
+/// next code begins.
+fn split_errors<'t, 'a>(
+    text: &'t str,
+    codes: &[i32],
+    message_text: impl Fn(&'t str) -> Cow<'a, str>,
+) -> Vec<DecodeError<'a>> {
+    let mut rest = text;
+    let mut errors = Vec::with_capacity(codes.len());
+    for (index, code) in codes.iter().enumerate() {
+        rest = split_code(rest).map_or(rest, |(_, message)| message);
+        let next = codes.get(index + 1);
+        let begins_next = |end: &usize| {
+            let code = rest[end + 1..].strip_prefix(' ').and_then(split_code);
+            code.is_some_and(|(code, _)| next.is_some_and(|next| code.parse() == Ok(*next)))
         };
-        if !is_premature(*code) {
-            errors.push(DecodeError { code: *code, message: message.to_owned() });
-        }
+        let end = next.and_then(|_| rest.match_indices(';').map(|(at, _)| at).find(begins_next));
+        let message;
+        (message, rest) = end.map_or((rest, ""), |end| (&rest[..end], rest[end + 1..].trim_start()));
+        errors.push(DecodeError { code: *code, message: message_text(message) });
     }
     errors
+}
+
+/// The code and the message of text such as `14 - Unable to …`.
+fn split_code(text: &str) -> Option<(&str, &str)> {
+    let message = text.trim_start_matches(|character: char| character.is_ascii_digit());
+    Some((&text[..text.len() - message.len()], message.strip_prefix(" - ")?))
 }
 
 /// vPIC's characters that would fit, `(8:6)(12:ABF)`; for I, O and Q, which fit nowhere, at least their look-alikes.
 fn possible_characters(query: &VinQuery, elements: &[DecodedElement<'_>]) -> Vec<PossibleCharacters> {
     let mut possible: Vec<PossibleCharacters> = find(elements, element::POSSIBLE_VALUES)
-        .split(['(', ')'])
+        .split(')')
         .filter_map(|pair| {
             let (position, characters) = pair.split_once(':')?;
-            let position = position.trim().parse().ok()?;
+            let position = position.trim_start_matches(['(', ' ']).parse().ok()?;
             // The check digit follows from the rest and a wildcard is a question: neither is a mistake.
             let is_typed = query.known_at(usize::try_from(position).ok()?).is_some();
             (is_typed && query.as_str().len() >= DESCRIPTOR_LENGTH)
@@ -274,9 +308,8 @@ fn look_alike(byte: u8) -> char {
 /// they look like, provided that its check digit confirms it.
 fn suggested_vin(query: &VinQuery, result: &DecodeResult<'_>) -> Option<String> {
     let is_valid = |candidate: &str| {
-        candidate != query.as_str()
-            && vin::Vin::parse(candidate).is_ok_and(|vin| vin.is_full())
-            && check_digit(candidate).is_some_and(|check_digit| check_digit.valid)
+        // Only 17 characters of a VIN's alphabet have a check digit.
+        candidate != query.as_str() && check_digit(candidate).is_some_and(|check_digit| check_digit.valid)
     };
     let suggested = result.corrected_vin.trim();
     if is_valid(suggested) {

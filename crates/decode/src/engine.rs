@@ -1,5 +1,8 @@
 //! One line for an engine, as people write it: `3.0L V6`, `649 cc`.
 
+/// Bytes of a typical label.
+const LABEL_BYTES: usize = 16;
+
 /// What vPIC knows of an engine, as text.
 #[derive(Default)]
 pub(crate) struct EngineFacts<'a> {
@@ -11,23 +14,41 @@ pub(crate) struct EngineFacts<'a> {
 
 /// Displacement in liters (cubic centimeters below one liter) and layout with the number of cylinders.
 pub(crate) fn label(engine: &EngineFacts<'_>) -> Option<String> {
-    let positive = |text: Option<&str>| text.and_then(number).filter(|value| *value > 0.0);
-    let displacement = match (positive(engine.displacement_l), positive(engine.displacement_cc)) {
-        (Some(liters), _) if liters >= 0.95 => Some(format!("{liters:.1}L")),
-        (_, Some(cubic_centimeters)) => Some(format!("{cubic_centimeters:.0} cc")),
-        (Some(liters), None) => Some(format!("{:.0} cc", liters * 1000.0)),
-        (None, None) => None,
-    };
-    let layout = match (engine.configuration.and_then(layout_letter), positive(engine.cylinders)) {
-        (Some(layout), Some(cylinders)) if layout != "Rotary" => Some(format!("{layout}{cylinders}")),
-        (Some("Rotary"), _) => Some("Rotary".to_owned()),
-        (_, Some(cylinders)) => Some(format!("{cylinders}-cylinder")),
-        (_, None) => None,
-    };
-    match (displacement, layout) {
-        (Some(displacement), Some(layout)) => Some(format!("{displacement} {layout}")),
-        (displacement, layout) => displacement.or(layout),
+    let EngineFacts { displacement_l, displacement_cc, configuration, cylinders } = engine;
+    if [displacement_l, displacement_cc, configuration, cylinders].into_iter().all(Option::is_none) {
+        return None;
     }
+    let positive = |text: Option<&str>| text.and_then(number).filter(|value| *value > 0.0);
+    // Most displacements are whole tenths. Copying those is faster than formatting the number.
+    let tenths = engine.displacement_l.filter(|liters| {
+        matches!(liters.as_bytes(), [b'1'..=b'9', b'.', b'0'..=b'9'] | [b'1'..=b'9', b'0'..=b'9', b'.', b'0'..=b'9'])
+    });
+    let mut label = String::with_capacity(LABEL_BYTES);
+    if let Some(liters) = tenths {
+        label.push_str(liters);
+        label.push('L');
+    } else {
+        match (positive(engine.displacement_l), positive(engine.displacement_cc)) {
+            (Some(liters), _) if liters >= 0.95 => label.push_str(&format!("{liters:.1}L")),
+            (_, Some(cubic_centimeters)) => label.push_str(&format!("{cubic_centimeters:.0} cc")),
+            (Some(liters), None) => label.push_str(&format!("{:.0} cc", liters * 1000.0)),
+            (None, None) => {}
+        }
+    }
+    let layout = engine.configuration.and_then(layout_letter);
+    // `6.0` is a number of cylinders too.
+    let cylinders = engine.cylinders.map(|cylinders| cylinders.split_once('.').map_or(cylinders, |(whole, _)| whole));
+    let is_count = |cylinders: &&str| cylinders.parse::<u8>().is_ok_and(|count| count > 0);
+    let cylinders = cylinders.filter(is_count);
+    let separator = if label.is_empty() { "" } else { " " };
+    let parts = match (layout, cylinders) {
+        (Some("Rotary"), _) => [separator, "Rotary", ""],
+        (Some(layout), Some(cylinders)) => [separator, layout, cylinders],
+        (None, Some(cylinders)) => [separator, cylinders, "-cylinder"],
+        (_, None) => [""; 3],
+    };
+    label.extend(parts);
+    (!label.is_empty()).then_some(label)
 }
 
 /// A plain decimal number; not `1e3` or `inf`, which are names in vPIC's data.

@@ -22,7 +22,7 @@ pub mod vpic;
 mod year;
 
 pub use answer::{
-    CheckDigit, Decode, DecodeError, DecodedFields, DecodedValue, Detail, Fact, PossibleCharacters, Source,
+    CheckDigit, Decode, DecodeError, DecodedFields, DecodedText, DecodedValue, Detail, Fact, PossibleCharacters, Source,
 };
 pub use catalog::{Catalog, CatalogEntry};
 pub use country::{Country, country_of};

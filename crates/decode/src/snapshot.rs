@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{pinned, unpack};
+use crate::pinned;
 
 /// NHTSA's complete vPIC data, opened read-only. Cheap to share; decodes from any number of threads.
 ///
@@ -71,23 +71,6 @@ pub fn default_packed_paths() -> Vec<PathBuf> {
 }
 
 impl Snapshot {
-    /// Opens the snapshot; where it is missing or no good, unpacks the first of the `packed` ones that is there, which
-    /// takes about a second, once. Programs that do so at the same time wait for each other.
-    ///
-    /// # Errors
-    /// As [`Snapshot::open`] where nothing packed is there; else the packed snapshot is damaged, or cannot be unpacked
-    /// (the disk is full, the folder cannot be written). No half file is left then.
-    pub fn open_or_unpack(path: &Path, packed: &[PathBuf]) -> Result<Snapshot, SnapshotError> {
-        let refused = match Snapshot::open(path) {
-            Ok(snapshot) => return Ok(snapshot),
-            Err(refused) => refused,
-        };
-        match packed.iter().find(|packed| packed.is_file()) {
-            Some(packed) => unpack::unpack(packed, path),
-            None => Err(refused),
-        }
-    }
-
     /// Opens the snapshot and checks its digest. Takes about 0.1 s: call it off the start-up path.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use ruzstd::decoding::StreamingDecoder;
@@ -13,6 +13,25 @@ use crate::{Catalog, Snapshot, SnapshotError, pinned};
 
 /// How much is unpacked at a time.
 const CHUNK_BYTES: usize = 1 << 20;
+
+impl Snapshot {
+    /// Opens the snapshot; where it is missing or no good, unpacks the first of the `packed` ones that is there, which
+    /// takes about a second, once. Programs that do so at the same time wait for each other.
+    ///
+    /// # Errors
+    /// As [`Snapshot::open`] where nothing packed is there; else the packed snapshot is damaged, or cannot be unpacked
+    /// (the disk is full, the folder cannot be written). No half file is left then.
+    pub fn open_or_unpack(path: &Path, packed: &[PathBuf]) -> Result<Snapshot, SnapshotError> {
+        let refused = match Snapshot::open(path) {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(refused) => refused,
+        };
+        match packed.iter().find(|packed| packed.is_file()) {
+            Some(packed) => unpack(packed, path),
+            None => Err(refused),
+        }
+    }
+}
 
 /// Unpacks, checks, and puts the snapshot in its place; then makes what is derived from it and removes older months.
 ///

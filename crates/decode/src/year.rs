@@ -68,8 +68,10 @@ impl YearPolicy {
         if self.has_cycle_position && self.is_light_vehicle {
             return ModelYears { year: Some(year), candidates: vec![year] };
         }
-        let others = encoded.filter(|other| *other != year);
-        ModelYears { year: Some(year), candidates: [year].into_iter().chain(others).collect() }
+        let mut candidates = Vec::with_capacity(2);
+        candidates.push(year);
+        candidates.extend(encoded.filter(|other| *other != year));
+        ModelYears { year: Some(year), candidates }
     }
 
     /// The requested year, if the VIN fits it and another year was decoded.

@@ -23,9 +23,9 @@ fn client(fake: &FakeVpic) -> VpicClient {
     VpicClient::new(&fake.base_url).expect("a client")
 }
 
-fn from_snapshot(text: &str, detail: Detail) -> Decode {
+fn from_snapshot(text: &str, detail: Detail) -> Decode<'static> {
     let query = VinQuery::parse(text).expect("a query");
-    snapshot().decode(text, &query, None, detail, now())
+    snapshot().decode(text, &query, None, detail, now()).into_owned()
 }
 
 #[tokio::test]
@@ -83,11 +83,11 @@ async fn what_vpic_knows_better_counts_with_its_source() {
     let answer = client(&fake).decode(&vin(ACCORD), None).await.expect("an answer");
     let refined = from_snapshot(ACCORD, Detail::Full).refined(&answer, Source::Cache);
     let trim = refined.fields.trim_level.expect("a trim");
-    assert_eq!((trim.value.as_str(), trim.source, trim.month), ("EX-V6 6MT", Source::Cache, None));
+    assert_eq!((trim.value.as_ref(), trim.source, trim.month), ("EX-V6 6MT", Source::Cache, None));
     assert_eq!(refined.fields.drive_type.map(|it| it.source), Some(Source::Cache));
     assert_eq!(refined.fields.make.map(|it| it.source), Some(Source::Snapshot));
     let facts = refined.facts.expect("facts");
-    let fact = |code: &str| facts.iter().find(|fact| fact.code == code).map(|fact| (fact.value.as_str(), fact.source));
+    let fact = |code: &str| facts.iter().find(|fact| fact.code == code).map(|fact| (fact.value.as_ref(), fact.source));
     assert_eq!(fact("NewThing"), Some(("42", Source::Cache)));
     assert_eq!(fact("VIN"), None);
 }
@@ -161,12 +161,12 @@ fn recorded_answer() -> VpicAnswer {
     answer(values.into_iter().filter(|(_, value)| is_value(value)).collect())
 }
 
-fn text_fact<'a>(decode: &'a Decode, code: &str) -> Option<(&'a str, Source)> {
+fn text_fact<'a>(decode: &'a Decode<'_>, code: &str) -> Option<(&'a str, Source)> {
     let fact = decode.facts.iter().flatten().find(|fact| fact.code == code)?;
     Some((fact.value.as_ref(), fact.source))
 }
 
-fn codes(decode: &Decode) -> Vec<i32> {
+fn codes(decode: &Decode<'_>) -> Vec<i32> {
     decode.errors.iter().map(|error| error.code).collect()
 }
 
@@ -217,7 +217,7 @@ fn an_answer_about_another_year_than_the_requested_one_changes_nothing() {
 
 #[test]
 fn model_trim_and_engine_come_from_one_source() {
-    let values = |decode: &Decode| {
+    let values = |decode: &Decode<'_>| {
         let DecodedFields { model, trim_level, engine, .. } = &decode.fields;
         [model, trim_level, engine].map(|it| it.as_ref().map(|it| (it.value.to_string(), it.source)))
     };

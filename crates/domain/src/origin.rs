@@ -1,11 +1,12 @@
 //! Who set a value.
 
-use serde::{Deserialize, Serialize};
+use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Json, RecordId};
 
 /// Who set a field's value. A person's own typing outranks the others: decoding never replaces it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "specta", derive(specta::Type))]
-#[serde(tag = "by", rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origin {
     /// A person.
     #[default]
@@ -19,4 +20,93 @@ pub enum Origin {
     },
     /// A file that was imported.
     Imported,
+    /// A service entry, whose odometer reading became the vehicle's.
+    Entry {
+        /// The entry.
+        entry: RecordId,
+        /// The entry's date: of two readings the later one stands.
+        date: Date,
+    },
+    /// An origin that another version wrote, as it wrote it.
+    Other(Json),
+}
+
+/// The origins that this version knows, as they are written.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(tag = "by", rename_all = "lowercase", rename = "Origin")]
+enum Known {
+    /// A person.
+    Typed,
+    /// A decode of the VIN.
+    Decoded {
+        /// What decoded it, as in a decode's `source`, such as `snapshot`.
+        from: String,
+        /// The release of the data, such as `2026-10`, where it has one.
+        month: Option<String>,
+    },
+    /// A file that was imported.
+    Imported,
+    /// A service entry, whose odometer reading became the vehicle's.
+    Entry {
+        /// The entry.
+        entry: RecordId,
+        /// The entry's date: of two readings the later one stands.
+        #[cfg_attr(feature = "specta", specta(type = String))]
+        date: Date,
+    },
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = match self {
+            Origin::Typed => Known::Typed,
+            Origin::Decoded { from, month } => Known::Decoded { from: from.clone(), month: month.clone() },
+            Origin::Imported => Known::Imported,
+            Origin::Entry { entry, date } => Known::Entry { entry: *entry, date: *date },
+            Origin::Other(json) => return json.serialize(serializer),
+        };
+        known.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Origin, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        Ok(match serde_json::from_str(json.text()) {
+            Ok(Known::Typed) => Origin::Typed,
+            Ok(Known::Decoded { from, month }) => Origin::Decoded { from, month },
+            Ok(Known::Imported) => Origin::Imported,
+            Ok(Known::Entry { entry, date }) => Origin::Entry { entry, date },
+            Err(_) => Origin::Other(json),
+        })
+    }
+}
+
+#[cfg(feature = "specta")]
+impl specta::Type for Origin {
+    fn definition(types: &mut specta::Types) -> specta::datatype::DataType {
+        Known::definition(types)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_origin_is_written_back_byte_for_byte() {
+        for text in [
+            r#"{"by":"typed"}"#,
+            r#"{"by":"decoded","from":"snapshot","month":"2026-10"}"#,
+            r#"{"by":"entry","entry":"018f0000-0000-7000-8000-000000000001","date":"2026-03-14"}"#,
+            r#"{"by":"robot",  "arm":2.50}"#,
+            r#"{"by":"entry","date":"soon"}"#,
+            "7",
+        ] {
+            let origin: Origin = serde_json::from_str(text).expect("an origin");
+            assert_eq!(serde_json::to_string(&origin).expect("JSON"), text);
+        }
+        assert_eq!(serde_json::from_str::<Origin>(r#"{"by":"typed"}"#).ok(), Some(Origin::Typed));
+    }
 }

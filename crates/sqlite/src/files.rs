@@ -273,8 +273,11 @@ mod tests {
             let partial = PartialFile::beside(&target).expect("a scratch folder");
             std::fs::write(partial.path(), "new").expect("written");
             let finished = partial.finish(existing);
-            let exists = |error: &Error| matches!(error, Error::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists);
-            assert_eq!(finished.as_ref().is_err_and(exists), existing == Existing::Keep, "{finished:?}");
+            let kind = finished.err().map(|error| match error {
+                Error::File { source, .. } => source.kind(),
+                error => panic!("{error}"),
+            });
+            assert_eq!(kind, (existing == Existing::Keep).then_some(io::ErrorKind::AlreadyExists));
             assert_eq!(std::fs::read_to_string(&target).expect("read"), content);
             assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
         }

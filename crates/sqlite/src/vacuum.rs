@@ -12,8 +12,8 @@ use crate::{Error, files::sqlite_path};
 /// Copies the database, as it is at one moment, into a new file.
 ///
 /// # Errors
-/// [`Error::File`] if SQLite cannot take the path. [`Error::Sqlite`] if the database cannot be read, the file exists and
-/// is not empty, or it cannot be written.
+/// [`Error::File`] if SQLite cannot take the path. [`Error::Sqlite`] if the database cannot be read, or the file cannot
+/// be written or has content.
 pub fn vacuum_into(connection: &Connection, target: &Path) -> Result<(), Error> {
     connection.execute("VACUUM INTO ?1", [PathText(&sqlite_path(target)?)])?;
     Ok(())

@@ -164,11 +164,12 @@ async fn answer(State(shared): SharedState, vins: &[(String, Option<i32>)]) -> R
 
 /// The snapshot's facts in vPIC's flat form.
 fn values(vin: &str, year: Option<i32>, corrections: &BTreeMap<String, String>) -> Value {
-    let decoded: Option<Decode> =
-        VinQuery::parse(vin).ok().map(|query| snapshot().decode(vin, &query, year, Detail::Full, now()));
+    let query = VinQuery::parse(vin).ok();
+    let decoded: Option<Decode<'_>> =
+        query.as_ref().map(|query| snapshot().decode(vin, query, year, Detail::Full, now()));
     let facts = decoded.into_iter().flat_map(|decode| decode.facts.unwrap_or_default());
     let mut values: BTreeMap<String, String> =
-        facts.filter(|fact| fact.code != "WmiCountry").map(|fact| (fact.code, fact.value)).collect();
+        facts.filter(|fact| fact.code != "WmiCountry").map(|fact| (fact.code.into(), fact.value.into())).collect();
     values.insert("VIN".to_owned(), vin.to_owned());
     values.insert("BedType".to_owned(), "Not Applicable".to_owned());
     values.insert("Note".to_owned(), String::new());

@@ -79,6 +79,8 @@ async fn main() -> anyhow::Result<()> {
             let _ = sender.send(json!({ "event": name, "payload": payload }).to_string());
         });
     }
+    // In the app they are nearly always ready when the webview asks for the page; here always, so that journeys do not vary.
+    motovault::start::prepare(app.handle()).await;
     let csp = app.config().app.security.csp.as_ref().context("the app has no content security policy")?;
     let page = std::fs::read_to_string(args.page.join("index.html")).context("the page is not built")?;
     let host = Arc::new(Host {
@@ -112,7 +114,8 @@ async fn standard_input_closed() {
 }
 
 async fn serve_page(State(host): State<Arc<Host>>) -> impl IntoResponse {
-    ([(CSP, host.csp.clone())], Html(host.page.clone()))
+    let page = motovault::start::add_to_page(host.window.app_handle(), &host.page).unwrap_or_else(|| host.page.clone());
+    ([(CSP, host.csp.clone())], Html(page))
 }
 
 async fn serve_events(

@@ -60,14 +60,14 @@ struct Wanted {
     operation_id = "decodeVin",
     params(Wanted),
     request_body = VinText,
-    responses((status = OK, description = "What it says", body = Decode))
+    responses((status = OK, description = "What it says", body = Decode<'static>))
 )]
 async fn decode_vin(
     State(app): State<App>,
     _user: User,
     Parameters(Wanted { full }): Parameters<Wanted>,
     JsonObject(body): JsonObject,
-) -> Result<Json<Decode>, ApiError> {
+) -> Result<Json<Decode<'static>>, ApiError> {
     let mut errors = Vec::new();
     let mut broken = |field: &str, message: String| {
         errors.push(FieldError { field: field.to_owned(), message });

@@ -9,7 +9,7 @@
 mod routes;
 mod store;
 
-use garage_domain::{Field, FieldValue, VehicleFields, VehicleId, VehiclePatch};
+use garage_domain::{Field, FieldAccess, FieldValue, Patch, VehicleFields, VehicleId};
 use garage_protocol::WireVehicle;
 use jiff::Timestamp;
 
@@ -40,9 +40,9 @@ enum Created {
 #[derive(Debug, Clone)]
 struct Update {
     id: VehicleId,
-    patch: VehiclePatch,
+    patch: Patch,
     /// What the new VIN says, for the fields that are empty after the change.
-    decoded: Vec<(Field, FieldValue)>,
+    decoded: Vec<(&'static Field, FieldValue)>,
     if_match: IfMatch,
     at: Timestamp,
 }
@@ -53,7 +53,7 @@ impl Update {
         let mut fields = self.patch.apply(before.clone())?;
         if fields.vin != before.vin {
             for (field, value) in &self.decoded {
-                fields.fill(*field, value.clone());
+                fields.fill(field, value.clone());
             }
         }
         Ok((fields != *before).then_some(fields))

@@ -1,12 +1,16 @@
 //! Requests about vehicles, and their answers.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use garage_domain::{Field, FieldError, FieldValue, Invalid, VehicleDraft, VehicleFields, VehicleId, VehiclePatch};
+use garage_domain::{
+    Field, FieldAccess, FieldError, FieldValue, Invalid, Patch, RecordId, VEHICLES, VehicleFields, VehicleId, vehicle,
+};
 use garage_protocol::{ErrorBody, WireVehicle};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -101,7 +105,7 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
     for (field, value) in decoded_values(&app, &filled, at).await {
         filled.fill(field, value);
     }
-    let id = id.unwrap_or_else(|| VehicleId(Uuid::now_v7()));
+    let id = id.unwrap_or_else(|| RecordId(Uuid::now_v7()));
     match store::create(&app.store, &user.0, Creation { id, fields: filled, sent, at }).await? {
         Created::New(vehicle) => {
             let location = HeaderValue::from_str(&format!("/api/vehicles/{id}")).map_err(|_| ApiError::Internal)?;
@@ -168,8 +172,8 @@ async fn update(
     // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
     let current = store::get(&app.store, &user.0, id).await?;
     let JsonObject(body) = body?;
-    let patch = VehiclePatch::parse(&VehicleDraft(body), at)?;
-    let decoded = if patch.names(Field::Vin) {
+    let patch = Patch::parse(&VEHICLES, &body, at)?;
+    let decoded = if patch.names(&vehicle::VIN) {
         // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
         decoded_values(&app, &patch.apply(current.fields)?, at).await
     } else {
@@ -218,7 +222,7 @@ fn created_fields(body: Map<String, Value>, at: Timestamp) -> Result<(Option<Veh
             .map(Some)
             .ok_or_else(|| FieldError { field: "id".to_owned(), message: "id must be a UUID".to_owned() }),
     };
-    let fields = VehiclePatch::parse(&VehicleDraft(body), at).and_then(|patch| patch.apply(VehicleFields::default()));
+    let fields = Patch::parse(&VEHICLES, &body, at).and_then(|patch| patch.apply(VehicleFields::default()));
     match (id, fields) {
         (Ok(id), Ok(fields)) => Ok((id, fields)),
         (Err(id), Err(Invalid::Fields(mut errors))) => {
@@ -231,7 +235,7 @@ fn created_fields(body: Map<String, Value>, at: Timestamp) -> Result<(Option<Veh
 }
 
 /// What the VIN says; nothing where there is none, or nothing to decode with: a save does not wait for a decoder.
-async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec<(Field, FieldValue)> {
+async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec<(&'static Field, FieldValue)> {
     let Some(vin) = fields.vin.as_ref().filter(|vin| vin.is_full()) else { return Vec::new() };
     match app.decode(vin.as_str(), fields.year, garage_decode::Detail::Fields, at).await {
         Ok(decode) => decode.fields.into_values(at).map(|(field, decoded)| (field, decoded.value)).collect(),
@@ -239,7 +243,34 @@ async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec
     }
 }
 
+/// A digest of the fields that are set, by name. Neither the order of the declaration nor a field that a newer version
+/// declares changes it, so a create that is sent again after an upgrade is still known.
 fn digest(fields: &VehicleFields) -> String {
-    let text = serde_json::to_vec(fields).unwrap_or_default();
+    let set = VEHICLES.fields.iter().filter_map(|field| {
+        let value = fields.get(field).filter(|value| field.default_value().as_ref() != Some(value))?;
+        Some((field.name, value))
+    });
+    let text = serde_json::to_vec(&set.collect::<BTreeMap<_, _>>()).unwrap_or_default();
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use garage_domain::OdometerUnit;
+
+    use super::*;
+
+    #[test]
+    fn the_digest_is_of_the_set_fields_by_name() {
+        let fields = VehicleFields {
+            nickname: Some("Blue".to_owned()),
+            color: Some("Red".to_owned()),
+            year: Some(2003),
+            odometer_unit: OdometerUnit::Km,
+            ..VehicleFields::default()
+        };
+        let text = r#"{"color":"Red","nickname":"Blue","odometerUnit":"km","year":2003}"#;
+        let expected: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest(&fields), expected);
+    }
 }

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use garage_sqlite::{Existing, with_suffix};
+use garage_domain::VEHICLES;
+use garage_sqlite::Existing;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -14,8 +15,8 @@ use uuid::Uuid;
 
 use crate::{
     ErrorCode, Garage, GarageError, Progress,
-    repair::unreadable_in,
-    store::{self, vehicles as table},
+    error::of_target,
+    store::{self, backup_folder, records},
 };
 
 /// How many daily backups are kept.
@@ -68,7 +69,7 @@ impl Garage {
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
         let goes_on = move |done, total| progress.at(done, total).is_ok();
         self.database.replace(backup, &replaced, goes_on).await.map_err(of_target)?;
-        self.on_change.many_changed();
+        self.on_change.everything_changed();
         Ok(replaced)
     }
 
@@ -82,7 +83,8 @@ impl Garage {
         let today = self.environment.now().to_zoned(TimeZone::UTC).date();
         let file = folder.join(format!("daily-{today}.db"));
         let is_empty = async || {
-            let vehicles = self.database.read(|transaction| Ok::<_, GarageError>(table::count_all(transaction)?));
+            let vehicles =
+                self.database.read(|transaction| Ok::<_, GarageError>(records::count(transaction, &VEHICLES)?));
             Ok::<_, GarageError>(vehicles.await? == 0)
         };
         if file.exists() || is_empty().await? {
@@ -113,7 +115,7 @@ impl Garage {
         Ok(())
     }
 
-    /// Has today's backup made beside the day's first write, for programs that run on past midnight, or only shortly.
+    /// Starts today's backup after the first write of the day; one that failed is tried again after the next write.
     pub(crate) fn back_up_on_first_write(&self) {
         let today = self.environment.now().to_zoned(TimeZone::UTC).date();
         self.daily_backup.start_once(today, || {
@@ -121,9 +123,15 @@ impl Garage {
             tokio::spawn(async move {
                 if let Err(error) = garage.back_up_daily().await {
                     tracing::warn!(%error, "there is no backup of today");
+                    garage.daily_backup.try_again();
                 }
             })
         });
+    }
+
+    /// Waits until no daily backup is being made.
+    pub async fn daily_backup_settled(&self) {
+        self.daily_backup.finish().await;
     }
 
     /// The backups beside the garage, the newest first.
@@ -152,17 +160,8 @@ impl Garage {
     /// Where backups are kept: beside the garage's file and named after it, so that no two garages share them.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
-        folder_beside(&self.garage_file)
+        backup_folder(&self.garage_file)
     }
-}
-
-fn folder_beside(garage_file: &Path) -> PathBuf {
-    with_suffix(garage_file, "-backups")
-}
-
-/// The backup that precedes an upgrade of the schema.
-pub(crate) fn before_upgrade(garage_file: &Path, found: i64, known: i64) -> PathBuf {
-    folder_beside(garage_file).join(format!("before-upgrade-{found}-to-{known}.db"))
 }
 
 /// An empty file is a new garage, but not where there was one: a full disk or a sync tool may have emptied it.
@@ -172,7 +171,7 @@ pub(crate) fn before_upgrade(garage_file: &Path, found: i64, known: i64) -> Path
 pub(crate) fn refuse_emptied(garage_file: &Path) -> Result<(), GarageError> {
     let is_empty = std::fs::metadata(garage_file).is_ok_and(|it| it.is_file() && it.len() == 0);
     let has_backups = || {
-        let entries = std::fs::read_dir(folder_beside(garage_file)).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(backup_folder(garage_file)).into_iter().flatten().flatten();
         entries.into_iter().any(|entry| daily_of(&entry.path()).is_some())
     };
     if is_empty && has_backups() { Err(GarageError::Emptied) } else { Ok(()) }
@@ -197,12 +196,12 @@ fn remove_left_over(folder: &Path) {
     }
 }
 
-/// Whether this program has seen to a day's backup, and the making of it.
+/// The day for which this program has started a backup, and the task that makes it.
 #[derive(Clone, Default)]
-pub(crate) struct DailyBackup(Arc<Mutex<SeenTo>>);
+pub(crate) struct DailyBackup(Arc<Mutex<StartedBackup>>);
 
 #[derive(Default)]
-struct SeenTo {
+struct StartedBackup {
     day: Option<Date>,
     making: Option<JoinHandle<()>>,
 }
@@ -211,8 +210,13 @@ impl DailyBackup {
     fn start_once(&self, today: Date, start: impl FnOnce() -> JoinHandle<()>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.day != Some(today) {
-            *state = SeenTo { day: Some(today), making: Some(start()) };
+            *state = StartedBackup { day: Some(today), making: Some(start()) };
         }
+    }
+
+    /// Lets the next write start a backup again.
+    fn try_again(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).day = None;
     }
 
     /// Waits for the one that is being made.
@@ -260,20 +264,11 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     }
     let upgraded = store::check(copy).await.map_err(as_backup)?;
     let is_garage = upgraded.query_row("SELECT count(*) FROM vehicles, device", [], |row| row.get::<_, i64>(0)).is_ok();
-    // What SQLite takes for sound may still hold rows that nobody could read.
-    if is_garage && unreadable_in(&upgraded).is_empty() { Ok(upgraded) } else { Err(GarageError::BadBackup) }
+    if is_garage { Ok(upgraded) } else { Err(GarageError::BadBackup) }
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> GarageError {
     GarageError::Unwritable { path: path.to_owned(), source }
-}
-
-/// The store's error where a file was named to be written.
-pub(crate) fn of_target(error: garage_sqlite::Error) -> GarageError {
-    match error {
-        garage_sqlite::Error::File { path, source } => GarageError::Unwritable { path, source },
-        error => error.into(),
-    }
 }
 
 /// A time that can stand in a file's name.

@@ -1,7 +1,7 @@
 //! Asking the snapshot, and which decoded values enter a vehicle.
 
 use garage_decode::{CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, VinQuery};
-use garage_domain::{Field, FieldValue, Origin, Vehicle, VehicleFields};
+use garage_domain::{Field, FieldAccess, FieldValue, Origin, Record, Vin, vehicle};
 use jiff::Timestamp;
 
 use crate::{Garage, GarageError};
@@ -17,10 +17,10 @@ impl Garage {
         vin_text: &str,
         model_year: Option<i32>,
         detail: Detail,
-    ) -> Result<Decode, GarageError> {
+    ) -> Result<Decode<'static>, GarageError> {
         let query = VinQuery::parse(vin_text)?;
         let snapshot = self.snapshot.get().await?;
-        let decode = snapshot.decode(vin_text, &query, model_year, detail, self.environment.now());
+        let decode = snapshot.decode(vin_text, &query, model_year, detail, self.environment.now()).into_owned();
         Ok(match query.full_vin() {
             Some(vin) => self.refined(decode, &vin, model_year).await,
             None => decode,
@@ -59,17 +59,17 @@ impl Garage {
         Ok(self.snapshot.get().await?.month())
     }
 
-    /// What the VIN says, for filling a vehicle that gets it. `None` where there is nothing to decode, or nothing to
-    /// decode with: a vehicle is then saved as it was typed.
+    /// What the VIN says, for filling a vehicle that gets it. `None` if there is no full VIN, or nothing to decode it
+    /// with: a vehicle is then saved as it was typed.
     ///
-    /// A `known_year` decides where the VIN fits two; one that was itself decoded is none, or an older VIN would say what
-    /// a newer one means.
+    /// A `known_year` decides if the VIN fits two. Callers leave out one that was itself decoded, or an older VIN would
+    /// decide what a newer one means.
     pub(crate) async fn decode_new_vin(
         &self,
-        fields: &VehicleFields,
+        vin: Option<Vin>,
         known_year: Option<i32>,
-    ) -> Option<DecodedFields> {
-        let vin = fields.vin.as_ref().filter(|vin| vin.is_full())?;
+    ) -> Option<DecodedFields<'static>> {
+        let vin = vin.filter(Vin::is_full)?;
         match self.decode_vin(vin.as_str(), known_year, Detail::Fields).await {
             Ok(decode) => Some(decode.fields),
             Err(error) => {
@@ -80,39 +80,54 @@ impl Garage {
     }
 }
 
-/// The year that a person or a file has given.
-pub(crate) fn known_year(vehicle: &Vehicle) -> Option<i32> {
-    let is_decoded = matches!(vehicle.origins.get(&Field::Year), Some(Origin::Decoded { .. }));
-    vehicle.fields.year.filter(|_| !is_decoded)
+/// The VIN of a vehicle.
+pub(crate) fn vin_of(vehicle: &Record) -> Option<Vin> {
+    match vehicle.stored(&vehicle::VIN) {
+        Some(FieldValue::Text(vin)) => Vin::stored(vin.clone()),
+        _ => None,
+    }
 }
 
-/// Fills what is empty and notes where from; never replaces a value.
-pub(crate) fn fill_empty(vehicle: &mut Vehicle, decoded: Option<DecodedFields>, now: Timestamp) {
+/// The model year of a vehicle.
+pub(crate) fn year_of(vehicle: &Record) -> Option<i32> {
+    match vehicle.stored(&vehicle::YEAR) {
+        Some(FieldValue::Integer(year)) => i32::try_from(*year).ok(),
+        _ => None,
+    }
+}
+
+/// The year that a person or a file has given.
+pub(crate) fn known_year(vehicle: &Record) -> Option<i32> {
+    let is_decoded = matches!(vehicle.origin(vehicle::YEAR.name), Origin::Decoded { .. });
+    year_of(vehicle).filter(|_| !is_decoded)
+}
+
+/// Fills empty fields and notes where their values come from; never replaces a value.
+pub(crate) fn fill_empty(vehicle: &mut Record, decoded: Option<DecodedFields<'static>>, now: Timestamp) {
     let Some(decoded) = decoded else { return };
     for (field, value, origin) in decoded_values(decoded, now) {
-        if vehicle.fields.fill(field, value) {
-            vehicle.origins.insert(field, origin);
+        if vehicle.fill(field, value) {
+            vehicle.set_origin(field.name, origin);
         }
     }
 }
 
-/// Empties what was decoded, for a vehicle whose VIN turns out to be another: what the old one said is not about it.
-pub(crate) fn empty_decoded(vehicle: &mut Vehicle) {
-    let Vehicle { fields, origins, .. } = vehicle;
-    origins.retain(|field, origin| {
-        let is_decoded = matches!(origin, Origin::Decoded { .. });
-        if is_decoded {
-            fields.set(*field, None);
-        }
-        !is_decoded
-    });
+/// Empties the fields that were decoded, for a vehicle that gets another VIN.
+pub(crate) fn empty_decoded(vehicle: &mut Record) {
+    let is_decoded =
+        |(name, origin): (&String, &Origin)| matches!(origin, Origin::Decoded { .. }).then(|| name.clone());
+    let decoded: Vec<String> = vehicle.origins.iter().filter_map(is_decoded).collect();
+    for name in decoded {
+        vehicle.set_value(&name, None);
+        vehicle.set_origin(&name, Origin::Typed);
+    }
 }
 
 /// The decoded values by the field they fill, each with its origin and within the field's rule.
 pub(crate) fn decoded_values(
-    decoded: DecodedFields,
+    decoded: DecodedFields<'static>,
     now: Timestamp,
-) -> impl Iterator<Item = (Field, FieldValue, Origin)> {
+) -> impl Iterator<Item = (&'static Field, FieldValue, Origin)> {
     decoded.into_values(now).map(|(field, DecodedValue { value, source, month })| {
         let origin = Origin::Decoded { from: source.name().to_owned(), month: month.map(str::to_owned) };
         (field, value, origin)

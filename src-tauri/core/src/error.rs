@@ -7,7 +7,7 @@ use std::{
 };
 
 use garage_decode::{SnapshotError, vpic::VpicError};
-use garage_domain::{Field, FieldError, Invalid, VinError};
+use garage_domain::{FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
 
@@ -23,21 +23,33 @@ pub enum GarageError {
     /// Another vehicle of the garage has this VIN.
     #[error("Vehicle with this VIN already exists")]
     DuplicateVin,
-    /// No vehicle has this id, or it has been removed.
-    #[error("Vehicle not found")]
-    NotFound,
+    /// No record of this kind, such as `Vehicle`, has this id, or it has been removed.
+    #[error("{0} not found")]
+    NotFound(&'static str),
     /// No change has this id.
     #[error("There is no such change")]
     NoSuchChange,
-    /// The vehicle has been removed, and what was asked for needs it back.
-    #[error("The vehicle has been removed; restore it first")]
-    Removed,
-    /// What was to be undone has been changed again: this field, or, with none, the vehicle's presence.
+    /// The record of this kind has been removed, and what was asked for needs it back.
+    #[error("The {} has been removed; restore it first", .0.to_lowercase())]
+    Removed(&'static str),
+    /// What was to be undone has been changed again: this field, or, with none, the record's presence.
     #[error("{}", match .0 {
-        Some(field) => format!("{} has been changed since; undo that change first", field.name()),
-        None => "The vehicle has been removed or restored since".to_owned(),
+        Some(field) => format!("{field} has been changed since; undo that change first"),
+        None => "It has been changed, removed or restored since; undo that first".to_owned(),
     })]
-    ChangedSince(Option<Field>),
+    ChangedSince(Option<String>),
+    /// A change that cannot be taken back alone: two records were joined, or another version wrote a kind of change
+    /// that this one does not know.
+    #[error("This change cannot be undone")]
+    CannotUndo,
+    /// An import failed, and some of what came in before could not be taken out again.
+    #[error("{source}. {added} records had come in before; import the file again to add the others")]
+    PartlyImported {
+        /// Records that are in the garage now.
+        added: usize,
+        /// Why the import failed.
+        source: Box<GarageError>,
+    },
     /// A file to be imported is none of ours.
     #[error("This file cannot be imported: {0}")]
     ImportUnreadable(String),
@@ -47,6 +59,9 @@ pub enum GarageError {
     /// The garage's file is there and empty, although it has backups.
     #[error("The garage's file is empty, and there are backups of it: something has emptied it")]
     Emptied,
+    /// A repair of the garage's file was ended before it was done; another one puts back what it had set aside.
+    #[error("The garage's file is damaged, and its repair was interrupted")]
+    RepairInterrupted,
     /// A repair was asked for, and there is nothing to repair, or no more.
     #[error("The garage's file is not damaged; nothing was changed")]
     NotDamaged,
@@ -175,11 +190,12 @@ impl GarageError {
             GarageError::AnswersNotKept(_) => ErrorCode::FileFailed,
             GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
-            GarageError::Emptied => ErrorCode::GarageDamaged,
+            GarageError::Emptied | GarageError::RepairInterrupted => ErrorCode::GarageDamaged,
             GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
-            GarageError::NotFound | GarageError::Removed | GarageError::NoSuchChange => ErrorCode::NotFound,
-            GarageError::ChangedSince(_) => ErrorCode::ChangedSince,
+            GarageError::NotFound(_) | GarageError::Removed(_) | GarageError::NoSuchChange => ErrorCode::NotFound,
+            GarageError::ChangedSince(_) | GarageError::CannotUndo => ErrorCode::ChangedSince,
+            GarageError::PartlyImported { source, .. } => source.code(),
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,
             GarageError::NoDataFolder | GarageError::FileGone => ErrorCode::GarageReadOnly,
@@ -195,10 +211,23 @@ impl GarageError {
             GarageError::Invalid(Invalid::Fields(errors)) => errors.clone(),
             GarageError::NotAVin(_) | GarageError::DuplicateVin => vin(self.to_string()),
             GarageError::ChangedSince(Some(field)) => {
-                vec![FieldError { field: field.name().to_owned(), message: self.to_string() }]
+                vec![FieldError { field: field.clone(), message: self.to_string() }]
             }
             _ => Vec::new(),
         }
+    }
+}
+
+/// An error of the system at one of the garage's own files.
+pub(crate) fn at(path: &Path, source: io::Error) -> GarageError {
+    garage_sqlite::Error::File { path: path.to_owned(), source }.into()
+}
+
+/// The store's error where the caller named a file to be written.
+pub(crate) fn of_target(error: garage_sqlite::Error) -> GarageError {
+    match error {
+        garage_sqlite::Error::File { path, source } => GarageError::Unwritable { path, source },
+        error => error.into(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! The garage on this device: the local store, the operations on it, and decoding. No user interface, no Tauri.
 //!
 //! [`Garage`] is the one entry point for every caller, the app's commands and the CLI alike. The map:
-//! - `vehicles`: the operations on vehicles and their rules
+//! - `vehicles`, `service`: the operations on vehicles and on their service entries
+//! - `records`: what can be done with a record of any collection; `odometer`: what follows from a service entry
+//! - `write`: the one way to the store's journal, by which everything is written
+//! - `transfer`: the garage as JSON and CSV, and back
 //! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
 //! - `refine`, `vpic_cache`: asking vPIC in the background, and keeping its answers in a file of their own
 //! - `backup`, `repair`, `lock`: the file as a whole, and who has it open
@@ -20,13 +23,18 @@ mod environment;
 mod error;
 pub mod locations;
 mod lock;
+mod odometer;
 mod progress;
+mod records;
 mod refine;
 mod repair;
+mod service;
 mod store;
+mod transfer;
 mod vehicles;
 mod vpic_cache;
 mod watch;
+mod write;
 
 use std::{
     path::{Path, PathBuf},
@@ -34,22 +42,26 @@ use std::{
 };
 
 pub use backup::BackupFile;
-pub use change::{Change, ChangeListener};
+pub use change::{Change, ChangeListener, RecordRef};
 pub use environment::{Environment, Program};
 pub use error::{ErrorCode, GarageError};
 pub use garage_decode::{self as decoding, CatalogEntry, Decode, Detail, VinQuery};
 pub use garage_domain::{
-    self as domain, Field, FieldError, FieldValue, Origin, Vehicle, VehicleDraft, VehicleFields, VehicleId,
+    self as domain, ChangeId, ChangeKind, Field, FieldAccess, FieldChange, FieldError, FieldValue, FilterChoices,
+    HistoryEntry, OdometerUnit, Origin, PageEnd, RecordId, SERVICE_ENTRIES, ServiceEntry, ServiceEntryDraft,
+    ServiceEntryId, Sort, VEHICLES, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePage, VehicleQuery,
+    VehicleSummary,
 };
 pub use garage_sqlite::Existing;
 pub use progress::Progress;
-pub use repair::{Examination, Repair};
-pub use vehicles::{
-    history::{ChangeId, ChangeKind, FieldChange, HistoryEntry},
-    list::{FilterChoices, PageEnd, Sort, VehiclePage, VehicleQuery},
-    offers::Offer,
-    transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport},
+pub use repair::{
+    Repair,
+    examine::{Examination, FileState},
 };
+pub use service::ServiceLog;
+pub use store::text::register as register_sql_functions;
+pub use transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport};
+pub use vehicles::offers::Offer;
 pub use watch::Watch;
 
 use garage_decode::SnapshotHolder;
@@ -137,7 +149,10 @@ impl Garage {
 
     async fn open_store(config: &GarageConfig) -> Result<Database, GarageError> {
         backup::refuse_emptied(&config.garage_file)?;
-        Ok(store::open_backed_up(&config.garage_file, backup::before_upgrade).await?)
+        if repair::is_interrupted(&config.garage_file) {
+            return Err(GarageError::RepairInterrupted);
+        }
+        Ok(store::open_backed_up(&config.garage_file).await?)
     }
 
     async fn open_locked(

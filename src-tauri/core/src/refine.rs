@@ -65,7 +65,7 @@ impl Refiner {
 }
 
 /// The year is part of the question unless the VIN decides it.
-fn question(decode: &Decode, vin: &Vin, model_year: Option<i32>) -> Question {
+fn question(decode: &Decode<'_>, vin: &Vin, model_year: Option<i32>) -> Question {
     (vin.clone(), model_year.filter(|_| decode.years.len() != 1))
 }
 
@@ -76,7 +76,7 @@ impl Garage {
     }
 
     /// Lays what vPIC has said over the snapshot's answer, and sees to it that it is asked where that is due.
-    pub(crate) async fn refined(&self, decode: Decode, vin: &Vin, model_year: Option<i32>) -> Decode {
+    pub(crate) async fn refined(&self, decode: Decode<'static>, vin: &Vin, model_year: Option<i32>) -> Decode<'static> {
         let question = question(&decode, vin, model_year);
         // Without a cache vPIC is not asked either: its answer could not be kept for anybody.
         let Ok(cached) = self.vpic_cache.get(&question).await else { return decode };

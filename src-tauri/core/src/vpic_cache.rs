@@ -178,6 +178,8 @@ fn schema() -> Schema {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vin_cache", "answered_at_us"),
+        prepare: |_| Ok(()),
+        backup_before_upgrade: None,
     }
 }
 

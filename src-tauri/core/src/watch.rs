@@ -60,7 +60,7 @@ async fn listen(database: Database, on_change: ChangeListener, changed: Arc<Noti
         let Ok(version) = database.others_version().await else { return };
         if version != known {
             known = version;
-            on_change.many_changed();
+            on_change.everything_changed();
         }
     }
 }

@@ -24,5 +24,7 @@ pub async fn set_preferences(
     preferences: Preferences,
 ) -> Answer<()> {
     garage.set_vpic(preferences.asks_vpic).await;
-    store.set(&preferences).map_err(CommandError::not_kept)
+    let kept = store.set(&preferences);
+    garage.count_change();
+    kept.map_err(CommandError::not_kept)
 }

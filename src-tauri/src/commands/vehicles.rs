@@ -1,7 +1,7 @@
 //! Vehicles: add, list, get, edit, remove, restore; their history, and undo; what decoding offers.
 
 use garage_core::{
-    ChangeId, Field, FilterChoices, HistoryEntry, Offer, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery,
+    ChangeId, FilterChoices, HistoryEntry, Offer, Vehicle, VehicleDraft, VehicleId, VehiclePage, VehicleQuery,
 };
 
 use super::{Answer, Garage};
@@ -25,6 +25,13 @@ pub async fn list_vehicles(garage: Garage<'_>, query: VehicleQuery) -> Answer<Ve
 #[specta::specta]
 pub async fn count_vehicles(garage: Garage<'_>, query: VehicleQuery) -> Answer<u32> {
     Ok(garage.get().await?.count_vehicles(query).await?)
+}
+
+/// How often the garage or the preferences have changed since the app started, to compare with what came with the page.
+#[tauri::command]
+#[specta::specta]
+pub fn change_count(garage: Garage<'_>) -> u32 {
+    garage.change_count()
 }
 
 /// What the vehicles in the garage can be filtered by.
@@ -83,9 +90,9 @@ pub async fn decode_offers(garage: Garage<'_>, id: VehicleId) -> Answer<Vec<Offe
     Ok(garage.get().await?.decode_offers(id).await?)
 }
 
-/// Takes what is on offer for these fields.
+/// Takes what is on offer for the fields of these names.
 #[tauri::command]
 #[specta::specta]
-pub async fn accept_offers(garage: Garage<'_>, id: VehicleId, fields: Vec<Field>) -> Answer<Vehicle> {
+pub async fn accept_offers(garage: Garage<'_>, id: VehicleId, fields: Vec<String>) -> Answer<Vehicle> {
     Ok(garage.get().await?.accept_offers(id, fields).await?)
 }

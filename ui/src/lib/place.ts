@@ -29,7 +29,8 @@ export async function goToGarage(): Promise<void> {
  */
 async function bringFocus(selector: string): Promise<void> {
   let isWaiting = true;
-  const observer = new MutationObserver(look);
+  // In the frame after a change: a link of the garage that takes the focus during the list's update loses it again.
+  const observer = new MutationObserver(() => requestAnimationFrame(look));
   const acts = ["keydown", "pointerdown", "wheel"] as const;
   const stop = () => {
     isWaiting = false;
@@ -37,6 +38,7 @@ async function bringFocus(selector: string): Promise<void> {
     for (const act of acts) window.removeEventListener(act, stop);
   };
   function look() {
+    if (!isWaiting) return;
     if (document.activeElement !== document.body && document.activeElement !== null) return stop();
     const element = document.querySelector<HTMLElement>(selector);
     if (!element) return;
@@ -49,7 +51,6 @@ async function bringFocus(selector: string): Promise<void> {
   for (const act of acts) window.addEventListener(act, stop, { passive: true });
   // A screen takes the focus when it is mounted, which may be after this.
   await new Promise(requestAnimationFrame);
-  if (!isWaiting) return;
-  observer.observe(document.body, { childList: true, subtree: true });
+  if (isWaiting) observer.observe(document.body, { childList: true, subtree: true });
   look();
 }

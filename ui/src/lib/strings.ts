@@ -73,6 +73,7 @@ export const strings = {
       title: "Your garage was damaged and has been repaired",
       saved: (count: number) => (count === 1 ? "1 vehicle was saved." : `${count} vehicles were saved.`),
       kept: "The damaged file is kept:",
+      mended: "Parts of the file that were missing were made again; no vehicle was lost.",
       backup: "If something is missing, it may be in the newest backup:",
       restore: "Restore the backup",
       restored: "The backup is restored. What was there before is kept beside the garage.",
@@ -175,6 +176,7 @@ export const strings = {
     justNow: "just now",
     typed: "typed",
     imported: "imported",
+    fromEntry: (date: string) => `from the service entry of ${date}`,
     fromVpic: "vPIC, online",
     fromSnapshot: (month: string) => `vPIC ${month}`,
     inUse: "In use",
@@ -214,7 +216,7 @@ export const strings = {
     },
     history: {
       title: "History",
-      kinds: { added: "Added", edited: "Changed", removed: "Removed", restored: "Restored" },
+      kinds: { added: "Added", edited: "Changed", removed: "Removed", restored: "Restored", merged: "Joined with the same vehicle from another device" },
       undoing: { added: "Undone", edited: "Undone", removed: "Undone: removed again", restored: "Undone: restored" },
       fields: (count: number) => (count === 1 ? "1 field" : `${count} fields`),
       // A value that stays was decoded or imported before, and has been typed since.

@@ -28,7 +28,7 @@ const LARGEST_DEB_BYTES: u64 = 30_000_000;
 pub fn bundle(root: &Path, is_tried: bool) -> anyhow::Result<()> {
     ensure!(cfg!(target_os = "linux"), "the installers of other systems come from `tauri build` on those systems");
     setup::for_running(root, false)?;
-    run::build(root, true)?;
+    run::build(root, run::Scope::Shipped)?;
     let release = run::target_folder(root).join("release");
     staging::stage(root, &release)?;
     let mut tauri = Command::new("node");

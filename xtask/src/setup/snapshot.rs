@@ -129,7 +129,9 @@ fn python(module: &str, arguments: &[&str]) -> Command {
 /// The snapshot inside a library: it begins with its magic, which may stand elsewhere as well.
 fn find_in(library: &[u8]) -> Option<Vec<u8>> {
     let size = usize::try_from(pinned::SIZE_BYTES).ok()?;
-    let starts = library.windows(MAGIC.len()).enumerate().filter(|(_, window)| *window == MAGIC);
+    let last_start = library.len().checked_sub(size)?;
+    let windows = library.windows(MAGIC.len()).take(last_start + 1);
+    let starts = windows.enumerate().filter(|(_, window)| *window == MAGIC);
     starts
         .filter_map(|(start, _)| library.get(start..start + size))
         .find(|bytes| check(bytes).is_ok())

@@ -1,5 +1,7 @@
 //! Merging vPIC's answer into the snapshot's, so that the result is one answer about one vehicle.
 
+use std::borrow::Cow;
+
 use super::VpicAnswer;
 use crate::{
     Decode, DecodedFields, DecodedValue, Fact, Source,
@@ -38,7 +40,7 @@ const ABOUT_THE_MODEL: &[&str] = &[
 
 const MODEL_YEAR: &str = "ModelYear";
 
-impl Decode {
+impl<'a> Decode<'a> {
     /// Merges vPIC's answer into the snapshot's. A value of vPIC's replaces the snapshot's if they differ.
     ///
     /// - Numbers are compared as numbers: `3` does not replace `3.0`.
@@ -48,7 +50,7 @@ impl Decode {
     /// - An answer that does not know the vehicle, or is about another year than the one that was asked for, changes
     ///   nothing.
     #[must_use]
-    pub fn refined(mut self, answer: &VpicAnswer, source: Source) -> Decode {
+    pub fn refined(mut self, answer: &VpicAnswer, source: Source) -> Decode<'a> {
         if !answer.knows_the_vehicle() {
             return self;
         }
@@ -74,7 +76,7 @@ impl Decode {
 }
 
 /// Merges the fields. True if the model group is another vehicle's, and therefore entirely vPIC's now.
-fn merge_fields(ours: &mut DecodedFields, theirs: DecodedFields) -> bool {
+fn merge_fields<'a>(ours: &mut DecodedFields<'a>, theirs: DecodedFields<'a>) -> bool {
     fn differ<T>(
         ours: &Option<DecodedValue<T>>,
         theirs: &Option<DecodedValue<T>>,
@@ -91,7 +93,7 @@ fn merge_fields(ours: &mut DecodedFields, theirs: DecodedFields) -> bool {
             *ours = theirs;
         }
     }
-    let text = |ours: &String, theirs: &String| is_same(ours, theirs);
+    let text = |ours: &Cow<'_, str>, theirs: &Cow<'_, str>| is_same(ours, theirs);
     let is_other_model = differ(&ours.make, &theirs.make, text)
         || differ(&ours.model, &theirs.model, text)
         || differ(&ours.year, &theirs.year, i32::eq);
@@ -112,21 +114,21 @@ fn merge_fields(ours: &mut DecodedFields, theirs: DecodedFields) -> bool {
 }
 
 fn merge_facts(
-    facts: &mut Vec<Fact>,
+    facts: &mut Vec<Fact<'_>>,
     answer: &VpicAnswer,
     model_year: Option<i32>,
     is_other_model: bool,
     source: Source,
 ) {
     if is_other_model {
-        facts.retain(|fact| !ABOUT_THE_MODEL.contains(&fact.code.as_str()) || answer.get(&fact.code).is_some());
+        facts.retain(|fact| !ABOUT_THE_MODEL.contains(&fact.code.as_ref()) || answer.get(&fact.code).is_some());
     }
     for (code, value) in &answer.0 {
         let is_other_year = code == MODEL_YEAR && answer.model_year() != model_year;
         if is_other_year || ABOUT_THE_REQUEST.contains(&code.as_str()) {
             continue;
         }
-        let value = fact_value(code, value);
+        let value = fact_value(code, Cow::Owned(value.clone()));
         match facts.iter_mut().find(|fact| fact.code == *code) {
             Some(fact) if is_same(&fact.value, &value) => {}
             Some(fact) => {
@@ -134,9 +136,13 @@ fn merge_facts(
                 fact.source = source;
             }
             // vPIC's flat answer has no names and groups.
-            None => {
-                facts.push(Fact { group: "Other".to_owned(), name: code.clone(), code: code.clone(), value, source })
-            }
+            None => facts.push(Fact {
+                group: Cow::Borrowed("Other"),
+                name: Cow::Owned(code.clone()),
+                code: Cow::Owned(code.clone()),
+                value,
+                source,
+            }),
         }
     }
 }
@@ -171,9 +177,9 @@ impl VpicAnswer {
     }
 
     /// The values as a vehicle's fields, with the year as the policy judged it.
-    fn fields(&self, year: Option<i32>, source: Source) -> DecodedFields {
-        let decoded = |value: &str| DecodedValue { value: value.to_owned(), source, month: None };
-        let text = |code: &str| self.get(code).map(decoded);
+    fn fields(&self, year: Option<i32>, source: Source) -> DecodedFields<'static> {
+        let decoded = |value: String| DecodedValue { value: Cow::Owned(value), source, month: None };
+        let text = |code: &str| self.get(code).map(str::to_owned).map(decoded);
         let engine = engine::label(&EngineFacts {
             displacement_l: self.get("DisplacementL"),
             displacement_cc: self.get("DisplacementCC"),
@@ -185,7 +191,7 @@ impl VpicAnswer {
             model: text("Model"),
             year: year.map(|value| DecodedValue { value, source, month: None }),
             trim_level: text("Trim"),
-            engine: engine.as_deref().map(decoded),
+            engine: engine.map(decoded),
             transmission: text("TransmissionStyle"),
             drive_type: text("DriveType"),
             fuel_type: text("FuelTypePrimary"),

@@ -2,6 +2,7 @@
 
 mod postgres;
 mod sqlite;
+mod statements;
 
 use garage_domain::VehicleId;
 use garage_protocol::WireVehicle;

@@ -1,12 +1,14 @@
 //! The operations on PostgreSQL.
 
+use std::sync::LazyLock;
+
 use deadpool_postgres::Transaction;
-use garage_domain::{OdometerUnit, VehicleFields, VehicleId, Vin};
+use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, VehicleFields, VehicleId, Vin};
 use garage_protocol::WireVehicle;
 use jiff::Timestamp;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
-use uuid::Uuid;
 
+use super::statements::complete;
 use crate::{
     error::ApiError,
     http::IfMatch,
@@ -14,17 +16,39 @@ use crate::{
     vehicles::{Created, Creation, Update},
 };
 
-/// Named one by one, so that a newer schema does not change what a statement that is prepared already answers.
-macro_rules! columns {
-    () => {
-        "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, is_active, deleted_at,
-         created_at, updated_at, trim_level, engine, transmission, drive_type, fuel_type, body_class, vehicle_type,
-         odometer_unit, notes, image_url, version"
-    };
-}
+static LIVE: LazyLock<String> = LazyLock::new(|| {
+    complete("SELECT {columns} FROM vehicles WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL", '$', 2)
+});
 
-const LIVE: &str =
-    concat!("SELECT ", columns!(), " FROM vehicles WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL");
+/// One statement, so that version and vehicles are of one moment.
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    complete(
+        "SELECT live.*, feeds.version AS feed_version FROM feeds LEFT JOIN (
+             SELECT {columns} FROM vehicles WHERE user_id = $1 AND deleted_at IS NULL
+         ) AS live ON true
+         WHERE feeds.user_id = $1 ORDER BY created_at DESC, id DESC",
+        '$',
+        1,
+    )
+});
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    complete(
+        "INSERT INTO vehicles (id, user_id, created_at, updated_at, created_with, {fields})
+         VALUES ($1, $2, $3, $3, $4, {parameters})
+         RETURNING {columns}",
+        '$',
+        4,
+    )
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    complete(
+        "UPDATE vehicles SET updated_at = $3, {assignments} WHERE id = $1 AND user_id = $2 RETURNING {columns}",
+        '$',
+        3,
+    )
+});
 
 pub async fn feed_version(database: &Postgres, user: &str) -> Result<i64, ApiError> {
     let version = async {
@@ -36,18 +60,10 @@ pub async fn feed_version(database: &Postgres, user: &str) -> Result<i64, ApiErr
     Ok(version.await?)
 }
 
-/// By one statement, so that version and vehicles are of one moment.
 pub async fn list(database: &Postgres, user: &str) -> Result<(i64, Vec<WireVehicle>), ApiError> {
     let listed = async {
         let connection = database.connection().await?;
-        let statement = connection
-            .prepare_cached(concat!(
-                "SELECT feeds.version AS feed_version, live.* FROM feeds LEFT JOIN (SELECT ",
-                columns!(),
-                " FROM vehicles WHERE user_id = $1 AND deleted_at IS NULL) AS live ON true
-                 WHERE feeds.user_id = $1 ORDER BY created_at DESC, id DESC"
-            ))
-            .await?;
+        let statement = connection.prepare_cached(&LIST).await?;
         let rows = connection.query(&statement, &[&user]).await?;
         let version = rows.first().map_or(Ok(0), |row| row.try_get("feed_version"))?;
         let is_vehicle = |row: &&Row| !matches!(row.try_get::<_, Option<&str>>("user_id"), Ok(None));
@@ -60,7 +76,7 @@ pub async fn list(database: &Postgres, user: &str) -> Result<(i64, Vec<WireVehic
 pub async fn get(database: &Postgres, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
     let found = async {
         let connection = database.connection().await?;
-        let statement = connection.prepare_cached(LIVE).await?;
+        let statement = connection.prepare_cached(&LIVE).await?;
         Ok::<_, Failure>(connection.query_opt(&statement, &[&user, &id.0]).await?.as_ref().map(vehicle_of).transpose()?)
     };
     found.await?.ok_or(ApiError::NO_VEHICLE)
@@ -83,19 +99,10 @@ pub async fn create(database: &Postgres, user: &str, creation: &Creation) -> Res
             };
         }
         refuse_duplicate_vin(&tx, user, fields.vin.as_ref(), *id).await?;
-        let insert = tx.prepare_cached(concat!(
-            "INSERT INTO vehicles (id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading,
-                 is_active, trim_level, engine, transmission, drive_type, fuel_type, body_class, vehicle_type,
-                 odometer_unit, notes, created_at, updated_at, created_with)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21,
-                 $22)
-             RETURNING ",
-            columns!()
-        ));
-        let (vin, unit) = (fields.vin.as_ref().map(Vin::as_str), fields.odometer_unit.as_str());
-        let mut values = values(&id.0, &user, &vin, &unit, fields);
-        values.extend([at as &(dyn ToSql + Sync), sent]);
-        let vehicle = tx.query_one(&insert.await?, &values).await;
+        let insert = tx.prepare_cached(&INSERT).await?;
+        let values = values(fields);
+        let others: [&(dyn ToSql + Sync); 4] = [&id.0, &user, at, sent];
+        let vehicle = tx.query_one(&insert, &with_values(&others, &values)).await;
         let vehicle = vehicle_of(&vehicle.map_err(by_constraint)?)?;
         tx.commit().await?;
         Ok(Created::New(vehicle))
@@ -112,19 +119,10 @@ pub async fn update(database: &Postgres, user: &str, update: &Update) -> Result<
         if fields.vin != before.fields.vin {
             refuse_duplicate_vin(&tx, user, fields.vin.as_ref(), update.id).await?;
         }
-        let statement = tx.prepare_cached(concat!(
-            "UPDATE vehicles SET vin = $3, make = $4, model = $5, year = $6, nickname = $7, color = $8,
-                 license_plate = $9, odometer_reading = $10, is_active = $11, trim_level = $12, engine = $13,
-                 transmission = $14, drive_type = $15, fuel_type = $16, body_class = $17, vehicle_type = $18,
-                 odometer_unit = $19, notes = $20, updated_at = $21
-             WHERE id = $1 AND user_id = $2
-             RETURNING ",
-            columns!()
-        ));
-        let (vin, unit) = (fields.vin.as_ref().map(Vin::as_str), fields.odometer_unit.as_str());
-        let mut values = values(&update.id.0, &user, &vin, &unit, &fields);
-        values.push(&update.at);
-        let vehicle = tx.query_one(&statement.await?, &values).await;
+        let statement = tx.prepare_cached(&UPDATE).await?;
+        let values = values(&fields);
+        let others: [&(dyn ToSql + Sync); 3] = [&update.id.0, &user, &update.at];
+        let vehicle = tx.query_one(&statement, &with_values(&others, &values)).await;
         let vehicle = vehicle_of(&vehicle.map_err(by_constraint)?)?;
         tx.commit().await?;
         Ok(vehicle)
@@ -152,7 +150,7 @@ pub async fn remove(
 }
 
 async fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, Failure> {
-    let row = tx.query_opt(&tx.prepare_cached(LIVE).await?, &[&user, &id.0]).await?;
+    let row = tx.query_opt(&tx.prepare_cached(&LIVE).await?, &[&user, &id.0]).await?;
     Ok(vehicle_of(&row.ok_or(ApiError::NO_VEHICLE)?)?)
 }
 
@@ -187,63 +185,43 @@ fn by_constraint(error: Error) -> Failure {
     }
 }
 
-/// The parameters $1 to $20: whose vehicle, and its fields.
-fn values<'a>(
-    id: &'a Uuid,
-    user: &'a &str,
-    vin: &'a Option<&str>,
-    unit: &'a &str,
-    fields: &'a VehicleFields,
-) -> Vec<&'a (dyn ToSql + Sync)> {
-    vec![
-        id,
-        user,
-        vin,
-        &fields.make,
-        &fields.model,
-        &fields.year,
-        &fields.nickname,
-        &fields.color,
-        &fields.license_plate,
-        &fields.odometer_reading,
-        &fields.is_active,
-        &fields.trim_level,
-        &fields.engine,
-        &fields.transmission,
-        &fields.drive_type,
-        &fields.fuel_type,
-        &fields.body_class,
-        &fields.vehicle_type,
-        unit,
-        &fields.notes,
-    ]
+/// The fields' values as their columns' types, in the order of the declaration.
+fn values(fields: &VehicleFields) -> Vec<Box<dyn ToSql + Sync + Send>> {
+    let value = |kind: ColumnKind, value: Option<FieldValue>| -> Box<dyn ToSql + Sync + Send> {
+        match (kind, value) {
+            (ColumnKind::Text, Some(FieldValue::Text(text))) => Box::new(text),
+            (ColumnKind::Text, _) => Box::new(None::<String>),
+            (ColumnKind::Integer, Some(FieldValue::Integer(integer))) => Box::new(i32::try_from(integer).ok()),
+            (ColumnKind::Integer, _) => Box::new(None::<i32>),
+            (ColumnKind::Boolean, Some(FieldValue::Boolean(flag))) => Box::new(flag),
+            (ColumnKind::Boolean, _) => Box::new(None::<bool>),
+        }
+    };
+    VEHICLES.fields.iter().map(|field| value(field.rule.column_kind(), fields.get(field))).collect()
 }
 
+fn with_values<'a>(
+    others: &[&'a (dyn ToSql + Sync)],
+    values: &'a [Box<dyn ToSql + Sync + Send>],
+) -> Vec<&'a (dyn ToSql + Sync)> {
+    others.iter().copied().chain(values.iter().map(|value| &**value as &(dyn ToSql + Sync))).collect()
+}
+
+/// A vehicle from a row that begins with `{columns}`.
 fn vehicle_of(row: &Row) -> Result<WireVehicle, Error> {
+    let mut fields = VehicleFields::default();
+    for (index, field) in VEHICLES.fields.iter().enumerate() {
+        let value = match field.rule.column_kind() {
+            ColumnKind::Text => row.try_get::<_, Option<_>>(index)?.map(FieldValue::Text),
+            ColumnKind::Integer => row.try_get::<_, Option<i32>>(index)?.map(|it| FieldValue::Integer(it.into())),
+            ColumnKind::Boolean => row.try_get::<_, Option<_>>(index)?.map(FieldValue::Boolean),
+        };
+        fields.set(field, value);
+    }
     Ok(WireVehicle {
-        id: VehicleId(row.try_get("id")?),
+        id: RecordId(row.try_get("id")?),
         user_id: row.try_get("user_id")?,
-        fields: VehicleFields {
-            vin: row.try_get::<_, Option<String>>("vin")?.and_then(Vin::stored),
-            license_plate: row.try_get("license_plate")?,
-            nickname: row.try_get("nickname")?,
-            year: row.try_get("year")?,
-            make: row.try_get("make")?,
-            model: row.try_get("model")?,
-            trim_level: row.try_get("trim_level")?,
-            engine: row.try_get("engine")?,
-            transmission: row.try_get("transmission")?,
-            drive_type: row.try_get("drive_type")?,
-            fuel_type: row.try_get("fuel_type")?,
-            body_class: row.try_get("body_class")?,
-            vehicle_type: row.try_get("vehicle_type")?,
-            color: row.try_get("color")?,
-            odometer_reading: row.try_get("odometer_reading")?,
-            // The column allows no other.
-            odometer_unit: OdometerUnit::by_name(row.try_get("odometer_unit")?).unwrap_or_default(),
-            notes: row.try_get("notes")?,
-            is_active: row.try_get("is_active")?,
-        },
+        fields,
         image_url: row.try_get("image_url")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,

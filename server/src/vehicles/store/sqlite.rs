@@ -1,24 +1,47 @@
 //! The operations on SQLite.
 
-use garage_domain::{OdometerUnit, VehicleFields, VehicleId, Vin};
+use std::sync::LazyLock;
+
+use garage_domain::{ColumnKind, FieldAccess, FieldValue, VEHICLES, VehicleFields, VehicleId, Vin};
 use garage_protocol::WireVehicle;
 use garage_sqlite::Database;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, ToSql, Transaction, types::Type};
+use rusqlite::{
+    OptionalExtension, Row, Transaction, params_from_iter,
+    types::{Type, Value},
+};
 
+use super::statements::complete;
 use crate::{
     error::ApiError,
     http::IfMatch,
     vehicles::{Created, Creation, Update},
 };
 
-macro_rules! columns {
-    () => {
-        "id, user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading, is_active, deleted_at,
-         created_at, updated_at, trim_level, engine, transmission, drive_type, fuel_type, body_class, vehicle_type,
-         odometer_unit, notes, image_url, version"
-    };
-}
+static LIVE: LazyLock<String> = LazyLock::new(|| {
+    complete("SELECT {columns} FROM vehicles WHERE user_id = ?1 AND id = ?2 AND deleted_at IS NULL", '?', 2)
+});
+
+static LIST: LazyLock<String> = LazyLock::new(|| {
+    complete(
+        "SELECT {columns} FROM vehicles WHERE user_id = ?1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC",
+        '?',
+        1,
+    )
+});
+
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    complete(
+        "INSERT INTO vehicles (id, user_id, created_at, updated_at, created_with, {fields})
+         VALUES (?1, ?2, ?3, ?3, ?4, {parameters})",
+        '?',
+        4,
+    )
+});
+
+static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    complete("UPDATE vehicles SET updated_at = ?3, {assignments} WHERE id = ?1 AND user_id = ?2", '?', 3)
+});
 
 /// The number that stands for all of the user's vehicles as they are: the last version given.
 pub async fn feed_version(database: &Database, user: &str) -> Result<i64, ApiError> {
@@ -36,11 +59,7 @@ pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehic
         .read(move |tx| {
             let version = "SELECT version FROM feeds WHERE user_id = ?1";
             let version = tx.prepare_cached(version)?.query_row([&user], |row| row.get(0)).optional()?.unwrap_or(0);
-            let mut statement = tx.prepare_cached(concat!(
-                "SELECT ",
-                columns!(),
-                " FROM vehicles WHERE user_id = ?1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC"
-            ))?;
+            let mut statement = tx.prepare_cached(&LIST)?;
             let vehicles = statement.query_map([&user], vehicle_of)?.collect::<rusqlite::Result<_>>()?;
             Ok((version, vehicles))
         })
@@ -68,27 +87,8 @@ pub async fn create(database: &Database, user: &str, creation: Creation) -> Resu
                 return if is_the_same { Ok(Created::Before(live(tx, &user, id)?)) } else { Err(ApiError::USED_ID) };
             }
             refuse_duplicate_vin(tx, &user, fields.vin.as_ref(), id)?;
-            tx.prepare_cached(
-                "INSERT INTO vehicles (id, user_id, vin, make, model, year, nickname, color, license_plate,
-                     odometer_reading, is_active, created_at, updated_at, trim_level, engine, transmission, drive_type,
-                     fuel_type, body_class, vehicle_type, odometer_unit, notes, created_with)
-                 VALUES (:id, :user_id, :vin, :make, :model, :year, :nickname, :color, :license_plate,
-                     :odometer_reading, :is_active, :at, :at, :trim_level, :engine, :transmission, :drive_type,
-                     :fuel_type, :body_class, :vehicle_type, :odometer_unit, :notes, :sent)",
-            )?
-            .execute(
-                &with_fields(
-                    &fields,
-                    &[
-                        (":id", &id.to_string()),
-                        (":user_id", &user),
-                        (":vin", &fields.vin.as_ref().map(Vin::as_str)),
-                        (":odometer_unit", &fields.odometer_unit.as_str()),
-                        (":at", &at.as_microsecond()),
-                        (":sent", &sent),
-                    ],
-                )[..],
-            )?;
+            let others = [id.to_string().into(), user.clone().into(), at.as_microsecond().into(), sent.into()];
+            tx.prepare_cached(&INSERT)?.execute(params_from_iter(others.into_iter().chain(values(&fields))))?;
             Ok(Created::New(live(tx, &user, id)?))
         })
         .await
@@ -103,27 +103,8 @@ pub async fn update(database: &Database, user: &str, update: Update) -> Result<W
             let before = live_at(tx, &user, id, &update.if_match)?;
             let Some(fields) = update.changed(&before.fields)? else { return Ok(before) };
             refuse_duplicate_vin(tx, &user, fields.vin.as_ref(), id)?;
-            tx.prepare_cached(
-                "UPDATE vehicles SET vin = :vin, make = :make, model = :model, year = :year, nickname = :nickname,
-                     color = :color, license_plate = :license_plate, odometer_reading = :odometer_reading,
-                     is_active = :is_active, updated_at = :at, trim_level = :trim_level, engine = :engine,
-                     transmission = :transmission, drive_type = :drive_type, fuel_type = :fuel_type,
-                     body_class = :body_class, vehicle_type = :vehicle_type, odometer_unit = :odometer_unit,
-                     notes = :notes
-                 WHERE user_id = :user_id AND id = :id",
-            )?
-            .execute(
-                &with_fields(
-                    &fields,
-                    &[
-                        (":id", &id.to_string()),
-                        (":user_id", &user),
-                        (":vin", &fields.vin.as_ref().map(Vin::as_str)),
-                        (":odometer_unit", &fields.odometer_unit.as_str()),
-                        (":at", &at.as_microsecond()),
-                    ],
-                )[..],
-            )?;
+            let others: [Value; 3] = [id.to_string().into(), user.clone().into(), at.as_microsecond().into()];
+            tx.prepare_cached(&UPDATE)?.execute(params_from_iter(others.into_iter().chain(values(&fields))))?;
             live(tx, &user, id)
         })
         .await
@@ -148,36 +129,19 @@ pub async fn remove(
         .await
 }
 
-/// The parameters that name a vehicle's fields, and others.
-fn with_fields<'a>(
-    fields: &'a VehicleFields,
-    others: &[(&'static str, &'a dyn ToSql)],
-) -> Vec<(&'static str, &'a dyn ToSql)> {
-    let mut parameters: Vec<(&'static str, &dyn ToSql)> = vec![
-        (":make", &fields.make),
-        (":model", &fields.model),
-        (":year", &fields.year),
-        (":nickname", &fields.nickname),
-        (":color", &fields.color),
-        (":license_plate", &fields.license_plate),
-        (":odometer_reading", &fields.odometer_reading),
-        (":is_active", &fields.is_active),
-        (":trim_level", &fields.trim_level),
-        (":engine", &fields.engine),
-        (":transmission", &fields.transmission),
-        (":drive_type", &fields.drive_type),
-        (":fuel_type", &fields.fuel_type),
-        (":body_class", &fields.body_class),
-        (":vehicle_type", &fields.vehicle_type),
-        (":notes", &fields.notes),
-    ];
-    parameters.extend_from_slice(others);
-    parameters
+/// The fields' parameters, in the order of the declaration.
+fn values(fields: &VehicleFields) -> impl Iterator<Item = Value> + '_ {
+    VEHICLES.fields.iter().map(|field| match fields.get(field) {
+        Some(FieldValue::Text(text)) => text.into(),
+        Some(FieldValue::Integer(integer)) => integer.into(),
+        Some(FieldValue::Boolean(flag)) => flag.into(),
+        // A typed view never gives a value of another kind.
+        Some(FieldValue::Other(_)) | None => Value::Null,
+    })
 }
 
 fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
-    let sql = concat!("SELECT ", columns!(), " FROM vehicles WHERE user_id = ?1 AND id = ?2 AND deleted_at IS NULL");
-    let vehicle = tx.prepare_cached(sql)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
+    let vehicle = tx.prepare_cached(&LIVE)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
     vehicle.ok_or(ApiError::NO_VEHICLE)
 }
 
@@ -194,38 +158,26 @@ fn refuse_duplicate_vin(tx: &Transaction<'_>, user: &str, vin: Option<&Vin>, id:
     if other.unwrap_or(false) { Err(ApiError::DUPLICATE_VIN) } else { Ok(()) }
 }
 
-/// A vehicle from a row of `columns!`.
+/// A vehicle from a row of `{columns}`.
 fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
     let unreadable = |column: &str| {
         let reason = format!("column {column} holds a value that this version cannot read");
         rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
     };
     let time = |column: &str| Timestamp::from_microsecond(row.get(column)?).map_err(|_| unreadable(column));
-    let vin: Option<String> = row.get("vin")?;
+    let mut fields = VehicleFields::default();
+    for (index, field) in VEHICLES.fields.iter().enumerate() {
+        let value = match field.rule.column_kind() {
+            ColumnKind::Text => row.get::<_, Option<_>>(index)?.map(FieldValue::Text),
+            ColumnKind::Integer => row.get::<_, Option<i32>>(index)?.map(|it| FieldValue::Integer(it.into())),
+            ColumnKind::Boolean => row.get::<_, Option<_>>(index)?.map(FieldValue::Boolean),
+        };
+        fields.set(field, value);
+    }
     Ok(WireVehicle {
         id: row.get::<_, String>("id")?.parse().map_err(|_| unreadable("id"))?,
         user_id: row.get("user_id")?,
-        fields: VehicleFields {
-            vin: vin.and_then(Vin::stored),
-            license_plate: row.get("license_plate")?,
-            nickname: row.get("nickname")?,
-            year: row.get("year")?,
-            make: row.get("make")?,
-            model: row.get("model")?,
-            trim_level: row.get("trim_level")?,
-            engine: row.get("engine")?,
-            transmission: row.get("transmission")?,
-            drive_type: row.get("drive_type")?,
-            fuel_type: row.get("fuel_type")?,
-            body_class: row.get("body_class")?,
-            vehicle_type: row.get("vehicle_type")?,
-            color: row.get("color")?,
-            odometer_reading: row.get("odometer_reading")?,
-            odometer_unit: OdometerUnit::by_name(&row.get::<_, String>("odometer_unit")?)
-                .ok_or_else(|| unreadable("odometer_unit"))?,
-            notes: row.get("notes")?,
-            is_active: row.get("is_active")?,
-        },
+        fields,
         image_url: row.get("image_url")?,
         created_at: time("created_at")?,
         updated_at: time("updated_at")?,
@@ -235,4 +187,87 @@ fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
         },
         version: row.get("version")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use garage_domain::{Field, Patch, Rule};
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    /// A value that the field does not hold by default.
+    fn sample(field: &Field) -> serde_json::Value {
+        match field.rule {
+            Rule::Vin => json!("1HGCM82633A004352"),
+            Rule::Text { .. } => json!(field.name),
+            Rule::Year => json!(2003),
+            Rule::Integer { greatest, .. } => json!(greatest),
+            Rule::Choice(choices) => json!(choices.last()),
+            Rule::Boolean => json!(field.default_value() != Some(FieldValue::Boolean(true))),
+            Rule::Date => json!("2026-03-14"),
+            Rule::Amount => json!("129.90"),
+            Rule::Currency => json!("EUR"),
+            Rule::Reference { .. } => json!("018f0000-0000-7000-8000-000000000001"),
+        }
+    }
+
+    fn fields_of(draft: &Map<String, serde_json::Value>) -> VehicleFields {
+        let patch = Patch::parse(&VEHICLES, draft, Timestamp::UNIX_EPOCH).expect("a patch");
+        patch.apply(VehicleFields::default()).expect("fields")
+    }
+
+    /// Each column of the only row, and what `fields` has for it.
+    async fn check_row(database: &Database, fields: VehicleFields) {
+        let check = move |tx: &Transaction<'_>| {
+            tx.query_row("SELECT * FROM vehicles", [], |row| {
+                for field in VEHICLES.fields {
+                    let expected = match fields.get(field) {
+                        Some(FieldValue::Text(text)) => Value::Text(text),
+                        Some(FieldValue::Integer(integer)) => Value::Integer(integer),
+                        Some(FieldValue::Boolean(flag)) => Value::Integer(flag.into()),
+                        other => {
+                            assert_eq!(other, None);
+                            Value::Null
+                        }
+                    };
+                    assert_eq!(row.get::<_, Value>(field.column)?, expected, "{field:?}");
+                }
+                Ok(())
+            })
+        };
+        database.read(move |tx| Ok::<_, ApiError>(check(tx)?)).await.expect("a row");
+    }
+
+    #[tokio::test]
+    async fn every_declared_field_is_written_and_comes_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = crate::store::sqlite::open(&folder.path().join("server.db")).await.expect("a database");
+        let draft: Map<_, _> = VEHICLES.fields.iter().map(|field| (field.name.to_owned(), sample(field))).collect();
+        let all = fields_of(&draft);
+        for field in VEHICLES.fields {
+            assert!(all.get(field).is_some() && all.get(field) != field.default_value(), "{field:?}");
+        }
+        let id: VehicleId = "018f0000-0000-7000-8000-000000000002".parse().expect("an id");
+        let at = Timestamp::UNIX_EPOCH;
+        let creation = Creation { id, fields: all.clone(), sent: "digest".to_owned(), at };
+        let Created::New(created) = create(&database, "ada", creation).await.expect("a vehicle") else {
+            panic!("it is new")
+        };
+        assert_eq!(created.fields, all);
+        check_row(&database, all.clone()).await;
+
+        let make = Map::from_iter([("make".to_owned(), json!("Other"))]);
+        let mut cleared: Map<_, _> =
+            VEHICLES.fields.iter().map(|field| (field.name.to_owned(), serde_json::Value::Null)).collect();
+        cleared.extend(make.clone());
+        for (draft, expected) in [(cleared, fields_of(&make)), (draft, all)] {
+            let patch = Patch::parse(&VEHICLES, &draft, at).expect("a patch");
+            let change = Update { id, patch, decoded: Vec::new(), if_match: IfMatch::of(&Default::default()), at };
+            assert_eq!(update(&database, "ada", change).await.expect("a vehicle").fields, expected);
+            assert_eq!(list(&database, "ada").await.expect("a list").1.first().map(|it| &it.fields), Some(&expected));
+            check_row(&database, expected).await;
+        }
+        database.close().await;
+    }
 }

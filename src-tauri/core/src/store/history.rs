@@ -1,91 +1,74 @@
-//! The tables `history` and `device`.
+//! Reading history. An entry that cannot be read is left out and counted.
 
-use garage_domain::VehicleId;
-use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Result, Row, Transaction, named_params};
+use garage_domain::{ChangeId, ChangeKind, FieldChange, HistoryEntry, RecordId};
+use rusqlite::{Connection, Result, Row};
 
-use super::{from_json, parsed, to_json};
-use crate::{
-    GarageError,
-    vehicles::history::{ChangeId, ChangeKind, HistoryEntry},
-};
+use super::records::{Unreadable, text, time};
 
-/// Adds a change.
-pub(crate) fn insert(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Result<()> {
-    transaction.prepare_cached(include_str!("sql/insert_history.sql"))?.execute(named_params! {
-        ":id": entry.id.0.to_string(),
-        ":vehicle_id": entry.vehicle_id.to_string(),
-        ":kind": entry.kind.name(),
-        ":fields": to_json(&entry.fields)?,
-        ":undoes": entry.undoes.map(|id| id.0.to_string()),
-        ":at_us": entry.at.as_microsecond(),
-        ":device_id": entry.device_id,
-        ":program": entry.program,
-    })?;
-    Ok(())
-}
-
-/// Adds a change from a file, unless it is here.
-pub(crate) fn insert_if_new(transaction: &Transaction<'_>, entry: &HistoryEntry) -> Result<()> {
-    match by_id(transaction, entry.id)? {
-        Some(_) => Ok(()),
-        None => insert(transaction, entry),
-    }
-}
+const SELECT: &str = "SELECT id, collection, record_id, kind, fields, undoes, at_us, device_id, program, moved_from
+                      FROM history";
 
 /// How many changes there are.
-pub(crate) fn count_all(transaction: &Transaction<'_>) -> Result<u64> {
-    let count = transaction.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0))?;
+pub(crate) fn count(connection: &Connection) -> Result<u64> {
+    let count = connection.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0))?;
     Ok(count.unsigned_abs())
 }
 
-/// All changes, oldest first; `at_each` can stop it.
-pub(crate) fn all(
-    transaction: &Transaction<'_>,
-    at_each: &mut dyn FnMut() -> std::result::Result<(), GarageError>,
-) -> std::result::Result<Vec<HistoryEntry>, GarageError> {
-    let mut statement = transaction.prepare_cached("SELECT * FROM history ORDER BY position")?;
-    let rows = statement.query_and_then([], |row| {
+/// All changes that can be read, oldest first, and the rows that cannot; `at_each` can stop it. The order is the same in
+/// every garage that has the same changes.
+pub(crate) fn all<E: From<rusqlite::Error>>(
+    connection: &Connection,
+    at_each: &mut dyn FnMut() -> std::result::Result<(), E>,
+) -> std::result::Result<(Vec<HistoryEntry>, Vec<Unreadable>), E> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY at_us, id"))?;
+    let mut rows = statement.query([])?;
+    let (mut entries, mut unreadable) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
         at_each()?;
-        Ok(entry_of(row)?)
-    })?;
-    rows.collect()
+        match entry_of(row)? {
+            Some(entry) => entries.push(entry),
+            None => unreadable.push(Unreadable::of("history", row)?),
+        }
+    }
+    Ok((entries, unreadable))
 }
 
-/// The changes of a vehicle, newest first.
-pub(crate) fn of_vehicle(transaction: &Transaction<'_>, id: VehicleId) -> Result<Vec<HistoryEntry>> {
-    transaction
-        .prepare_cached("SELECT * FROM history WHERE vehicle_id = ?1 ORDER BY position DESC")?
-        .query_map([id.to_string()], entry_of)?
-        .collect()
+/// The changes of a record, newest first.
+pub(crate) fn of_record(connection: &Connection, id: RecordId) -> Result<Vec<HistoryEntry>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE record_id = ?1 ORDER BY position DESC"))?;
+    let mut rows = statement.query([id.to_string()])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.extend(entry_of(row)?);
+    }
+    Ok(entries)
 }
 
 /// One change.
-pub(crate) fn by_id(transaction: &Transaction<'_>, id: ChangeId) -> Result<Option<HistoryEntry>> {
-    transaction
-        .prepare_cached("SELECT * FROM history WHERE id = ?1")?
-        .query_row([id.0.to_string()], entry_of)
-        .optional()
+pub(crate) fn by_id(connection: &Connection, id: ChangeId) -> Result<Option<HistoryEntry>> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    let mut rows = statement.query([id.0.to_string()])?;
+    rows.next()?.map_or(Ok(None), entry_of)
 }
 
-/// What this device calls itself.
-pub(crate) fn device_id(transaction: &Transaction<'_>) -> Result<String> {
-    transaction.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))
-}
-
-/// A change from a row with all columns of the table.
-pub(crate) fn entry_of(row: &Row<'_>) -> Result<HistoryEntry> {
-    Ok(HistoryEntry {
-        id: ChangeId(parsed(row, "id", |text: String| text.parse().ok())?),
-        vehicle_id: parsed(row, "vehicle_id", |text: String| text.parse().ok())?,
-        kind: parsed(row, "kind", |text: String| ChangeKind::by_name(&text))?,
-        fields: from_json(row, "fields")?,
-        undoes: parsed(row, "undoes", |text: Option<String>| match text {
-            Some(text) => text.parse().ok().map(|id| Some(ChangeId(id))),
-            None => Some(None),
-        })?,
-        at: parsed(row, "at_us", |us: i64| Timestamp::from_microsecond(us).ok())?,
-        device_id: row.get("device_id")?,
-        program: row.get("program")?,
-    })
+/// A change from a row of `SELECT`; `None` if the row cannot be read.
+fn entry_of(row: &Row<'_>) -> Result<Option<HistoryEntry>> {
+    let owned = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.map(str::to_owned));
+    let id = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.and_then(|text| text.parse::<RecordId>().ok()));
+    let fields = text(row, 4)?.and_then(|text| serde_json::from_str::<Vec<FieldChange>>(text).ok());
+    let entry = (|| {
+        Some(HistoryEntry {
+            id: ChangeId(id(0).ok()??.0),
+            collection: owned(1).ok()??,
+            record_id: id(2).ok()??,
+            kind: ChangeKind::from(owned(3).ok()??),
+            fields: fields?,
+            undoes: id(5).ok()?.map(|id| ChangeId(id.0)),
+            at: time(row, 6).ok()??,
+            device_id: owned(7).ok()??,
+            program: owned(8).ok()??,
+            moved_from: id(9).ok()?,
+        })
+    })();
+    Ok(entry)
 }

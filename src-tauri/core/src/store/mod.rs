@@ -1,20 +1,28 @@
-//! The garage's SQLite file: its schema, and one module of functions per table.
+//! The garage's SQLite file: its schema and its statements. A leaf: it knows rows and records, no operation.
+//!
+//! - `records`: reading records of any collection
+//! - `journal`: writing them; the only code that does
+//! - `history`, `vehicle_list`, `find`, `foreign`: reading history, pages of vehicles, single vehicles by their
+//!   names, and records of unknown collections
+//! - `schema`: what a file lacks of the schema
+//! - `text`: the SQL functions that fold letters for search and sorting
 
-use std::{
-    fmt::Display,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use garage_sqlite::{Database, Error, Schema};
-use rusqlite::{
-    Connection, Row, RowIndex,
-    types::{FromSql, Type},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use rusqlite::{Connection, Transaction};
 
+pub(crate) mod find;
+pub(crate) mod foreign;
 pub(crate) mod history;
-pub(crate) mod list;
-pub(crate) mod vehicles;
+pub(crate) mod journal;
+pub(crate) mod records;
+pub(crate) mod schema;
+pub(crate) mod text;
+pub(crate) mod vehicle_list;
+
+#[cfg(test)]
+mod tests;
 
 mod migrations {
     refinery::embed_migrations!("../../migrations/garage");
@@ -23,156 +31,83 @@ mod migrations {
 /// "MVGa", by which a file is known to be a garage.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
 
-fn schema() -> Schema {
+/// The folder of a garage's backups: beside its file and named after it, so that no two garages share one.
+pub(crate) fn backup_folder(garage_file: &Path) -> PathBuf {
+    garage_sqlite::with_suffix(garage_file, "-backups")
+}
+
+/// The backup of a garage that is about to be upgraded from one schema version to another.
+fn backup_before_upgrade(garage_file: &Path, from: i64, to: i64) -> PathBuf {
+    backup_folder(garage_file).join(format!("before-upgrade-{from}-to-{to}.db"))
+}
+
+fn definition() -> Schema {
     Schema {
         migrations: migrations::migrations::runner(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "position"),
-        prepare: |_| Ok(()),
+        prepare: text::register,
         backup_before_upgrade: None,
     }
 }
 
-/// Opens the garage's file as [`open`] does, but backs it up before an upgrade, under the name that `backup_of` gives.
-pub(crate) async fn open_backed_up(path: &Path, backup_of: fn(&Path, i64, i64) -> PathBuf) -> Result<Database, Error> {
-    Database::open(path, Schema { backup_before_upgrade: Some(backup_of), ..schema() }).await
+/// Opens the garage's file as [`open`] does, but backs it up before an upgrade.
+pub(crate) async fn open_backed_up(path: &Path) -> Result<Database, Error> {
+    with_current_search(
+        Database::open(path, Schema { backup_before_upgrade: Some(backup_before_upgrade), ..definition() }).await?,
+    )
+    .await
 }
 
-/// Opens the garage's file and brings its schema up to date.
+/// Opens the garage's file, brings its schema up to date, and rebuilds the search index if another version made it.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
-    Database::open(path, schema()).await
+    with_current_search(open_any(path).await?).await
 }
 
-/// Opens a backup and checks that it is an intact garage.
+/// Opens the garage's file whatever its search index is, which may be what is to be mended.
+pub(crate) async fn open_any(path: &Path) -> Result<Database, Error> {
+    Database::open(path, definition()).await
+}
+
+async fn with_current_search(database: Database) -> Result<Database, Error> {
+    let is_current = |transaction: &Transaction<'_>| Ok::<_, Error>(search_version(transaction)? == text::VERSION);
+    if !database.read(is_current).await? {
+        let rebuilt = database.write(|transaction| {
+            // Another program may have been quicker.
+            if search_version(transaction)? != text::VERSION {
+                journal::rebuild_search(transaction)?;
+            }
+            Ok::<_, Error>(())
+        });
+        rebuilt.await?;
+    }
+    Ok(database)
+}
+
+/// The version of a file's schema.
+pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
+}
+
+/// The version of the schema that this program writes.
+pub(crate) fn newest_version() -> i64 {
+    let runner = migrations::migrations::runner();
+    runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
+}
+
+fn search_version(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    transaction.query_row("SELECT version FROM search_version", [], |row| row.get(0))
+}
+
+/// Opens a file read-only and checks that it is an intact garage.
 pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
     let path = path.to_owned();
-    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &schema()))
+    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &definition()))
         .await
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// A column's value as the domain's type; one that does not fit says which column it is.
-fn parsed<S: FromSql, T>(
-    row: &Row<'_>,
-    column: impl RowIndex + Copy + Display,
-    parse: impl FnOnce(S) -> Option<T>,
-) -> rusqlite::Result<T> {
-    parse(row.get(column)?).ok_or_else(|| {
-        let reason = format!("column {column} holds a value that this version cannot read");
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
-    })
-}
-
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: impl RowIndex + Copy + Display) -> rusqlite::Result<T> {
-    parsed(row, column, |text: String| serde_json::from_str(&text).ok())
-}
-
-fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use garage_domain::VehicleDraft;
-    use garage_sqlite::Existing;
-    use serde_json::json;
-
-    use crate::{
-        ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, ImportMode, Program, Progress,
-        VehicleQuery,
-    };
-
-    fn draft(value: serde_json::Value) -> VehicleDraft {
-        serde_json::from_value(value).expect("an object")
-    }
-
-    async fn open(folder: &std::path::Path) -> Garage {
-        let config = GarageConfig {
-            garage_file: folder.join("garage.db"),
-            snapshot_file: folder.join("none"),
-            packed_snapshots: Vec::new(),
-            vpic_answers_file: folder.join("vpic-answers.db"),
-            vpic_url: None,
-            environment: Environment::system(),
-            program: Program::App,
-        };
-        Garage::open(config, ChangeListener::none()).await.expect("open")
-    }
-
-    /// Leaves this many pages of room on what is, for the garage, its disk; all there is with none.
-    async fn leave_room(garage: &Garage, pages: Option<i64>) {
-        let limit = garage.database.write::<_, GarageError>(move |transaction| {
-            let used: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            let limit = pages.map_or(1_000_000, |pages| used + pages);
-            Ok(transaction.pragma_update_and_check(None, "max_page_count", limit, |row| row.get::<_, i64>(0))?)
-        });
-        limit.await.expect("a limit");
-    }
-
-    /// Everything that the garage shows, and that its search index agrees.
-    async fn content(garage: &Garage) -> String {
-        let export = garage.export(Progress::none()).await.expect("an export");
-        let mut value = serde_json::to_value(export).expect("JSON");
-        value["exportedAt"] = json!(null);
-        let found = VehicleQuery { search: "n".to_owned(), ..VehicleQuery::default() };
-        let examination = garage.examine().await.expect("examined");
-        assert_eq!(examination.problems, Vec::<String>::new());
-        let found = garage.count_vehicles(found).await.expect("a count");
-        format!("{value} {found}")
-    }
-
-    /// SQLite takes pages as its statements go along, so that each number of them ends at another statement: in the
-    /// row, its indexes, the search index, the history.
-    #[tokio::test]
-    async fn a_full_disk_at_any_statement_is_said_and_leaves_nothing_half_written() {
-        let notes = |name: &str| format!("{name} {}", "nebulous notes ".repeat(600));
-        for operation in ["add", "edit", "remove", "import", "restore"] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let garage = open(folder.path()).await;
-            for index in 0..20 {
-                garage.add_vehicle(&draft(json!({"nickname": format!("n{index}")}))).await.expect("added");
-            }
-            let vehicle = garage.add_vehicle(&draft(json!({"nickname": "n", "notes": notes("x")}))).await;
-            let vehicle = vehicle.expect("added");
-            let backup = folder.path().join("backup.db");
-            if operation == "restore" {
-                let fuller = open(&folder.path().join("fuller")).await;
-                for index in 0..50 {
-                    fuller
-                        .add_vehicle(&draft(json!({"nickname": "n", "notes": notes(&index.to_string())})))
-                        .await
-                        .expect("added");
-                }
-                fuller.back_up(&backup, Existing::Keep, Progress::none()).await.expect("backed up");
-            }
-            let list: Vec<_> =
-                (0..3).map(|index| json!({"nickname": "n", "notes": notes(&index.to_string())})).collect();
-            let list = json!(list).to_string();
-            let perform = async || match operation {
-                "add" => garage.add_vehicle(&draft(json!({"nickname": "n", "notes": notes("y")}))).await.map(drop),
-                "edit" => garage.edit_vehicle(vehicle.id, &draft(json!({"notes": notes("z")}))).await.map(drop),
-                "remove" => garage.remove_vehicle(vehicle.id).await.map(drop),
-                "import" => garage.import_json(&list, ImportMode::Write, Progress::none()).await.map(drop),
-                _ => garage.restore_backup(&backup, Progress::none()).await.map(drop),
-            };
-            let before = content(&garage).await;
-            let mut failures = 0;
-            for room in 0.. {
-                leave_room(&garage, Some(room)).await;
-                match perform().await {
-                    Ok(()) => break,
-                    Err(error) => {
-                        assert_eq!(error.code(), ErrorCode::DiskFull, "{operation} with {room} pages: {error}");
-                        assert_eq!(error.to_string(), "The disk is full. Make room and try again; nothing was changed");
-                    }
-                }
-                assert_eq!(content(&garage).await, before, "{operation} with {room} pages");
-                failures += 1;
-            }
-            assert!(failures > 1, "{operation} failed {failures} times");
-            assert_ne!(content(&garage).await, before, "{operation}, once there is room");
-            leave_room(&garage, None).await;
-            garage.add_vehicle(&draft(json!({"nickname": "after"}))).await.expect("it goes on");
-        }
-    }
+/// What this device calls itself.
+pub(crate) fn device_id(connection: &Connection) -> rusqlite::Result<String> {
+    connection.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))
 }

@@ -1,6 +1,6 @@
 //! Backups and restoring them.
 
-use garage_core::{ErrorCode, Existing, ExportFormat, Progress, VehicleQuery};
+use garage_core::{ErrorCode, Existing, ExportFormat, FileState, Progress, VehicleQuery};
 use serde_json::json;
 
 use crate::support::{ACCORD, Folder, add, code, open};
@@ -52,11 +52,7 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     flipped[4096..8192].fill(0xA5);
     std::fs::write(file("flipped"), flipped).expect("write");
     rusqlite::Connection::open(file("other")).expect("open").execute_batch("CREATE TABLE t (x)").expect("a table");
-    std::fs::write(file("unreadable"), &bytes).expect("write");
-    let unreadable = rusqlite::Connection::open(file("unreadable")).expect("open");
-    unreadable.execute("UPDATE vehicles SET origins = '{'", []).expect("damaged");
-    drop(unreadable);
-    for name in ["text", "empty", "truncated", "flipped", "other", "unreadable"] {
+    for name in ["text", "empty", "truncated", "flipped", "other"] {
         assert_eq!(
             code(garage.restore_backup(&file(name), Progress::none()).await),
             ErrorCode::BackupDamaged,
@@ -197,8 +193,35 @@ async fn older_garages_are_upgraded() {
         let removed = VehicleQuery { is_removed: true, ..VehicleQuery::default() };
         assert_eq!(garage.count_vehicles(removed).await.expect("a count"), 1, "from schema {schema}");
         assert_eq!(add(&garage, json!({"nickname": "new"})).await.fields.nickname.as_deref(), Some("new"));
-        assert_eq!(garage.examine().await.expect("examined").problems, Vec::<String>::new());
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
+        let backup = garage.backup_folder().join(format!("before-upgrade-{schema}-to-{}.db", files.len()));
+        let before = rusqlite::Connection::open(&backup).expect("a backup");
+        let newest = "SELECT max(version) FROM refinery_schema_history";
+        assert_eq!(before.query_row(newest, [], |row| row.get(0)), Ok(schema as i64));
     }
+}
+
+#[tokio::test]
+async fn a_garage_that_cannot_be_backed_up_is_not_upgraded() {
+    let folder = Folder::new();
+    let migration = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage/V0001__vehicles.sql");
+    let old = rusqlite::Connection::open(folder.garage_file()).expect("open");
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema-1.sql");
+    let applied = "CREATE TABLE refinery_schema_history
+                   (version INT4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255));";
+    let read = |file: &str| std::fs::read_to_string(file).expect("SQL");
+    old.execute_batch(&format!("{}{applied}{}", read(migration), read(fixture))).expect("the older garage");
+    drop(old);
+    let before = std::fs::read(folder.garage_file()).expect("read");
+    let backups = folder.0.path().join("garage.db-backups");
+    std::fs::write(&backups, "in the way").expect("written");
+    let refused = open(&folder.garage_file()).await.err().expect("refused");
+    assert_eq!(refused.code(), ErrorCode::GarageReadOnly, "{refused}");
+    let message = refused.to_string();
+    assert!(message.starts_with("The garage must be backed up before it is upgraded, and "), "{message}");
+    assert_eq!(std::fs::read(folder.garage_file()).expect("read"), before);
+    std::fs::remove_file(&backups).expect("removed");
+    open(&folder.garage_file()).await.expect("upgraded");
 }
 
 #[tokio::test]
@@ -254,4 +277,20 @@ async fn many_may_open_a_new_garage_at_once() {
             opening.await.expect("no panic").expect("open");
         }
     }
+}
+
+/// A full disk or a missing folder of an hour ago must not cost the day's backup.
+#[tokio::test]
+async fn a_daily_backup_that_failed_is_tried_again_after_the_next_write() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    // A file where the folder of backups should be.
+    std::fs::write(garage.backup_folder(), "").expect("written");
+    add(&garage, json!({"nickname": "first"})).await;
+    garage.daily_backup_settled().await;
+    std::fs::remove_file(garage.backup_folder()).expect("removed");
+    assert_eq!(garage.backups().expect("a list").len(), 0);
+    add(&garage, json!({"nickname": "second"})).await;
+    garage.daily_backup_settled().await;
+    assert_eq!(garage.backups().expect("a list").len(), 1);
 }

@@ -1,6 +1,6 @@
 //! History, undo, and who set a value.
 
-use garage_core::{ChangeKind, ErrorCode, Field, FieldValue, Garage, HistoryEntry, Origin, VehicleId, VehicleQuery};
+use garage_core::{ChangeKind, ErrorCode, FieldValue, Garage, HistoryEntry, Origin, VehicleId, VehicleQuery};
 use serde_json::json;
 
 use crate::support::{ACCORD, Folder, add, code, draft, open};
@@ -28,19 +28,19 @@ async fn every_write_is_remembered_with_old_new_when_and_where() {
     garage.restore_vehicle(id).await.expect("restored");
 
     let entries = history(&garage, id).await;
-    let kinds: Vec<ChangeKind> = entries.iter().map(|entry| entry.kind).collect();
+    let kinds: Vec<ChangeKind> = entries.iter().map(|entry| entry.kind.clone()).collect();
     assert_eq!(kinds, [ChangeKind::Restored, ChangeKind::Removed, ChangeKind::Edited, ChangeKind::Added]);
     let edited = &entries[2];
-    let values: Vec<_> = edited.fields.iter().map(|it| (it.field, it.old.clone(), it.new.clone())).collect();
+    let values: Vec<_> = edited.fields.iter().map(|it| (it.field.as_str(), it.old.clone(), it.new.clone())).collect();
     assert_eq!(
         values,
-        [(Field::Nickname, text("Blue"), text("Bluey")), (Field::OdometerReading, None, Some(FieldValue::Integer(5))),]
+        [("nickname", text("Blue"), text("Bluey")), ("odometerReading", None, Some(FieldValue::Integer(5))),]
     );
     let added = &entries[3];
-    let origin = |field| added.fields.iter().find(|it| it.field == field).map(|it| it.origin.clone());
-    assert_eq!(origin(Field::Nickname), Some(Origin::Typed));
-    assert_eq!(origin(Field::Make), Some(from_snapshot()));
-    assert_eq!(origin(Field::Color), None, "an empty field is no change");
+    let origin = |field: &str| added.fields.iter().find(|it| it.field == field).map(|it| it.origin.clone());
+    assert_eq!(origin("nickname"), Some(Origin::Typed));
+    assert_eq!(origin("make"), Some(from_snapshot()));
+    assert_eq!(origin("color"), None, "an empty field is no change");
     assert!(entries.windows(2).all(|pair| pair[0].at > pair[1].at));
     assert!(entries.iter().all(|entry| entry.program == "app" && entry.device_id == entries[0].device_id));
     assert_eq!(entries[0].device_id.len(), 36);
@@ -55,15 +55,15 @@ async fn a_typed_value_takes_over_from_a_decoded_one() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD, "engine": "J30A4"})).await;
-    assert_eq!(added.origins.get(&Field::Make), Some(&from_snapshot()));
-    assert_eq!(added.origins.get(&Field::Engine), None, "typed");
+    assert_eq!(added.origins.get("make"), Some(&from_snapshot()));
+    assert_eq!(added.origins.get("engine"), None, "typed");
     let edited = garage.edit_vehicle(added.id, &draft(json!({"make": "Honda"}))).await.expect("edited");
-    assert_eq!(edited.origins.get(&Field::Make), None);
-    assert_eq!(edited.origins.get(&Field::Model), Some(&from_snapshot()));
+    assert_eq!(edited.origins.get("make"), None);
+    assert_eq!(edited.origins.get("model"), Some(&from_snapshot()));
     assert_eq!(garage.vehicle(added.id).await.expect("the vehicle"), edited);
 
     let confirmed = garage.edit_vehicle(added.id, &draft(json!({"model": "Accord"}))).await.expect("confirmed");
-    assert_eq!(confirmed.origins.get(&Field::Model), None, "typed again, it is theirs");
+    assert_eq!(confirmed.origins.get("model"), None, "typed again, it is theirs");
     let entries = history(&garage, added.id).await;
     assert_eq!((&entries[0].fields[0].old, &entries[0].fields[0].new), (&text("Accord"), &text("Accord")));
     let undone = garage.undo(entries[0].id).await.expect("undone");
@@ -92,10 +92,37 @@ async fn any_change_can_be_taken_back_and_that_too() {
     let removal = history(&garage, id).await[0].id;
     assert_eq!(garage.undo(removal).await.expect("undone").deleted_at, None);
     assert_eq!(code(garage.undo(removal).await), ErrorCode::ChangedSince);
-    let addition = history(&garage, id).await.last().expect("the first").id;
-    assert!(garage.undo(addition).await.expect("undone").deleted_at.is_some());
+    assert_eq!(history(&garage, id).await.len(), 6, "nothing is forgotten");
+}
+
+/// As with fields: a change is taken back only while it is the last word.
+#[tokio::test]
+async fn presence_is_taken_back_only_by_its_last_word() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
+    let addition = history(&garage, id).await[0].id;
+    garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await.expect("edited");
+    let refused = garage.undo(addition).await.expect_err("something else happened");
+    assert_eq!(refused.code(), ErrorCode::ChangedSince);
+    garage.remove_vehicle(id).await.expect("removed");
+    let first_removal = history(&garage, id).await[0].id;
+    garage.restore_vehicle(id).await.expect("restored");
+    let restoring = history(&garage, id).await[0].id;
+    garage.remove_vehicle(id).await.expect("removed again");
+    for earlier in [first_removal, restoring] {
+        assert_eq!(code(garage.undo(earlier).await), ErrorCode::ChangedSince, "the second removal is the last word");
+    }
+    let second_removal = history(&garage, id).await[0].id;
+    assert_eq!(garage.undo(second_removal).await.expect("undone").deleted_at, None);
+    garage.edit_vehicle(id, &draft(json!({"color": "blue"}))).await.expect("an edit says nothing of presence");
+    let undoing = history(&garage, id).await[1].id;
+    assert!(garage.undo(undoing).await.expect("undone").deleted_at.is_some());
+
+    let other = add(&garage, json!({"nickname": "other"})).await.id;
+    let addition = history(&garage, other).await[0].id;
+    assert!(garage.undo(addition).await.expect("nothing else happened").deleted_at.is_some());
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
-    assert_eq!(history(&garage, id).await.len(), 7, "nothing is forgotten");
 }
 
 #[tokio::test]

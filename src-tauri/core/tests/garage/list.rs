@@ -1,6 +1,6 @@
 //! Search, sorting, filters, pages.
 
-use garage_core::{Garage, Sort, VehicleQuery};
+use garage_core::{Garage, ImportMode, Progress, Sort, VehicleQuery};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -199,7 +199,7 @@ async fn pages_hold_everything_once_while_others_write() {
             loop {
                 let page = garage.list_vehicles(query.clone()).await.expect("a page");
                 assert!(page.vehicles.len() <= 4);
-                seen.extend(page.vehicles.iter().map(|it| it.fields.nickname.clone().expect("a name")));
+                seen.extend(page.vehicles.iter().map(|it| it.nickname.clone().expect("a name")));
                 match page.next {
                     Some(next) => query.after = Some(next),
                     None => break,
@@ -228,4 +228,44 @@ proptest! {
             garage.list_vehicles(searching(&search)).await.expect("a page");
         });
     }
+}
+
+/// By creation, not by arrival; and of one moment by id.
+#[tokio::test]
+async fn newest_is_by_creation_time_then_id() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"nickname": "now n"})).await;
+    let vehicle = |number: u32, created_at: &str| {
+        let id = format!("018f0000-0000-7000-8000-0000000000{number:02}");
+        json!({"id": id, "nickname": format!("{number} n"), "createdAt": created_at})
+    };
+    let (old, older) = ("2020-01-01T00:00:00Z", "2010-01-01T00:00:00Z");
+    let list = json!([vehicle(2, old), vehicle(1, old), vehicle(4, older), vehicle(3, old)]);
+    garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
+    for search in ["", "n"] {
+        let query = VehicleQuery { search: search.to_owned(), ..VehicleQuery::default() };
+        assert_eq!(names(&garage, query).await, ["now n", "3 n", "2 n", "1 n", "4 n"], "{search:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_are_sorted_by_their_letters_and_filters_fold_them() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    for name in ["Zebra", "Äpfel", "apfel", "Öl", "nut", "Łódź"] {
+        add(&garage, json!({"nickname": name, "make": "CITROËN", "vehicleType": "Lkw ä"})).await;
+    }
+    let by_name = VehicleQuery { sort: Sort::Name, ..VehicleQuery::default() };
+    assert_eq!(names(&garage, by_name).await, ["Äpfel", "apfel", "Łódź", "nut", "Öl", "Zebra"]);
+    let folded = |make: Option<&str>, vehicle_type: Option<&str>| VehicleQuery {
+        make: make.map(str::to_owned),
+        vehicle_type: vehicle_type.map(str::to_owned),
+        ..VehicleQuery::default()
+    };
+    for query in [folded(Some("citroen"), None), folded(Some(" Citroën "), None), folded(None, Some("LKW A"))] {
+        assert_eq!(garage.count_vehicles(query.clone()).await.expect("a count"), 6, "{query:?}");
+    }
+    let choices = garage.filter_choices().await.expect("choices");
+    assert_eq!((choices.makes, choices.vehicle_types), (vec!["CITROËN".to_owned()], vec!["Lkw ä".to_owned()]));
 }

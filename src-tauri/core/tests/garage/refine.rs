@@ -12,8 +12,8 @@ use std::{
 };
 
 use garage_core::{
-    Change, ChangeListener, Decode, Detail, Environment, ErrorCode, Field, FieldValue, Garage, GarageConfig,
-    ImportMode, Progress, VinQuery, decoding::Source,
+    Change, ChangeListener, Decode, Detail, Environment, ErrorCode, FieldValue, Garage, GarageConfig, ImportMode,
+    Progress, VinQuery, decoding::Source,
 };
 use garage_testkit::fake_vpic::{Behavior, FakeVpic};
 use jiff::SignedDuration;
@@ -52,7 +52,7 @@ impl Online {
         Online { garage, fake, days, heard, folder }
     }
 
-    pub async fn decode(&self) -> Decode {
+    pub async fn decode(&self) -> Decode<'static> {
         self.garage.decode_vin(ACCORD, None, Detail::Fields).await.expect("a decode")
     }
 
@@ -83,9 +83,9 @@ pub fn corrected(trim: &str) -> Behavior {
     Behavior::Corrects(BTreeMap::from([("Trim".to_owned(), trim.to_owned())]))
 }
 
-pub fn trim(decode: &Decode) -> (String, Source) {
+pub fn trim(decode: &Decode<'_>) -> (String, Source) {
     let trim = decode.fields.trim_level.clone().expect("a trim");
-    (trim.value, trim.source)
+    (trim.value.into_owned(), trim.source)
 }
 
 #[tokio::test]
@@ -159,9 +159,10 @@ async fn a_better_decode_is_offered_and_never_imposed() {
     assert_eq!(stays.fields.trim_level.as_deref(), Some("EX-V6"));
 
     let offers = online.garage.decode_offers(added.id).await.expect("offers");
-    let told: Vec<_> = offers.iter().map(|offer| (offer.field, offer.offered.clone())).collect();
-    assert_eq!(told, [(Field::TrimLevel, FieldValue::Text("EX-V6 6MT".to_owned()))], "the typed engine is not in it");
-    let taken = online.garage.accept_offers(added.id, vec![Field::TrimLevel, Field::Engine]).await.expect("taken");
+    let told: Vec<_> = offers.iter().map(|offer| (offer.field.name, offer.offered.clone())).collect();
+    assert_eq!(told, [("trimLevel", FieldValue::Text("EX-V6 6MT".to_owned()))], "the typed engine is not in it");
+    let taken =
+        online.garage.accept_offers(added.id, vec!["trimLevel".to_owned(), "engine".to_owned()]).await.expect("taken");
     assert_eq!(taken.fields.trim_level.as_deref(), Some("EX-V6 6MT"));
     assert_eq!(taken.fields.engine.as_deref(), Some("J30A4"));
     assert_eq!(online.garage.decode_offers(added.id).await.expect("offers"), []);
@@ -170,8 +171,8 @@ async fn a_better_decode_is_offered_and_never_imposed() {
     online.garage.edit_vehicle(added.id, &typed).await.expect("edited");
     let offers = online.garage.decode_offers(added.id).await.expect("offers");
     assert_eq!(
-        offers.iter().map(|offer| offer.field).collect::<Vec<_>>(),
-        [Field::Make],
+        offers.iter().map(|offer| offer.field.name).collect::<Vec<_>>(),
+        ["make"],
         "what is empty, not what was typed"
     );
 }

@@ -1,9 +1,9 @@
 //! Damaged files.
 
-use garage_core::{ChangeListener, ErrorCode, Existing, Garage, GarageError, Progress, VehicleQuery};
+use garage_core::{ChangeListener, ErrorCode, Existing, FileState, Garage, GarageError, Progress, VehicleQuery};
 use serde_json::json;
 
-use crate::support::{Folder, add, code, config, draft, open};
+use crate::support::{Folder, add, code, config, draft, entry, open, raw};
 
 #[tokio::test]
 async fn a_healthy_garage_has_no_problems() {
@@ -14,7 +14,7 @@ async fn a_healthy_garage_has_no_problems() {
     garage.remove_vehicle(id).await.expect("removed");
     let examination = garage.examine().await.expect("examined");
     assert_eq!((examination.vehicles, examination.removed, examination.changes), (1, 1, 3));
-    assert!(examination.problems.is_empty() && examination.size_bytes > 0, "{examination:?}");
+    assert!(examination.file == FileState::Sound && examination.size_bytes > 0, "{examination:?}");
     assert_eq!(examination.snapshot_month.as_deref(), Some("2026-10"));
 }
 
@@ -47,8 +47,8 @@ async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
             "{name}, in the damage and either side of it"
         );
     }
-    assert!(garage.examine().await.expect("examined").problems.is_empty());
-    assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes);
+    assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
+    assert_eq!(std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"), bytes);
 }
 
 #[tokio::test]
@@ -60,7 +60,10 @@ async fn files_that_are_no_database_are_moved_aside_whole() {
         let (garage, repair) =
             Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
         assert_eq!((repair.vehicles, repair.changes), (0, 0));
-        assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), content.repeat(100));
+        assert_eq!(
+            std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"),
+            content.repeat(100)
+        );
         add(&garage, json!({"nickname": "works"})).await;
     }
 }
@@ -140,7 +143,7 @@ async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
         };
         match in_use.await {
             // The last page's end may be the end of nothing.
-            Ok(examination) if examination.problems.is_empty() => {
+            Ok(examination) if examination.file == FileState::Sound => {
                 assert_eq!((length, examination.vehicles), (bytes.len() - 1, 200));
             }
             Ok(_) => {}
@@ -153,9 +156,9 @@ async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
             continue;
         }
         let (garage, repair) = repaired.expect("repaired");
-        assert!(garage.examine().await.expect("examined").problems.is_empty(), "{length} bytes");
-        let kept = std::fs::read(&repair.damaged_file).expect("it is kept");
-        assert_eq!(kept[..length.min(kept.len())], bytes[..length.min(kept.len())], "{length} bytes");
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{length} bytes");
+        let kept = std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept");
+        assert!(kept == bytes[..length], "{length} bytes, {} kept", kept.len());
         if length == bytes.len() / 2 {
             assert!(repair.vehicles > 50, "half of the file holds many of them: {repair:?}");
         }
@@ -241,10 +244,9 @@ async fn what_lies_between_two_damaged_places_is_saved() {
     }
     let copy = folder.0.path().join("copy.db");
     garage.back_up(&copy, Existing::Keep, Progress::none()).await.expect("backed up");
-    let connection = rusqlite::Connection::open(&copy).expect("open");
-    // Far apart, as after many removals: the whole gap is gone through.
-    let far = "DELETE FROM history; UPDATE vehicles SET position = -position; UPDATE vehicles SET position = -position * 100; VACUUM";
-    connection.execute_batch(far).expect("no history to help");
+    // The places of vehicles are far apart, and no history helps.
+    let connection = raw(&copy);
+    connection.execute_batch("DELETE FROM history; VACUUM").expect("no history");
     drop(connection);
     let mut bytes = std::fs::read(&copy).expect("read");
     for name in [&b"car 100min"[..], b"car 300min"] {
@@ -262,7 +264,11 @@ async fn what_lies_between_two_damaged_places_is_saved() {
     for name in ["car 0", "car 200", "car 399"] {
         assert!(vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)), "{name}");
     }
-    assert_eq!(std::fs::read(&repair.damaged_file).expect("it is kept"), bytes, "untouched");
+    assert_eq!(
+        std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"),
+        bytes,
+        "untouched"
+    );
 }
 
 /// Two that are alike are two; one whose id alone is damaged is one.
@@ -273,12 +279,12 @@ async fn twins_stay_two_and_a_damaged_id_makes_no_twin() {
     let twins = [add(&garage, json!({"make": "TOYOTA"})).await, add(&garage, json!({"make": "TOYOTA"})).await];
     let other = add(&garage, json!({"nickname": "other"})).await;
     garage.close().await;
-    let connection = rusqlite::Connection::open(folder.garage_file()).expect("open");
-    let broken = "UPDATE vehicles SET origins = '{' WHERE id = ?1";
-    connection.execute(broken, [twins[0].id.to_string()]).expect("damaged");
+    let connection = raw(&folder.garage_file());
+    connection.execute("DELETE FROM vehicles WHERE id = ?1", [twins[0].id.to_string()]).expect("a lost row");
     let renamed = "UPDATE vehicles SET id = '018f0000-0000-7000-8000-000000000009' WHERE id = ?1";
     connection.execute(renamed, [other.id.to_string()]).expect("damaged");
     drop(connection);
+    damage_header(&folder.garage_file());
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
     assert_eq!(repair.vehicles, 3);
@@ -287,24 +293,90 @@ async fn twins_stay_two_and_a_damaged_id_makes_no_twin() {
     }
 }
 
-/// SQLite's own check says nothing of it, and yet no list could be read.
+/// What SQLite takes for sound is no damage: bookkeeping that nobody can read says nothing, and a row that is no record
+/// is left out, counted, and kept.
 #[tokio::test]
-async fn a_value_that_nobody_wrote_is_damage_too() {
+async fn a_row_that_cannot_be_read_is_left_out_counted_and_kept() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let ids = [add(&garage, json!({"nickname": "a"})).await.id, add(&garage, json!({"nickname": "b"})).await.id];
     garage.close().await;
-    let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
-    other.execute("UPDATE vehicles SET origins = '{\u{1}' WHERE id = ?1", [ids[0].to_string()]).expect("damaged");
+    let other = raw(&folder.garage_file());
+    other.execute("UPDATE vehicles SET origins = '{\u{1}' WHERE id = ?1", [ids[0].to_string()]).expect("written");
+    other.execute("UPDATE vehicles SET id = 'none' WHERE id = ?1", [ids[1].to_string()]).expect("written");
     drop(other);
     let garage = open(&folder.garage_file()).await.expect("open");
-    assert_eq!(code(garage.all_vehicles(VehicleQuery::default()).await), ErrorCode::GarageDamaged);
-    assert_eq!(garage.examine().await.expect("examined").problems, ["1 vehicles cannot be read"]);
+    let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
+    assert_eq!(vehicles.iter().map(|it| it.id).collect::<Vec<_>>(), [ids[0]]);
+    let page = garage.list_vehicles(VehicleQuery::default()).await.expect("a page");
+    assert_eq!(page.vehicles.iter().map(|it| it.id).collect::<Vec<_>>(), [ids[0]]);
+    let examination = garage.examine().await.expect("examined");
+    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 1));
+    let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
+    assert_eq!(export["unreadable"][0]["table"], "vehicles");
+    assert_eq!(export["unreadable"][0]["row"]["nickname"], "b");
+    let backup = folder.0.path().join("backup.db");
+    garage.back_up(&backup, Existing::Keep, Progress::none()).await.expect("backed up");
     garage.close().await;
+    let is_kept = |path: &std::path::Path| {
+        let kept = "SELECT count(*) FROM vehicles WHERE id = 'none' AND nickname = 'b'";
+        raw(path).query_row(kept, [], |row| row.get::<_, i64>(0)).expect("a count") == 1
+    };
+    assert!(is_kept(&backup));
+    let sound = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await;
+    assert!(matches!(sound.map(drop), Err(GarageError::NotDamaged)));
+    damage_header(&folder.garage_file());
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repair.vehicles, 2, "told by its history");
-    assert_eq!(garage.vehicle(ids[0]).await.expect("it is there").fields.nickname.as_deref(), Some("a"));
+    // The row, the other vehicle, and the one that history tells of the row's lost id.
+    assert_eq!(repair.vehicles, 3);
+    garage.close().await;
+    assert!(is_kept(&folder.garage_file()));
+}
+
+/// A tool may drop an index or a trigger: it is found, and made again where the file is.
+#[tokio::test]
+async fn a_missing_part_of_the_schema_is_found_and_mended_without_moving_the_file() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
+    garage.close().await;
+    let connection = raw(&folder.garage_file());
+    let dropped =
+        "DROP TRIGGER vehicles_updated; DROP INDEX vehicles_by_make; DROP TABLE waiting; DROP VIEW vehicle_keys";
+    connection.execute_batch(dropped).expect("dropped");
+    drop(connection);
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let FileState::Damaged { problems } = garage.examine().await.expect("examined").file else { panic!("not found") };
+    for part in ["trigger vehicles_updated", "index vehicles_by_make", "table waiting", "view vehicle_keys"] {
+        assert!(problems.contains(&format!("{part} is missing")), "{problems:?}");
+    }
+    garage.close().await;
+    let (garage, repair) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("mended");
+    assert_eq!((repair.damaged_file, repair.mended.len()), (None, 4));
+    assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
+    garage.edit_vehicle(id, &draft(json!({"nickname": "Green"}))).await.expect("edited");
+    let found = VehicleQuery { search: "green".to_owned(), ..VehicleQuery::default() };
+    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 1, "the index follows");
+}
+
+/// A check that fails says so, and never that there is nothing wrong.
+#[tokio::test]
+async fn a_table_of_records_that_is_gone_is_damage_and_told_by_history() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
+    garage
+        .add_service_entry(&entry(json!({"vehicleId": id, "date": "2026-03-14", "kind": "service"})))
+        .await
+        .expect("added");
+    garage.close().await;
+    raw(&folder.garage_file()).execute_batch("DROP TABLE service_entries").expect("dropped");
+    let (garage, repair) =
+        Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    assert!(repair.damaged_file.is_some());
+    assert_eq!((repair.vehicles, repair.service_entries), (1, 1));
+    assert_eq!(garage.service_log(id).await.expect("a log").entries.len(), 1);
 }
 
 #[tokio::test]
@@ -349,4 +421,11 @@ async fn several_who_repair_at_once_lose_nothing() {
     assert_eq!(repaired, 1, "what one has made the others leave");
     let garage = open(&folder.garage_file()).await.expect("open");
     assert_eq!(garage.count_vehicles(VehicleQuery::default()).await.expect("a count"), 30);
+}
+
+/// Only SQLite's header is lost, and nothing else.
+fn damage_header(path: &std::path::Path) {
+    let mut bytes = std::fs::read(path).expect("read");
+    bytes[..16].fill(0);
+    std::fs::write(path, bytes).expect("write");
 }

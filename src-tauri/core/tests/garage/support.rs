@@ -9,7 +9,8 @@ use std::{
 };
 
 use garage_core::{
-    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, Vehicle, VehicleDraft,
+    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, ServiceEntryDraft, Vehicle,
+    VehicleDraft,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -47,6 +48,10 @@ pub fn draft(value: Value) -> VehicleDraft {
     serde_json::from_value(value).expect("an object")
 }
 
+pub fn entry(value: Value) -> ServiceEntryDraft {
+    serde_json::from_value(value).expect("an object")
+}
+
 pub async fn add(garage: &Garage, value: Value) -> Vehicle {
     garage.add_vehicle(&draft(value)).await.expect("added")
 }
@@ -65,4 +70,11 @@ impl Folder {
     pub fn garage_file(&self) -> std::path::PathBuf {
         self.0.path().join("garage.db")
     }
+}
+
+/// A connection past the garage, with the functions that its triggers call.
+pub fn raw(path: &Path) -> rusqlite::Connection {
+    let connection = rusqlite::Connection::open(path).expect("open");
+    garage_core::register_sql_functions(&connection).expect("the functions");
+    connection
 }

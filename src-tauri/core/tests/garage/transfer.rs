@@ -1,11 +1,19 @@
 //! JSON out and in, CSV out.
 
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
 use garage_core::{
     ChangeListener, Environment, ErrorCode, Garage, GarageConfig, ImportMode, Origin, Progress, VehicleQuery,
 };
 use serde_json::{Value, json};
 
-use crate::support::{ACCORD, Folder, add, code, config, draft, open};
+use crate::support::{ACCORD, Folder, add, code, config, draft, open, raw};
 
 fn without_time(mut export: Value) -> Value {
     export["exportedAt"] = Value::Null;
@@ -121,8 +129,8 @@ async fn other_files_are_refused_whole() {
         "{}",
         r#"{"vehicles": 7}"#,
         r#"{"format": "other", "vehicles": []}"#,
-        r#"{"version": 2, "vehicles": []}"#,
-        r#"{"vehicles": [], "history": [7]}"#,
+        r#"{"version": 3, "vehicles": []}"#,
+        r#"{"vehicles": [], "history": 7}"#,
     ] {
         assert_eq!(
             code(garage.import_json(text, ImportMode::Write, Progress::none()).await),
@@ -130,6 +138,10 @@ async fn other_files_are_refused_whole() {
             "{text}"
         );
     }
+    // A single change that is none is named, and keeps nothing else out.
+    let text = r#"{"vehicles": [{"nickname": "fine"}], "history": [7]}"#;
+    let report = garage.import_json(text, ImportMode::Write, Progress::none()).await.expect("imported");
+    assert_eq!((report.added, report.refused[0].message.as_str()), (1, "1 changes of history cannot be read"));
 }
 
 #[tokio::test]
@@ -141,4 +153,71 @@ async fn csv_is_for_spreadsheets() {
     let mut bytes = Vec::new();
     garage.export_csv(&mut bytes, Progress::none()).await.expect("CSV");
     insta::assert_snapshot!(String::from_utf8(bytes).expect("UTF-8"));
+}
+
+/// An import of many vehicles is written in batches, and other programs write between them.
+#[tokio::test]
+async fn other_programs_edit_while_many_vehicles_come_in() {
+    let folder = Folder::new();
+    let config = GarageConfig { environment: Environment::system(), ..config(&folder.garage_file()) };
+    let garage = Garage::open(config.clone(), ChangeListener::none()).await.expect("open");
+    let other = Garage::open(config, ChangeListener::none()).await.expect("open");
+    let id = add(&garage, json!({"nickname": "edited meanwhile"})).await.id;
+    let list: Vec<Value> = (0..3_000).map(|index| json!({"nickname": format!("car {index}")})).collect();
+    let text = Value::Array(list).to_string();
+    // Each time the import says how far it is, another program's edit comes in before the import goes on.
+    let edits = Arc::new(AtomicI64::new(0));
+    let made = edits.clone();
+    let progress = Progress::new(move |_, _| {
+        let (other, reading) = (other.clone(), made.fetch_add(1, Ordering::SeqCst) + 1);
+        let edit = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let edit = draft(json!({"odometerReading": reading}));
+            runtime.block_on(other.edit_vehicle(id, &edit)).expect("it is not locked out");
+        });
+        edit.join().expect("edited");
+        ControlFlow::Continue(())
+    });
+    let report = garage.import_json(&text, ImportMode::Write, progress).await.expect("imported");
+    assert_eq!(report.added, 3_000);
+    let edits = edits.load(Ordering::SeqCst);
+    assert!(edits > 10, "the import let others in only {edits} times");
+    let vehicle = garage.vehicle(id).await.expect("the vehicle");
+    assert_eq!(vehicle.fields.odometer_reading.map(i64::from), Some(edits));
+}
+
+#[tokio::test]
+async fn an_import_that_is_stopped_is_taken_out_again() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let here = add(&garage, json!({"nickname": "here"})).await;
+    let text = Value::Array((0..1_000).map(|index| json!({"nickname": format!("car {index}")})).collect()).to_string();
+    let stopping = Progress::new(|done, _| if done > 500 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+    let stopped = garage.import_json(&text, ImportMode::Write, stopping).await;
+    assert_eq!(code(stopped), ErrorCode::Canceled);
+    assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), [here]);
+    let found = VehicleQuery { search: "car".to_owned(), ..VehicleQuery::default() };
+    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 0, "nor is it in the search index");
+    let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
+    assert_eq!(export["history"].as_array().map(Vec::len), Some(1));
+}
+
+/// Whoever only looks must not hold up whoever writes, nor wait for them.
+#[tokio::test]
+async fn preview_and_export_work_while_another_program_holds_the_write_lock() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    add(&garage, json!({"nickname": "here", "vin": ACCORD})).await;
+    let other = raw(&folder.garage_file());
+    other.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let list =
+        json!([{"nickname": "new"}, {"vin": ACCORD}, {"vin": "5YJSA1E26MF123456"}, {"vin": "5YJSA1E26MF123456"}]);
+    let preview =
+        garage.import_json(&list.to_string(), ImportMode::Preview, Progress::none()).await.expect("a preview");
+    assert_eq!((preview.added, preview.kept.len()), (2, 2), "also of the file's own twins");
+    garage.export(Progress::none()).await.expect("an export");
+    garage.examine().await.expect("examined");
+    other.execute_batch("ROLLBACK").expect("released");
+    let written = garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
+    assert_eq!(written, preview, "a preview says what will be done");
 }

@@ -36,30 +36,32 @@ export const commands = {
 	preferences: () => __TAURI_INVOKE<Preferences>("preferences"),
 	/**  Keeps what is preferred, and heeds it. */
 	setPreferences: (preferences: Preferences) => typedError<null, CommandError>(__TAURI_INVOKE("set_preferences", { preferences })),
-	/**  Takes what is on offer for these fields. */
-	acceptOffers: (id: VehicleId, fields: Field[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
+	/**  Takes what is on offer for the fields of these names. */
+	acceptOffers: (id: RecordId, fields: string[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
 	/**  Adds a vehicle; its VIN fills what the draft leaves empty. */
 	addVehicle: (draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("add_vehicle", { draft })),
+	/**  How often the garage or the preferences have changed since the app started, to compare with what came with the page. */
+	changeCount: () => __TAURI_INVOKE<number>("change_count"),
 	/**  How many vehicles are wanted, whatever the page. */
 	countVehicles: (query: VehicleQuery) => typedError<number, CommandError>(__TAURI_INVOKE("count_vehicles", { query })),
 	/**  What decoding the vehicle's VIN would change today; nothing that was typed. */
-	decodeOffers: (id: VehicleId) => typedError<Offer[], CommandError>(__TAURI_INVOKE("decode_offers", { id })),
+	decodeOffers: (id: RecordId) => typedError<Offer[], CommandError>(__TAURI_INVOKE("decode_offers", { id })),
 	/**  Changes the fields that the draft names; null clears one. */
-	editVehicle: (id: VehicleId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
+	editVehicle: (id: RecordId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
 	/**  What the vehicles in the garage can be filtered by. */
 	filterChoices: () => typedError<FilterChoices, CommandError>(__TAURI_INVOKE("filter_choices")),
 	/**  One vehicle; a removed one has the time of it in `deletedAt`. */
-	getVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
+	getVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
 	/**  A page of the vehicles that are wanted. */
 	listVehicles: (query: VehicleQuery) => typedError<VehiclePage, CommandError>(__TAURI_INVOKE("list_vehicles", { query })),
 	/**  Removes a vehicle; it can be restored. */
-	removeVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("remove_vehicle", { id })),
+	removeVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("remove_vehicle", { id })),
 	/**  Brings a removed vehicle back. */
-	restoreVehicle: (id: VehicleId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("restore_vehicle", { id })),
+	restoreVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("restore_vehicle", { id })),
 	/**  Takes a change back. */
 	undoChange: (id: ChangeId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("undo_change", { id })),
 	/**  Everything that happened to a vehicle, newest first. */
-	vehicleHistory: (id: VehicleId) => typedError<HistoryEntry[], CommandError>(__TAURI_INVOKE("vehicle_history", { id })),
+	vehicleHistory: (id: RecordId) => typedError<HistoryEntry[], CommandError>(__TAURI_INVOKE("vehicle_history", { id })),
 };
 
 /** Events */
@@ -100,16 +102,17 @@ export type CatalogEntry = {
 /**  The identity of one change. */
 export type ChangeId = string;
 
-/**  What a change did to the vehicle as a whole. */
 export type ChangeKind = 
-/**  The vehicle came into the garage. */
+/**  The record came into the garage. */
 "added" | 
 /**  Fields changed. */
 "edited" | 
 /**  It was taken out. */
 "removed" | 
 /**  It was brought back. */
-"restored";
+"restored" | 
+/**  Another record turned out to be the same, and was joined to it. */
+"merged";
 
 /**  Whether the ninth character fits the other sixteen. */
 export type CheckDigit = {
@@ -245,13 +248,10 @@ export type Fact = {
 	source: Source,
 };
 
-/**  An editable field, in the order in which the contract lists (and errors report) them. */
-export type Field = "vin" | "licensePlate" | "color" | "nickname" | "make" | "model" | "trimLevel" | "engine" | "transmission" | "driveType" | "fuelType" | "bodyClass" | "vehicleType" | "notes" | "year" | "odometerReading" | "odometerUnit" | "isActive";
-
 /**  One field of a change. */
 export type FieldChange = {
-	/**  The field. */
-	field: Field,
+	/**  The field's name. */
+	field: string,
 	/**  Its value before, null where it was empty. */
 	old: FieldValue | null,
 	/**  Its value after. */
@@ -270,7 +270,7 @@ export type FieldError = {
 	message: string,
 };
 
-/**  A validated value of any field; an empty field is `None` of this. */
+/**  A value of any field. An empty field is `None` of this. */
 export type FieldValue = 
 /**  Flags, such as `isActive`. */
 boolean | 
@@ -305,16 +305,21 @@ export type FilterChoices = {
 
 /**  Tells the page which of its queries are out of date. */
 export type GarageChanged = {
-	/**  `vehicles` for any list of vehicles, `vehicle:<id>` for one, `decode` for what VINs decode to. */
+	/**
+	 *  `vehicles` for any list of vehicles, `vehicle:<id>` for one, likewise `serviceEntries` and `serviceEntry:<id>`;
+	 *  `decode` for what VINs decode to.
+	 */
 	tags: string[],
 };
 
-/**  One change of a vehicle, as its history shows it. */
+/**  One change of a record, as its history shows it. */
 export type HistoryEntry = {
 	/**  The change. */
 	id: ChangeId,
-	/**  The vehicle. */
-	vehicleId: VehicleId,
+	/**  The record's collection, by name. */
+	collection: string,
+	/**  The record. */
+	recordId: RecordId,
 	/**  What it did. */
 	kind: ChangeKind,
 	/**  The fields it changed, in the contract's order. */
@@ -327,6 +332,11 @@ export type HistoryEntry = {
 	deviceId: string,
 	/**  By which program there: `app` or `cli`. */
 	program: string,
+	/**
+	 *  The id that the record had then, where it was another record that has been joined to this one. Such a change is
+	 *  shown, never the last word, and not undone.
+	 */
+	movedFrom?: RecordId | null,
 };
 
 /**  What an odometer counts. */
@@ -341,7 +351,7 @@ export type OdometerUnit =
 /**  A decoded value that differs from the vehicle's, which is empty or was decoded itself. */
 export type Offer = {
 	/**  The field. */
-	field: Field,
+	field: string,
 	/**  Its value now, null where it is empty. */
 	current: FieldValue | null,
 	/**  The value on offer. */
@@ -350,7 +360,7 @@ export type Offer = {
 	origin: Origin,
 };
 
-/**  Who set a field's value. A person's own typing outranks the others: decoding never replaces it. */
+/**  The origins that this version knows, as they are written. */
 export type Origin = 
 /**  A person. */
 { by: "typed" } | 
@@ -361,7 +371,13 @@ from: string;
 /**  The release of the data, such as `2026-10`, where it has one. */
 month: string | null } | 
 /**  A file that was imported. */
-{ by: "imported" };
+{ by: "imported" } | 
+/**  A service entry, whose odometer reading became the vehicle's. */
+{ by: "entry"; 
+/**  The entry. */
+entry: RecordId; 
+/**  The entry's date: of two readings the later one stands. */
+date: string };
 
 /**  Where a page ends: the last vehicle's sort key and its place among equals. Stays right while others are written. */
 export type PageEnd = {
@@ -395,12 +411,19 @@ export type Preferences = {
 	asksVpic: boolean,
 };
 
+/**  A record's identity: a UUID made on the device that added it (version 7, so ids sort by time). */
+export type RecordId = string;
+
 /**  What a repair did. */
 export type Repair = {
-	/**  Where the damaged file is now; it is never deleted. */
-	damagedFile: string,
+	/**  Where the damaged file is now; it is never deleted. Null if the file was mended where it is. */
+	damagedFile: string | null,
+	/**  Parts of the schema that were missing and were made again, such as `index vehicles_by_name`. */
+	mended: string[],
 	/**  Vehicles that were saved from it, the removed ones included. */
 	vehicles: number,
+	/**  Service entries that were saved from it, the removed ones included. */
+	serviceEntries: number,
 	/**  Changes of history that were saved from it. */
 	changes: number,
 	/**  The newest backup beside the garage, which may hold what could not be saved. */
@@ -409,9 +432,9 @@ export type Repair = {
 
 /**  What a list is sorted by; empty values come last. What is equal in it follows by age. */
 export type Sort = 
-/**  The last added first. */
+/**  By creation time, then id; the last created first. */
 "newest" | 
-/**  Nickname, else make and model, else plate or VIN, from A to Z. */
+/**  Nickname, else make and model, else plate or VIN, from A to Z; case and accents do not matter. */
 "name" | 
 /**  Make, from A to Z. */
 "make" | 
@@ -433,6 +456,24 @@ export type Source =
 /**  The table of ISO 3780 that assigns the first two characters to countries. */
 "iso3780";
 
+/**  What the first screen asks for, answered in advance. */
+export type Start = {
+	/**  As `preferences` answers. */
+	preferences: Preferences,
+	/**  The first page of the vehicles that the preferences' filter and order ask for. */
+	vehicles: VehiclePage,
+	/**  How many these are, whatever the page. */
+	count: number,
+	/**  How many vehicles there are without a filter. */
+	allCount: number,
+	/**  How many removed vehicles there are. */
+	removedCount: number,
+	/**  As `filter_choices` answers. */
+	filterChoices: FilterChoices,
+	/**  What `change_count` answered before the others were read. */
+	changeCount: number,
+};
+
 /**  How far the long task is that is under way; there is one at a time. */
 export type TaskProgressed = {
 	/**  What is done, in percent. */
@@ -442,15 +483,17 @@ export type TaskProgressed = {
 /**  Light, dark, or as the system is. */
 export type Theme = "system" | "light" | "dark";
 
-/**  A vehicle of the garage, on the wire flat: id, fields, times. */
+/**  A vehicle of the garage; as JSON flat but for `origins` and `extra`. */
 export type Vehicle = {
-	id: VehicleId,
+	id: RecordId,
 	/**  Who set each value; a field that is not in it was typed, or is empty. */
-	origins: Partial<{ [key in Field]: Origin }>,
+	origins: { [key in string]: Origin },
 	createdAt: string,
 	updatedAt: string,
 	/**  Set once the vehicle is in the trash, from where it can be restored. */
 	deletedAt: string | null,
+	/**  Values of another version: fields that this one does not know, and values that win over the field above. */
+	extra?: { [key in string]: FieldValue },
 } & VehicleFields;
 
 /**
@@ -481,12 +524,15 @@ export type VehicleDraftFields = {
 	isActive?: boolean | null,
 };
 
-/**  Everything a person can edit. Each field holds a value its rule allows, or nothing. */
+/**
+ *  Everything that a person can edit. A field holds what its column holds; a value that the column cannot hold is
+ *  in the record's `extra`.
+ */
 export type VehicleFields = {
 	vin: Vin | null,
 	licensePlate: string | null,
+	color: string | null,
 	nickname: string | null,
-	year: number | null,
 	make: string | null,
 	model: string | null,
 	trimLevel: string | null,
@@ -496,21 +542,17 @@ export type VehicleFields = {
 	fuelType: string | null,
 	bodyClass: string | null,
 	vehicleType: string | null,
-	color: string | null,
+	notes: string | null,
+	year: number | null,
 	odometerReading: number | null,
 	odometerUnit: OdometerUnit,
-	notes: string | null,
-	/**  False for a vehicle that is kept but not in use (sold, stored). */
 	isActive: boolean,
 };
-
-/**  A vehicle's identity: a UUID made on the device that added it (version 7, so ids sort by time). */
-export type VehicleId = string;
 
 /**  A page of a list. */
 export type VehiclePage = {
 	/**  The vehicles. */
-	vehicles: Vehicle[],
+	vehicles: VehicleSummary[],
 	/**  Ask for this next; null at the end. */
 	next: PageEnd | null,
 };
@@ -521,11 +563,11 @@ export type VehicleQuery = {
 	search?: string,
 	/**  What to sort by. */
 	sort?: Sort,
-	/**  Only of this make, case aside. */
+	/**  Only of this make, case and accents aside. */
 	make?: string | null,
 	/**  Only of this model year. */
 	year?: number | null,
-	/**  Only of this vehicle type, case aside. */
+	/**  Only of this vehicle type, case and accents aside. */
 	vehicleType?: string | null,
 	/**  Only those in use, or only those not in use. */
 	isActive?: boolean | null,
@@ -535,6 +577,26 @@ export type VehicleQuery = {
 	after?: PageEnd | null,
 	/**  Vehicles of a page, at most 500; 0 means 50. */
 	limit?: number,
+};
+
+/**  What a list shows of a vehicle: no notes, no origins, and nothing else that can be long. */
+export type VehicleSummary = {
+	id: RecordId,
+	vin: Vin | null,
+	licensePlate: string | null,
+	color: string | null,
+	nickname: string | null,
+	make: string | null,
+	model: string | null,
+	trimLevel: string | null,
+	engine: string | null,
+	bodyClass: string | null,
+	vehicleType: string | null,
+	year: number | null,
+	odometerReading: number | null,
+	odometerUnit: OdometerUnit,
+	isActive: boolean,
+	deletedAt: string | null,
 };
 
 /**  How the garage is shown. */

@@ -4,11 +4,12 @@ import {
   events,
   type CommandError,
   type ErrorCode,
-  type Field,
   type FieldError,
   type ExportFormat,
   type Preferences,
+  type Start,
   type VehicleDraft,
+  type VehicleFields,
   type VehicleQuery,
 } from "./bindings";
 import { open, save } from "@tauri-apps/plugin-dialog";
@@ -23,7 +24,6 @@ export type {
   BackupFile,
   ErrorCode,
   ExportFormat,
-  Field,
   FieldValue,
   HistoryEntry,
   Offer,
@@ -34,10 +34,15 @@ export type {
   Preferences,
   Repair,
   Sort,
+  Start,
   Vehicle,
   VehicleDraft,
   VehicleQuery,
+  VehicleSummary,
 } from "./bindings";
+
+/** A vehicle's field that this version knows; history and origins may name others. */
+export type Field = keyof VehicleFields;
 
 /** A refusal, with a sentence for the person and the fields concerned. */
 export class GarageError extends Error {
@@ -91,16 +96,33 @@ export const garage = {
   history: (id: string) => unwrap(commands.vehicleHistory(id)),
   undo: (change: string) => unwrap(commands.undoChange(change)),
   offers: (id: string) => unwrap(commands.decodeOffers(id)),
-  acceptOffers: (id: string, fields: Field[]) => unwrap(commands.acceptOffers(id, fields)),
+  acceptOffers: (id: string, fields: string[]) => unwrap(commands.acceptOffers(id, fields)),
   addVehicle: (draft: VehicleDraft) => unwrap(commands.addVehicle(draft)),
   editVehicle: (id: string, draft: VehicleDraft) => unwrap(commands.editVehicle(id, draft)),
   removeVehicle: (id: string) => unwrap(commands.removeVehicle(id)),
   restoreVehicle: (id: string) => unwrap(commands.restoreVehicle(id)),
 };
 
-/** Calls `listen` with the tags of what changed, until the returned function is called. */
-export function onGarageChanged(listen: (tags: string[]) => void): () => void {
+/** What the app has put into the page for the first screen; once, and not in every browser. */
+export function takeStart(): Start | undefined {
+  const element = document.getElementById("start");
+  element?.remove();
+  return element?.textContent ? (JSON.parse(element.textContent) as Start) : undefined;
+}
+
+/**
+ * Calls `listen` with the tags of what changed, until the returned function is called. With the number of changes that were
+ * known before, those that happened until the app could tell of them are told as well, of any vehicle.
+ */
+export function onGarageChanged(listen: (tags: string[]) => void, knownChanges?: number): () => void {
   const stop = events.garageChanged.listen((event) => listen(event.payload.tags));
+  if (knownChanges !== undefined) {
+    void stop
+      .then(() => commands.changeCount())
+      .then((changes) => {
+        if (changes !== knownChanges) listen(["vehicles"]);
+      });
+  }
   return () => void stop.then((unlisten) => unlisten());
 }
 

@@ -3,23 +3,24 @@ import { createInfiniteQuery, createMutation, createQuery, keepPreviousData, Que
 import {
   garage,
   onGarageChanged,
-  type Field,
   type PageEnd,
+  type Start,
   type Vehicle,
   type VehicleDraft,
   type VehicleQuery,
+  type VehicleSummary,
 } from "$lib/platform";
 import { cleaned, SHORTEST_QUERY } from "$lib/vehicle/vin";
+import { CHOICES, countKey, listKey, seedQueries } from "./start";
 import { cachesThatTell } from "./trouble";
 
 export { preferencesQuery, preferring } from "./preferences";
 export { aboutQuery, backupsQuery, task } from "./files.svelte";
+export { ALL, REMOVED, wantedVehicles } from "./start";
 export { openedQuery, repairMutation, troubleOf, tryingAgain } from "./trouble";
 
-const VEHICLES = ["vehicles"];
-
-/** Nothing here goes over a network, so nothing waits for one and nothing is tried again. */
-export function createGarageClient(): QueryClient {
+/** Nothing here goes over a network, so nothing waits for one and nothing is tried again. `start` came with the page. */
+export function createGarageClient(start?: Start): QueryClient {
   const client: QueryClient = new QueryClient({
     ...cachesThatTell(() => client),
     defaultOptions: {
@@ -27,18 +28,19 @@ export function createGarageClient(): QueryClient {
       mutations: { networkMode: "always" },
     },
   });
+  if (start) seedQueries(client, start);
   return client;
 }
 
-/** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. */
-export function keepFresh(client: QueryClient): () => void {
+/** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. `start` came with the page. */
+export function keepFresh(client: QueryClient, start?: Start): () => void {
   const isOfVehicles = (tag: unknown) => typeof tag === "string" && tag.startsWith("vehicle");
   const refresh = () => void client.invalidateQueries({ predicate: ({ queryKey }) => isOfVehicles(queryKey[0]) });
   const stop = onGarageChanged((tags) => {
     for (const tag of tags) void client.invalidateQueries({ queryKey: [tag] });
     // With no vehicle named, it may be any of them: an import, or a restored backup.
     if (tags.includes("vehicles") && !tags.some((tag) => tag.startsWith("vehicle:"))) refresh();
-  });
+  }, start?.changeCount);
   window.addEventListener("focus", refresh);
   return () => {
     window.removeEventListener("focus", refresh);
@@ -56,7 +58,7 @@ export function vehiclesQuery(wanted: () => VehicleQuery) {
   return createInfiniteQuery(() => {
     const query = wanted();
     return {
-      queryKey: [...VEHICLES, "list", query],
+      queryKey: listKey(query),
       queryFn: ({ pageParam }: { pageParam: PageEnd | null }) =>
         garage.listVehicles({ ...query, after: pageParam, limit: pageParam === null ? FIRST_PAGE : NEXT_PAGE }),
       initialPageParam: null as PageEnd | null,
@@ -70,13 +72,13 @@ export function vehiclesQuery(wanted: () => VehicleQuery) {
 export function countQuery(wanted: () => VehicleQuery) {
   return createQuery(() => {
     const query = wanted();
-    return { queryKey: [...VEHICLES, "count", query], queryFn: () => garage.countVehicles(query), placeholderData: keepPreviousData };
+    return { queryKey: countKey(query), queryFn: () => garage.countVehicles(query), placeholderData: keepPreviousData };
   });
 }
 
 /** What the vehicles of the garage can be filtered by. */
 export function filterChoicesQuery() {
-  return createQuery(() => ({ queryKey: [...VEHICLES, "choices"], queryFn: garage.filterChoices }));
+  return createQuery(() => ({ queryKey: CHOICES, queryFn: garage.filterChoices }));
 }
 
 /** One vehicle, removed or not; asked for again with any change of it. */
@@ -99,7 +101,7 @@ export function offersQuery(vehicle: () => Vehicle) {
 
 export function acceptOffersMutation() {
   return createMutation(() => ({
-    mutationFn: ({ id, fields }: { id: string; fields: Field[] }) => garage.acceptOffers(id, fields),
+    mutationFn: ({ id, fields }: { id: string; fields: string[] }) => garage.acceptOffers(id, fields),
   }));
 }
 
@@ -120,7 +122,7 @@ export function vinFinder(): (text: string) => Promise<string> {
 }
 
 /** The vehicle of the garage that has this VIN. */
-export function vehicleFinder(): (vin: string) => Promise<Vehicle | undefined> {
+export function vehicleFinder(): (vin: string) => Promise<VehicleSummary | undefined> {
   return async (vin) => {
     const { vehicles } = await garage.listVehicles({ search: vin });
     return vehicles.find((vehicle) => vehicle.vin === vin);

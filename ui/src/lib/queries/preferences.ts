@@ -1,8 +1,7 @@
 /** What the person prefers on this device. */
 import { createQuery, useQueryClient } from "@tanstack/svelte-query";
 import { garage, type Preferences } from "$lib/platform";
-
-const PREFERENCES = ["preferences"];
+import { PREFERENCES } from "./start";
 
 export function preferencesQuery() {
   return createQuery(() => ({ queryKey: PREFERENCES, queryFn: garage.preferences, gcTime: Infinity }));

@@ -1,8 +1,7 @@
 /** Whether the garage can be opened at all, and what became of a damaged one. */
 import { createMutation, createQuery, MutationCache, QueryCache, useQueryClient, type QueryClient } from "@tanstack/svelte-query";
 import { garage, GarageError, type ErrorCode } from "$lib/platform";
-
-const OPENED = ["opened"];
+import { OPENED } from "./start";
 
 /** What no field and no toast can carry: with it, nothing else works either. */
 const STOPPING: readonly ErrorCode[] = ["garageDamaged", "garageForeign", "garageNewer"];

@@ -5,7 +5,8 @@ import { formatAgo, formatOrigin, formatValue } from "./words";
 
 const entry = (id: string, at: string, value: number | null, undoes: string | null = null): HistoryEntry => ({
   id,
-  vehicleId: "v",
+  collection: "vehicles",
+  recordId: "v",
   kind: "edited",
   fields: [{ field: "odometerReading", old: null, new: value, origin: { by: "typed" }, oldOrigin: { by: "typed" } }],
   undoes,

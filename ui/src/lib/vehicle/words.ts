@@ -29,6 +29,11 @@ export function formatAgo(time: Date, now: Date): string {
   return relative.format(-Math.trunc(seconds / step[1]), step[0]);
 }
 
+/** A field's name as a person reads it; one that this version does not know is shown as it is. */
+export function fieldName(field: string): string {
+  return field in strings.fields ? strings.fields[field as keyof typeof strings.fields] : field;
+}
+
 /** A field's value; years are no quantities and get no separators. */
 export function formatValue(field: string, value: FieldValue | null): string {
   if (value === null || value === "") return strings.vehicle.empty;
@@ -46,7 +51,13 @@ export function formatOrigin(origin: Origin | undefined): string {
       return origin.month === null ? strings.vehicle.fromVpic : strings.vehicle.fromSnapshot(origin.month);
     case "imported":
       return strings.vehicle.imported;
-    default:
+    case "entry":
+      return strings.vehicle.fromEntry(origin.date);
+    case "typed":
+    case undefined:
       return strings.vehicle.typed;
+    default:
+      // Another version wrote it.
+      return String((origin as { by: unknown }).by);
   }
 }

@@ -1,0 +1,232 @@
+//! The fields of a collection as options, as drafts and as lines of text. All of it follows from the declaration.
+
+use std::marker::PhantomData;
+
+use clap::{Arg, ArgMatches, Command, Error, FromArgMatches};
+use garage_core::{
+    Field, FieldValue, GarageError, SERVICE_ENTRIES, VEHICLES,
+    domain::{Collection, ColumnKind, DefaultValue, FieldError, Invalid, Json, Rule},
+};
+use serde_json::{Map, Value};
+
+/// Short names of options, by field name.
+const ALIASES: [(&str, &str); 4] =
+    [("licensePlate", "plate"), ("trimLevel", "trim"), ("odometerReading", "odometer"), ("isActive", "active")];
+
+/// Fields that are listed first, in this order; the others follow in the declaration's order.
+const FIRST: [&str; 20] = [
+    "date",
+    "kind",
+    "description",
+    "vendor",
+    "vin",
+    "licensePlate",
+    "nickname",
+    "year",
+    "make",
+    "model",
+    "trimLevel",
+    "engine",
+    "transmission",
+    "driveType",
+    "fuelType",
+    "bodyClass",
+    "vehicleType",
+    "color",
+    "odometerReading",
+    "odometerUnit",
+];
+
+/// A number and its unit, which are shown in one line.
+const WITH_UNIT: [(&str, &str); 2] = [("odometerReading", "odometerUnit"), ("cost", "currency")];
+
+/// A collection whose fields are options of a command.
+pub trait Options {
+    const COLLECTION: &'static Collection;
+    /// The field that an argument of the command sets, and no option.
+    const ARGUMENT: &'static str;
+}
+
+pub struct OfVehicle;
+
+impl Options for OfVehicle {
+    const COLLECTION: &'static Collection = &VEHICLES;
+    const ARGUMENT: &'static str = "vin";
+}
+
+pub struct OfServiceEntry;
+
+impl Options for OfServiceEntry {
+    const COLLECTION: &'static Collection = &SERVICE_ENTRIES;
+    const ARGUMENT: &'static str = "vehicleId";
+}
+
+/// The fields that were given as options, as JSON. The core validates them, so that messages are the same everywhere.
+pub struct FieldArgs<C> {
+    given: Map<String, Value>,
+    collection: PhantomData<C>,
+}
+
+impl<C: Options> FieldArgs<C> {
+    /// The fields that were given.
+    pub fn into_map(self) -> Map<String, Value> {
+        self.given
+    }
+
+    fn options() -> impl Iterator<Item = &'static Field> {
+        in_order(C::COLLECTION).into_iter().filter(|field| field.name != C::ARGUMENT)
+    }
+}
+
+impl<C: Options> clap::Args for FieldArgs<C> {
+    fn augment_args(command: Command) -> Command {
+        command.args(FieldArgs::<C>::options().map(|field| {
+            let alias = ALIASES.into_iter().find(|(name, _)| *name == field.name).map(|(_, alias)| alias);
+            let argument = Arg::new(field.name).long(field.column.replace('_', "-")).help(field.help);
+            let argument = argument.value_name(value_name(&field.rule)).allow_hyphen_values(true);
+            argument.visible_aliases(alias)
+        }))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        FieldArgs::<C>::augment_args(command)
+    }
+}
+
+impl<C: Options> FromArgMatches for FieldArgs<C> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<FieldArgs<C>, Error> {
+        let given = FieldArgs::<C>::options().filter_map(|field| {
+            let text = matches.get_one::<String>(field.name)?;
+            Some((field.name.to_owned(), raw(field, text)))
+        });
+        Ok(FieldArgs { given: given.collect(), collection: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        *self = FieldArgs::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The fields of a collection in the order in which help and `show` list them.
+fn in_order(collection: &'static Collection) -> Vec<&'static Field> {
+    let mut fields = collection.fields.to_vec();
+    let place = |field: &&Field| FIRST.iter().position(|name| *name == field.name).unwrap_or(FIRST.len());
+    fields.sort_by_key(place);
+    // Notes can be long.
+    fields.sort_by_key(|field| matches!(field.rule, Rule::Text { line_breaks: true, .. }));
+    fields
+}
+
+fn value_name(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::Vin => "VIN",
+        Rule::Text { .. } => "TEXT",
+        Rule::Year | Rule::Integer { .. } => "NUMBER",
+        Rule::Choice(_) => "CHOICE",
+        Rule::Boolean => "BOOLEAN",
+        Rule::Date => "DATE",
+        Rule::Amount => "AMOUNT",
+        Rule::Currency => "CODE",
+        Rule::Reference { .. } => "ID",
+    }
+}
+
+/// The JSON of an option's value; null for an empty one. Text that is no integer or boolean stays text, and the core's
+/// message says what the field must be. Parsed as JSON, 50.000 would be 50.
+fn raw(field: &Field, text: &str) -> Value {
+    if text.is_empty() {
+        return Value::Null;
+    }
+    let parsed = match field.rule.column_kind() {
+        ColumnKind::Integer if is_integer(text) => serde_json::from_str(text).ok(),
+        ColumnKind::Boolean => text.parse().ok().map(Value::Bool),
+        ColumnKind::Integer | ColumnKind::Text => None,
+    };
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn is_integer(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Adds to the message of each field that was given a number with separators how to write it.
+pub fn with_hints(error: GarageError, collection: &'static Collection, draft: &Map<String, Value>) -> GarageError {
+    let GarageError::Invalid(Invalid::Fields(errors)) = error else { return error };
+    let hinted = errors.into_iter().map(|FieldError { field, message }| {
+        let given = draft.get(&field).and_then(Value::as_str);
+        let hint = collection.field(&field).zip(given).and_then(|(field, text)| match field.rule {
+            Rule::Year | Rule::Integer { .. } => without_separators(text),
+            Rule::Amount => amount_without_separators(text),
+            _ => None,
+        });
+        let message = match hint {
+            Some(digits) => format!("{message}; write {digits} without separators"),
+            None => message,
+        };
+        FieldError { field, message }
+    });
+    GarageError::Invalid(Invalid::Fields(hinted.collect()))
+}
+
+/// The digits of an integer whose groups are separated, as in 50.000, 50,000, 50 000 or 1'000; none for other text.
+fn without_separators(text: &str) -> Option<String> {
+    let is_separator = |letter: char| matches!(letter, '.' | ',' | '\'' | '’' | '_') || letter.is_whitespace();
+    let (sign, digits) = text.trim().strip_prefix('-').map_or(("", text.trim()), |digits| ("-", digits));
+    let groups: Vec<&str> = digits.split(is_separator).collect();
+    let (first, others) = groups.split_first()?;
+    let are_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
+    // Lakhs and crores have groups of two; the last one always has three, or it would be a decimal.
+    let (last, middle) = others.split_last()?;
+    let are_groups = (1..=3).contains(&first.len()) && middle.iter().all(|it| (2..=3).contains(&it.len()));
+    (are_digits && are_groups && last.len() == 3).then(|| format!("{sign}{}", groups.concat()))
+}
+
+/// The same for an amount, such as 1.299,90, 1,299.90 or 129,90.
+fn amount_without_separators(text: &str) -> Option<String> {
+    let whole = |text: &str| if is_integer(text) { Some(text.to_owned()) } else { without_separators(text) };
+    let decimal = text.trim().rsplit_once(['.', ',']).filter(|(_, decimals)| matches!(decimals.len(), 1 | 2));
+    match decimal {
+        Some((units, decimals)) if is_integer(decimals) => {
+            let written = format!("{}.{decimals}", whole(units)?);
+            (written != text.trim()).then_some(written)
+        }
+        _ => without_separators(text),
+    }
+}
+
+/// What `show` prints of a record's fields: labels with values, in order, then values of fields that this version does
+/// not know. `value` reads a field; a value in `extra` wins over it.
+pub fn lines(
+    collection: &'static Collection,
+    value: impl Fn(&Field) -> Option<FieldValue>,
+    extra: &std::collections::BTreeMap<String, Json>,
+) -> Vec<(String, Option<String>)> {
+    let value = |field: &Field| match extra.get(field.name) {
+        Some(json) => FieldValue::of_json(json.clone()),
+        None => value(field),
+    };
+    let named = |name: &str| collection.field(name).and_then(value);
+    let known = in_order(collection).into_iter().filter(|field| !matches!(field.rule, Rule::Reference { .. }));
+    let known = known.map(|field| {
+        let has_number = WITH_UNIT.iter().any(|(number, unit)| *unit == field.name && named(number).is_some());
+        let unit = WITH_UNIT.iter().find(|(number, _)| *number == field.name).and_then(|(_, unit)| named(unit));
+        let is_default_unit =
+            WITH_UNIT.iter().any(|(_, unit)| *unit == field.name) && value(field) == field.default_value();
+        let text = match (value(field), unit) {
+            _ if has_number || is_default_unit => None,
+            (Some(FieldValue::Boolean(flag)), _) => {
+                let is_usual = field.default == Some(DefaultValue::Boolean(flag));
+                (!is_usual).then(|| if flag { "yes".to_owned() } else { "no".to_owned() })
+            }
+            (Some(value), Some(unit)) => Some(format!("{value} {unit}")),
+            (value, _) => value.map(|value| value.to_string()),
+        };
+        (field.label.to_owned(), text)
+    });
+    let unknown = extra.iter().filter(|(name, _)| collection.field(name).is_none());
+    let unknown =
+        unknown.map(|(name, json)| (name.clone(), FieldValue::of_json(json.clone()).map(|it| it.to_string())));
+    known.chain(unknown).collect()
+}

@@ -1,0 +1,98 @@
+//! Amounts of money as decimal text: never a float, and one spelling for one amount.
+
+use iso_currency::Currency;
+
+/// The greatest amount, as messages name it.
+pub const GREATEST: &str = "9999999.99";
+/// The same, in thousandths: a currency has at most three decimal places that an amount here may use.
+const GREATEST_THOUSANDTHS: u64 = 9_999_999_990;
+/// Decimal places of the currencies with the most, such as the Kuwaiti dinar.
+const MOST_PLACES: usize = 3;
+
+/// Why text is no amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAnAmount {
+    /// It is not digits, or digits, a point and one to three digits.
+    Form,
+    /// It is more than [`GREATEST`].
+    TooLarge,
+}
+
+/// Checks the form and size of an amount and drops needless zeros: `0129.900` becomes `129.9`.
+///
+/// # Errors
+/// [`NotAnAmount::Form`] or [`NotAnAmount::TooLarge`].
+pub fn parse(text: &str) -> Result<String, NotAnAmount> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number(whole) || !is_number(fraction) || fraction.len() > MOST_PLACES {
+        return Err(NotAnAmount::Form);
+    }
+    let thousandths = format!("{whole}{fraction:0<MOST_PLACES$}").parse::<u64>().map_err(|_| NotAnAmount::TooLarge)?;
+    if thousandths > GREATEST_THOUSANDTHS {
+        return Err(NotAnAmount::TooLarge);
+    }
+    Ok(spelled(thousandths, 0))
+}
+
+/// The canonical spelling of a valid amount in a currency: with as many decimal places as the currency has, `129.90`
+/// in EUR and `130` in JPY. `None` if the amount has more places than the currency.
+#[must_use]
+pub fn in_currency(amount: &str, code: &str) -> Option<String> {
+    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+    let thousandths = format!("{whole}{fraction:0<MOST_PLACES$}").parse().ok()?;
+    let spelled = spelled(thousandths, places(code));
+    let has_more = spelled.split_once('.').map_or(0, |(_, fraction)| fraction.len()) > places(code);
+    (!has_more).then_some(spelled)
+}
+
+/// Decimal places of a currency (ISO 4217); 2 for one that this version does not know.
+#[must_use]
+pub fn places(code: &str) -> usize {
+    let exponent = Currency::from_code(code).and_then(Currency::exponent).unwrap_or(2);
+    usize::from(exponent).min(MOST_PLACES)
+}
+
+/// Thousandths with at least these decimal places, and more only where they are not zero.
+fn spelled(thousandths: u64, places: usize) -> String {
+    let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
+    let fraction = format!("{rest:0MOST_PLACES$}");
+    let needed = fraction.trim_end_matches('0').len().max(places);
+    if needed == 0 { whole.to_string() } else { format!("{whole}.{}", &fraction[..needed]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_amount_has_one_spelling() {
+        for (text, code, spelled) in [
+            ("129.9", "EUR", Some("129.90")),
+            ("0129.900", "EUR", Some("129.90")),
+            ("129", "EUR", Some("129.00")),
+            ("0", "USD", Some("0.00")),
+            ("130", "JPY", Some("130")),
+            ("130.00", "JPY", Some("130")),
+            ("130.5", "JPY", None),
+            ("1.234", "KWD", Some("1.234")),
+            ("1.234", "EUR", None),
+            ("9999999.99", "EUR", Some("9999999.99")),
+        ] {
+            let amount = parse(text).expect("an amount");
+            assert_eq!(in_currency(&amount, code).as_deref(), spelled, "{text} {code}");
+            let again = spelled.map(|spelled| in_currency(spelled, code).expect("the same"));
+            assert_eq!(again.as_deref(), spelled);
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_refused() {
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.2345", "1 000", "٣", "1.2.3"] {
+            assert_eq!(parse(text), Err(NotAnAmount::Form), "{text}");
+        }
+        for text in ["10000000", "9999999.991", "99999999999999999999999"] {
+            assert_eq!(parse(text), Err(NotAnAmount::TooLarge), "{text}");
+        }
+    }
+}

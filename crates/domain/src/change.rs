@@ -1,0 +1,225 @@
+//! What writes did to records: the rows of history.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::{FieldValue, Origin, Record, RecordId, VEHICLES};
+
+/// The identity of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+pub struct ChangeId(#[cfg_attr(feature = "specta", specta(type = String))] pub Uuid);
+
+/// What a change did to the record as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// The record came into the garage.
+    Added,
+    /// Fields changed.
+    Edited,
+    /// It was taken out.
+    Removed,
+    /// It was brought back.
+    Restored,
+    /// Another record turned out to be the same, and was joined to it.
+    Merged,
+    /// A kind that another version wrote, by its name.
+    Other(String),
+}
+
+/// The kinds that this version knows.
+#[cfg(feature = "specta")]
+mod known {
+    #[derive(serde::Serialize, specta::Type)]
+    #[serde(rename_all = "lowercase", rename = "ChangeKind")]
+    #[expect(dead_code, reason = "only its TypeScript form is used")]
+    pub enum Known {
+        /// The record came into the garage.
+        Added,
+        /// Fields changed.
+        Edited,
+        /// It was taken out.
+        Removed,
+        /// It was brought back.
+        Restored,
+        /// Another record turned out to be the same, and was joined to it.
+        Merged,
+    }
+}
+
+#[cfg(feature = "specta")]
+impl specta::Type for ChangeKind {
+    fn definition(types: &mut specta::Types) -> specta::datatype::DataType {
+        known::Known::definition(types)
+    }
+}
+
+impl ChangeKind {
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            ChangeKind::Added => "added",
+            ChangeKind::Edited => "edited",
+            ChangeKind::Removed => "removed",
+            ChangeKind::Restored => "restored",
+            ChangeKind::Merged => "merged",
+            ChangeKind::Other(name) => name,
+        }
+    }
+}
+
+impl From<String> for ChangeKind {
+    fn from(name: String) -> ChangeKind {
+        match name.as_str() {
+            "added" => ChangeKind::Added,
+            "edited" => ChangeKind::Edited,
+            "removed" => ChangeKind::Removed,
+            "restored" => ChangeKind::Restored,
+            "merged" => ChangeKind::Merged,
+            _ => ChangeKind::Other(name),
+        }
+    }
+}
+
+impl Serialize for ChangeKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ChangeKind, D::Error> {
+        String::deserialize(deserializer).map(ChangeKind::from)
+    }
+}
+
+/// One field of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// The field's name.
+    pub field: String,
+    /// Its value before, null where it was empty.
+    pub old: Option<FieldValue>,
+    /// Its value after.
+    pub new: Option<FieldValue>,
+    /// Who set the new value.
+    pub origin: Origin,
+    /// Who had set the old one, for undo to give it back to them.
+    pub old_origin: Origin,
+}
+
+/// One change of a record, as its history shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The change.
+    pub id: ChangeId,
+    /// The record's collection, by name.
+    pub collection: String,
+    /// The record.
+    pub record_id: RecordId,
+    /// What it did.
+    pub kind: ChangeKind,
+    /// The fields it changed, in the contract's order.
+    pub fields: Vec<FieldChange>,
+    /// The change that it took back.
+    pub undoes: Option<ChangeId>,
+    /// When.
+    #[cfg_attr(feature = "specta", specta(type = String))]
+    pub at: Timestamp,
+    /// On which device.
+    pub device_id: String,
+    /// By which program there: `app` or `cli`.
+    pub program: String,
+    /// The id that the record had then, where it was another record that has been joined to this one. Such a change is
+    /// shown, never the last word, and not undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<RecordId>,
+}
+
+impl<'de> Deserialize<'de> for HistoryEntry {
+    /// Also in the form from before there were other collections than vehicles.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HistoryEntry, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Written {
+            id: ChangeId,
+            collection: Option<String>,
+            #[serde(alias = "vehicleId")]
+            record_id: RecordId,
+            kind: ChangeKind,
+            fields: Vec<FieldChange>,
+            undoes: Option<ChangeId>,
+            at: Timestamp,
+            device_id: String,
+            program: String,
+            moved_from: Option<RecordId>,
+        }
+        let Written { id, collection, record_id, kind, fields, undoes, at, device_id, program, moved_from } =
+            Written::deserialize(deserializer)?;
+        let collection = collection.unwrap_or_else(|| VEHICLES.name.to_owned());
+        Ok(HistoryEntry { id, collection, record_id, kind, fields, undoes, at, device_id, program, moved_from })
+    }
+}
+
+/// What differs between a record before and after a write, in the contract's order; also where a value stays and only
+/// becomes another's, as when a person types what was decoded.
+#[must_use]
+pub fn differences(before: Option<&Record>, after: &Record) -> Vec<FieldChange> {
+    let nothing = Record::new(after.collection, after.id, after.created_at);
+    let before = before.unwrap_or(&nothing);
+    let unknown = before.extra.keys().chain(after.extra.keys()).filter(|name| after.collection.field(name).is_none());
+    let mut names: Vec<&str> = after.collection.fields.iter().map(|field| field.name).collect();
+    names.extend(unknown.map(String::as_str));
+    names[after.collection.fields.len()..].sort_unstable();
+    names.dedup();
+    let changes = names.into_iter().map(|name| FieldChange {
+        field: name.to_owned(),
+        old: before.value(name),
+        new: after.value(name),
+        origin: after.origin(name),
+        old_origin: before.origin(name),
+    });
+    changes.filter(|it| it.old != it.new || it.origin != it.old_origin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FieldAccess, Json, vehicle};
+
+    #[test]
+    fn entries_of_older_and_newer_versions_are_read() {
+        let old = r#"{"id":"018f0000-0000-7000-8000-000000000001","vehicleId":"018f0000-0000-7000-8000-000000000002",
+            "kind":"painted","fields":[{"field":"wheels","old":null,"new":{"n":4},"origin":{"by":"typed"},"oldOrigin":{"by":"typed"}}],"undoes":null,
+            "at":"2026-03-14T00:00:00Z","deviceId":"d","program":"app"}"#;
+        let entry: HistoryEntry = serde_json::from_str(old).expect("an entry");
+        assert_eq!((entry.collection.as_str(), entry.kind.name()), ("vehicles", "painted"));
+        assert_eq!(entry.fields[0].new.as_ref().map(ToString::to_string).as_deref(), Some(r#"{"n":4}"#));
+        let text = serde_json::to_string(&entry).expect("JSON");
+        assert_eq!(serde_json::from_str::<HistoryEntry>(&text).expect("an entry"), entry);
+    }
+
+    #[test]
+    fn differences_name_values_origins_and_unknown_fields() {
+        let id = "018f0000-0000-7000-8000-000000000001".parse().expect("an id");
+        let mut before = Record::new(&VEHICLES, id, Timestamp::UNIX_EPOCH);
+        before.set(&vehicle::MAKE, Some(FieldValue::Text("HONDA".to_owned())));
+        before.set_origin("make", Origin::Imported);
+        let mut after = before.clone();
+        assert_eq!(differences(Some(&before), &after), []);
+        after.set_origin("make", Origin::Typed);
+        after.extra.insert("wheels".to_owned(), Json::parse("4").expect("JSON"));
+        let changes = differences(Some(&before), &after);
+        assert_eq!(changes.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["make", "wheels"]);
+        assert_eq!((&changes[0].origin, &changes[0].old_origin), (&Origin::Typed, &Origin::Imported));
+        let added = differences(None, &before);
+        assert_eq!(added.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["make"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! The collections: what kinds of records a garage holds, each declared once.
+//!
+//! A declaration names the fields of a collection with their rules. Validation, the typed view, the store's
+//! statements, history, export and the OpenAPI schema follow from it.
+
+use crate::{Collection, SERVICE_ENTRIES, VEHICLES};
+
+/// Every collection that this version knows.
+pub const COLLECTIONS: [&Collection; 2] = [&VEHICLES, &SERVICE_ENTRIES];
+
+impl Collection {
+    /// The collection of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<&'static Collection> {
+        COLLECTIONS.into_iter().find(|collection| collection.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_columns_are_unique_and_belong_together() {
+        for collection in COLLECTIONS {
+            assert_eq!(Collection::by_name(collection.name), Some(collection));
+            let names: HashSet<_> = collection.fields.iter().map(|field| field.name).collect();
+            assert_eq!(names.len(), collection.fields.len(), "{collection:?}");
+            for field in collection.fields {
+                assert_eq!(collection.field(field.name), Some(*field));
+                let snake: String = field
+                    .name
+                    .chars()
+                    .flat_map(|letter| letter.is_uppercase().then_some('_').into_iter().chain(letter.to_lowercase()))
+                    .collect();
+                assert_eq!(snake, field.column);
+                let default = field.default_value();
+                assert!(default.is_none_or(|value| field.holds(&value)), "{field:?}");
+            }
+            for (field, other) in collection.references() {
+                assert!(Collection::by_name(other).is_some(), "{field:?} refers to {other}");
+            }
+        }
+        assert_eq!(Collection::by_name("devices"), None);
+        assert_eq!(VEHICLES.field("userId"), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! From a raw value to a valid one, and the contract's message for each broken rule.
+
+use iso_currency::Currency;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde_json::Value;
+
+use crate::{Field, FieldValue, RecordId, Rule, Vin, amount};
+
+/// The year of the first automobile; no vehicle is older.
+pub const FIRST_YEAR: i16 = 1886;
+/// Models are sold ahead of their year; the contract allows two.
+pub const YEARS_AHEAD: i16 = 2;
+
+impl Field {
+    /// Turns a raw value into a valid one; `None` is an empty field.
+    ///
+    /// # Errors
+    /// The contract's message for the rule that the value breaks.
+    pub fn validate(&self, value: &Value, now: Timestamp) -> Result<Option<FieldValue>, String> {
+        let name = self.name;
+        if value.is_null() {
+            return Ok(None);
+        }
+        let last_year = || now.to_zoned(TimeZone::UTC).year().saturating_add(YEARS_AHEAD);
+        match self.rule {
+            Rule::Vin => {
+                let text = string(name, value)?;
+                if text.trim().is_empty() {
+                    return Ok(None);
+                }
+                let vin = Vin::parse(text).map_err(|error| error.to_string())?;
+                Ok(Some(FieldValue::Text(vin.into())))
+            }
+            Rule::Text { longest, line_breaks } => {
+                let text = string(name, value)?.trim();
+                if text.chars().count() > longest {
+                    return Err(format!("{name} must be at most {longest} characters"));
+                }
+                let is_allowed =
+                    |character: char| !character.is_control() || (line_breaks && matches!(character, '\n' | '\r'));
+                if !text.chars().all(is_allowed) {
+                    return Err(format!("{name} contains control characters"));
+                }
+                Ok((!text.is_empty()).then(|| FieldValue::Text(text.to_owned())))
+            }
+            Rule::Year => integer_between(name, value, FIRST_YEAR.into(), last_year().into()),
+            Rule::Integer { least, greatest } => integer_between(name, value, least, greatest),
+            Rule::Choice(choices) => match value.as_str().filter(|text| choices.contains(text)) {
+                Some(choice) => Ok(Some(FieldValue::Text(choice.to_owned()))),
+                None => Err(format!("{name} must be one of {}", choices.join(", "))),
+            },
+            Rule::Boolean => match value {
+                Value::Bool(flag) => Ok(Some(FieldValue::Boolean(*flag))),
+                _ => Err(format!("{name} must be a boolean")),
+            },
+            Rule::Date => {
+                let text = string(name, value)?.trim();
+                if text.is_empty() {
+                    return Ok(None);
+                }
+                // Only the form of the contract: jiff itself also takes `20260314`.
+                let date = (text.len() == "2026-03-14".len()).then(|| text.parse::<Date>().ok()).flatten();
+                let date = date.ok_or_else(|| format!("{name} must be a date such as 2026-03-14"))?;
+                if !(FIRST_YEAR..=last_year()).contains(&date.year()) {
+                    return Err(format!("{name} must be between {FIRST_YEAR}-01-01 and {}-12-31", last_year()));
+                }
+                Ok(Some(FieldValue::Text(date.to_string())))
+            }
+            Rule::Amount => {
+                let text = string(name, value)?.trim();
+                if text.is_empty() {
+                    return Ok(None);
+                }
+                amount::parse(text).map(|amount| Some(FieldValue::Text(amount))).map_err(|error| match error {
+                    amount::NotAnAmount::Form => format!("{name} must be an amount such as 129.90"),
+                    amount::NotAnAmount::TooLarge => format!("{name} must be between 0 and {}", amount::GREATEST),
+                })
+            }
+            Rule::Currency => {
+                let code = string(name, value)?.trim().to_ascii_uppercase();
+                if code.is_empty() {
+                    return Ok(None);
+                }
+                match Currency::from_code(&code) {
+                    Some(_) => Ok(Some(FieldValue::Text(code))),
+                    None => Err(format!("{name} must be an ISO 4217 code such as EUR")),
+                }
+            }
+            Rule::Reference { .. } => match value.as_str().and_then(|text| text.trim().parse::<RecordId>().ok()) {
+                Some(id) => Ok(Some(FieldValue::Text(id.to_string()))),
+                None => Err(format!("{name} must be a UUID")),
+            },
+        }
+    }
+
+    /// What a value that nobody typed, such as a decoder's, becomes under the rule of this field: text without control
+    /// characters and no longer than allowed. `None` if no value is left, or it is out of bounds.
+    #[must_use]
+    pub fn fitted(&self, value: FieldValue, now: Timestamp) -> Option<FieldValue> {
+        let raw = match (value, self.rule) {
+            (FieldValue::Text(text), Rule::Text { longest, .. }) => {
+                let printable = text.replace(char::is_control, " ");
+                Value::String(printable.trim().chars().take(longest).collect())
+            }
+            (value, _) => value.to_json().value(),
+        };
+        self.validate(&raw, now).ok().flatten()
+    }
+
+    /// Whether a value that breaks the rule may be another version's, and so is carried and not refused: another
+    /// choice, a VIN of another form, a value of another JSON type. Text with control characters, or too long, is not.
+    #[must_use]
+    pub fn may_be_of_another_version(&self, value: &FieldValue) -> bool {
+        /// Characters of a choice, a code or a number that another version could know.
+        const LONGEST_UNKNOWN: usize = 100;
+        match (value, self.rule) {
+            (FieldValue::Text(_), Rule::Text { .. }) => false,
+            (FieldValue::Text(text), _) => {
+                text.chars().count() <= LONGEST_UNKNOWN && !text.chars().any(char::is_control)
+            }
+            (FieldValue::Boolean(_) | FieldValue::Integer(_) | FieldValue::Other(_), _) => true,
+        }
+    }
+}
+
+fn string<'a>(name: &str, value: &'a Value) -> Result<&'a str, String> {
+    value.as_str().ok_or_else(|| format!("{name} must be a string"))
+}
+
+fn integer_between(name: &str, value: &Value, least: i64, greatest: i64) -> Result<Option<FieldValue>, String> {
+    let out_of_range = || format!("{name} must be between {least} and {greatest}");
+    let integer = match value {
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => integer,
+            // JSON has one kind of number: 2003.0 and 2.003e3 are the integer 2003, for a Node backend too.
+            (None, Some(float)) if float.fract() == 0.0 => {
+                if !(least as f64..=greatest as f64).contains(&float) {
+                    return Err(out_of_range());
+                }
+                float as i64
+            }
+            _ => return Err(format!("{name} must be an integer")),
+        },
+        _ => return Err(format!("{name} must be an integer")),
+    };
+    if (least..=greatest).contains(&integer) { Ok(Some(FieldValue::Integer(integer))) } else { Err(out_of_range()) }
+}

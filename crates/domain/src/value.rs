@@ -1,0 +1,153 @@
+//! Values of fields: those this version knows, and JSON of any other shape, carried byte for byte.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// JSON text that this version does not interpret. Two are equal only if their bytes are.
+#[derive(Clone)]
+pub struct Json(Box<RawValue>);
+
+impl Json {
+    /// Any JSON text, kept as written but for the space around it.
+    ///
+    /// # Errors
+    /// The text is not one JSON value.
+    pub fn parse(text: &str) -> serde_json::Result<Json> {
+        serde_json::from_str(text).map(Json)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The value, for code that has to look into it. Numbers may lose digits here, never in [`Json::text`].
+    #[must_use]
+    pub fn value(&self) -> serde_json::Value {
+        serde_json::from_str(self.text()).unwrap_or_default()
+    }
+}
+
+impl From<&serde_json::Value> for Json {
+    fn from(value: &serde_json::Value) -> Json {
+        let text = RawValue::from_string(value.to_string());
+        Json(text.unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Json) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Json {}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Json)
+    }
+}
+
+/// A value of any field. An empty field is `None` of this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(untagged)]
+pub enum FieldValue {
+    /// Flags, such as `isActive`.
+    Boolean(bool),
+    /// Years and odometer readings.
+    Integer(#[cfg_attr(feature = "specta", specta(type = i32))] i64),
+    /// Everything else, the VIN and the unit included.
+    Text(String),
+    /// A value of another shape, written by another version.
+    #[cfg_attr(feature = "specta", specta(skip))]
+    Other(Json),
+}
+
+impl FieldValue {
+    /// The value that JSON holds; `None` for null.
+    #[must_use]
+    pub fn of_json(json: Json) -> Option<FieldValue> {
+        match json.value() {
+            serde_json::Value::Null => None,
+            serde_json::Value::Bool(flag) => Some(FieldValue::Boolean(flag)),
+            serde_json::Value::String(text) => Some(FieldValue::Text(text)),
+            serde_json::Value::Number(number) => match number.as_i64() {
+                // `-0` and `1e2` are integers, too, but would not be written back as they were.
+                Some(integer) if integer.to_string() == json.text() => Some(FieldValue::Integer(integer)),
+                _ => Some(FieldValue::Other(json)),
+            },
+            _ => Some(FieldValue::Other(json)),
+        }
+    }
+
+    /// The same as JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            FieldValue::Boolean(flag) => Json::from(&serde_json::Value::from(*flag)),
+            FieldValue::Integer(integer) => Json::from(&serde_json::Value::from(*integer)),
+            FieldValue::Text(text) => Json::from(&serde_json::Value::from(text.as_str())),
+            FieldValue::Other(json) => json.clone(),
+        }
+    }
+}
+
+/// As a person reads it; a value of an unknown shape is shown as JSON.
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Boolean(flag) => flag.fmt(f),
+            FieldValue::Integer(integer) => integer.fmt(f),
+            FieldValue::Text(text) => f.write_str(text),
+            FieldValue::Other(json) => f.write_str(json.text()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FieldValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FieldValue, D::Error> {
+        let json = Json::deserialize(deserializer)?;
+        FieldValue::of_json(json).ok_or_else(|| serde::de::Error::custom("null is no value"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_of_any_shape_is_written_back_byte_for_byte() {
+        for text in
+            [r#""mi""#, "5", "-5", "true", "1.50", "1e2", "-0", "12345678901234567890", r#"{"a": [1,  2.00]}"#, "[]"]
+        {
+            let value: FieldValue = serde_json::from_str(text).expect("a value");
+            assert_eq!(serde_json::to_string(&value).expect("JSON"), text);
+            assert_eq!(value.to_json().text(), text);
+        }
+        assert_eq!(FieldValue::of_json(Json::parse(" null ").expect("JSON")), None);
+        assert!(Json::parse("{").is_err());
+    }
+
+    #[test]
+    fn a_value_is_shown_as_a_person_reads_it() {
+        let shown = |text: &str| serde_json::from_str::<FieldValue>(text).expect("a value").to_string();
+        assert_eq!([shown("\"km\""), shown("7"), shown("false"), shown("[1]")], ["km", "7", "false", "[1]"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! What can be done with a record of any collection: storing a change of it, removing, restoring, undoing.
+
+use garage_domain::{
+    ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Patch, Record, RecordId, SERVICE_ENTRIES,
+};
+
+use crate::{
+    Garage, GarageError, odometer,
+    store::{history, journal::Journal, records},
+};
+
+/// The record of this id, unless it is removed.
+///
+/// # Errors
+/// [`GarageError::NotFound`].
+pub(crate) fn live(
+    journal: &Journal<'_>,
+    collection: &'static Collection,
+    id: RecordId,
+) -> Result<Record, GarageError> {
+    let record = journal.record(collection, id)?.filter(|record| !record.is_removed());
+    record.ok_or(GarageError::NotFound(collection.noun))
+}
+
+/// Sets fields of a record.
+///
+/// # Errors
+/// [`GarageError::Invalid`] if the record lacks afterwards what it needs at least. A record that another version wrote,
+/// and that lacked it before, may be edited all the same.
+pub(crate) fn patched(before: &Record, patch: &Patch) -> Result<Record, GarageError> {
+    let mut after = before.clone();
+    patch.set_on(&mut after);
+    checked(Some(before), after)
+}
+
+/// Checks a record as a whole.
+///
+/// # Errors
+/// As [`patched`].
+pub(crate) fn checked(before: Option<&Record>, mut after: Record) -> Result<Record, GarageError> {
+    let check = after.collection.check;
+    match check(&mut after) {
+        Err(_) if before.is_some_and(|before| check(&mut before.clone()).is_err()) => Ok(after),
+        Err(invalid) => Err(invalid.into()),
+        Ok(()) => Ok(after),
+    }
+}
+
+/// Stores a change of a record, and what follows from it for others.
+///
+/// # Errors
+/// [`GarageError::DuplicateVin`] if another live record has its unique value.
+pub(crate) fn store(
+    journal: &mut Journal<'_>,
+    before: Option<&Record>,
+    after: Record,
+    kind: ChangeKind,
+    undoes: Option<ChangeId>,
+) -> Result<Record, GarageError> {
+    refuse_twin(journal, before, &after)?;
+    let stored = journal.local(before, after, kind, undoes)?;
+    if stored.collection == &SERVICE_ENTRIES {
+        odometer::follow(journal, before, &stored)?;
+    }
+    Ok(stored)
+}
+
+/// One VIN is one vehicle. The table cannot say so itself, since records that a server sends are never refused: two
+/// live ones may share a value until they are joined, and each can be edited meanwhile.
+pub(crate) fn refuse_twin(journal: &Journal<'_>, before: Option<&Record>, after: &Record) -> Result<(), GarageError> {
+    let value = |record: &Record| record.collection.unique.and_then(|field| record.value(field.name));
+    let is_new = before.is_none_or(|before| before.is_removed() || value(before) != value(after));
+    if after.is_removed() || !is_new {
+        return Ok(());
+    }
+    match records::twin(journal.reader(), after.collection, after)? {
+        Some(_) => Err(GarageError::DuplicateVin),
+        None => Ok(()),
+    }
+}
+
+/// Removes a record. It keeps everything and can be restored.
+///
+/// # Errors
+/// [`GarageError::NotFound`] if there is none of this id, or it is removed already.
+pub(crate) fn remove(
+    journal: &mut Journal<'_>,
+    collection: &'static Collection,
+    id: RecordId,
+) -> Result<Record, GarageError> {
+    let before = live(journal, collection, id)?;
+    let mut after = before.clone();
+    after.deleted_at = Some(journal.now());
+    store(journal, Some(&before), after, ChangeKind::Removed, None)
+}
+
+/// Brings a removed record back as it was. One that is not removed stays as it is.
+///
+/// # Errors
+/// [`GarageError::NotFound`] if there is none of this id; [`GarageError::DuplicateVin`].
+pub(crate) fn restore(
+    journal: &mut Journal<'_>,
+    collection: &'static Collection,
+    id: RecordId,
+) -> Result<Record, GarageError> {
+    let before = journal.record(collection, id)?.ok_or(GarageError::NotFound(collection.noun))?;
+    let mut after = before.clone();
+    after.deleted_at = None;
+    store(journal, Some(&before), after, ChangeKind::Restored, None)
+}
+
+/// Takes a change back, as a change of its own. Fields get their old values with their old origins; what was added is
+/// removed, what was removed is restored. Each of these only while the change is the last word on it: a field has
+/// the value that the change gave it, and nothing has been removed or restored since; an addition is taken back only
+/// while nothing else happened to the record.
+///
+/// # Errors
+/// [`GarageError::NoSuchChange`], [`GarageError::ChangedSince`], [`GarageError::Removed`],
+/// [`GarageError::CannotUndo`]; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for any write.
+pub(crate) fn undo(
+    journal: &mut Journal<'_>,
+    collection: &'static Collection,
+    id: ChangeId,
+) -> Result<Record, GarageError> {
+    let change = history::by_id(journal.reader(), id)?.filter(|change| change.collection == collection.name);
+    let change = change.ok_or(GarageError::NoSuchChange)?;
+    let before = journal.record(collection, change.record_id)?.ok_or(GarageError::NotFound(collection.noun))?;
+    let since: Vec<HistoryEntry> = history::of_record(journal.reader(), before.id)?
+        .into_iter()
+        .take_while(|entry| entry.id != id)
+        .filter(|entry| entry.moved_from.is_none())
+        .collect();
+    let is_last_word_on_presence = || {
+        let says_presence = |kind: &ChangeKind| !matches!(kind, ChangeKind::Edited | ChangeKind::Merged);
+        !since.iter().any(|entry| says_presence(&entry.kind))
+    };
+    let mut after = before.clone();
+    let kind = match &change.kind {
+        _ if change.moved_from.is_some() => return Err(GarageError::CannotUndo),
+        ChangeKind::Merged | ChangeKind::Other(_) => return Err(GarageError::CannotUndo),
+        ChangeKind::Added if !since.is_empty() => return Err(GarageError::ChangedSince(None)),
+        ChangeKind::Removed | ChangeKind::Restored if !is_last_word_on_presence() => {
+            return Err(GarageError::ChangedSince(None));
+        }
+        ChangeKind::Added | ChangeKind::Restored if before.is_removed() => return Err(GarageError::ChangedSince(None)),
+        ChangeKind::Removed if !before.is_removed() => return Err(GarageError::ChangedSince(None)),
+        ChangeKind::Edited if before.is_removed() => return Err(GarageError::Removed(collection.noun)),
+        ChangeKind::Added | ChangeKind::Restored => {
+            after.deleted_at = Some(journal.now());
+            ChangeKind::Removed
+        }
+        ChangeKind::Removed => {
+            after.deleted_at = None;
+            ChangeKind::Restored
+        }
+        ChangeKind::Edited => ChangeKind::Edited,
+    };
+    if change.kind != ChangeKind::Added {
+        refuse_if_confirmed_since(&change, &since)?;
+        take_back(&mut after, &change.fields)?;
+        after = checked(Some(&before), after)?;
+    }
+    store(journal, Some(&before), after, kind, Some(id))
+}
+
+/// A value that was only confirmed looks the same after another change and back, so what came since decides.
+fn refuse_if_confirmed_since(change: &HistoryEntry, since: &[HistoryEntry]) -> Result<(), GarageError> {
+    let is_confirmed = |name: &str| change.fields.iter().any(|it| it.field == name && it.old == it.new);
+    match since.iter().flat_map(|entry| &entry.fields).find(|it| is_confirmed(&it.field)) {
+        Some(changed) => Err(GarageError::ChangedSince(Some(changed.field.clone()))),
+        None => Ok(()),
+    }
+}
+
+fn take_back(record: &mut Record, fields: &[FieldChange]) -> Result<(), GarageError> {
+    let is_as_left = |it: &&FieldChange| {
+        record.value(&it.field) == it.new && (record.origin(&it.field) == it.origin || it.new.is_none())
+    };
+    if let Some(changed) = fields.iter().find(|it| !is_as_left(it)) {
+        return Err(GarageError::ChangedSince(Some(changed.field.clone())));
+    }
+    for FieldChange { field, old, old_origin, .. } in fields {
+        record.set_value(field, old.clone());
+        record.set_origin(field, if old.is_some() { old_origin.clone() } else { Origin::Typed });
+    }
+    Ok(())
+}
+
+impl Garage {
+    /// Everything that happened to a record of a collection, newest first; of a removed one as well.
+    ///
+    /// # Errors
+    /// [`GarageError::NotFound`] if there was never a record of this id.
+    pub(crate) async fn history_of(
+        &self,
+        collection: &'static Collection,
+        id: RecordId,
+    ) -> Result<Vec<HistoryEntry>, GarageError> {
+        self.database
+            .read(move |transaction| {
+                let record = records::by_id(transaction, collection, id)?;
+                let record = record.ok_or(GarageError::NotFound(collection.noun))?;
+                Ok(history::of_record(transaction, record.id)?)
+            })
+            .await
+    }
+
+    /// The record of this id; a removed one too.
+    ///
+    /// # Errors
+    /// [`GarageError::NotFound`] if there was never a record of this id.
+    pub(crate) async fn record_or_removed(
+        &self,
+        collection: &'static Collection,
+        id: RecordId,
+    ) -> Result<Record, GarageError> {
+        let read =
+            self.database.read(move |transaction| Ok::<_, GarageError>(records::by_id(transaction, collection, id)?));
+        read.await?.ok_or(GarageError::NotFound(collection.noun))
+    }
+
+    /// The record of this id, unless it is removed.
+    ///
+    /// # Errors
+    /// [`GarageError::NotFound`].
+    pub(crate) async fn live_record(
+        &self,
+        collection: &'static Collection,
+        id: RecordId,
+    ) -> Result<Record, GarageError> {
+        let record = self.record_or_removed(collection, id).await?;
+        if record.is_removed() { Err(GarageError::NotFound(collection.noun)) } else { Ok(record) }
+    }
+}

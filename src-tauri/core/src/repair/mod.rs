@@ -1,0 +1,386 @@
+//! When a garage's file is damaged: finding out, moving it aside, and saving what can still be read.
+//!
+//! - `examine`: what state the file is in
+//! - `salvage`: reading a damaged file
+//! - `told`: records whose rows are lost, put together from history
+//!
+//! Invariants: a damaged file is never deleted. A repair that is killed between two of its steps loses nothing: the
+//! next one finds, by a note beside the file, what the first had set aside, and puts it back before it begins anew.
+
+pub(crate) mod examine;
+mod salvage;
+mod told;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use garage_domain::{COLLECTIONS, HistoryEntry, SERVICE_ENTRIES, VEHICLES};
+use garage_sqlite::{Existing, make_folder_of, move_into_place, sync_folder, with_suffix};
+use serde::Serialize;
+
+use self::{
+    examine::FileState,
+    salvage::{Table, salvaged},
+};
+use crate::{
+    ChangeListener, ErrorCode, Garage, GarageConfig, GarageError,
+    error::at,
+    lock::GarageLock,
+    store::{self, history, journal::Journal, records, schema},
+};
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct Repair {
+    /// Where the damaged file is now; it is never deleted. Null if the file was mended where it is.
+    pub damaged_file: Option<PathBuf>,
+    /// Parts of the schema that were missing and were made again, such as `index vehicles_by_name`.
+    pub mended: Vec<String>,
+    /// Vehicles that were saved from it, the removed ones included.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
+    pub vehicles: usize,
+    /// Service entries that were saved from it, the removed ones included.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
+    pub service_entries: usize,
+    /// Changes of history that were saved from it.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
+    pub changes: usize,
+    /// The newest backup beside the garage, which may hold what could not be saved.
+    pub newest_backup: Option<PathBuf>,
+}
+
+impl Garage {
+    /// Opens the garage as [`Garage::open`] does; a damaged one is repaired first, and then the repair is told.
+    ///
+    /// # Errors
+    /// Same as [`Garage::open`] and [`Garage::repair`].
+    pub async fn open_or_repair(
+        config: GarageConfig,
+        on_change: ChangeListener,
+    ) -> Result<(Garage, Option<Repair>), GarageError> {
+        match Garage::open(config.clone(), on_change.clone()).await {
+            Err(error) if error.code() == ErrorCode::GarageDamaged => {}
+            opened => return Ok((opened?, None)),
+        }
+        match Garage::repair(config.clone(), on_change.clone()).await {
+            // Another program was quicker.
+            Err(GarageError::NotDamaged) => Ok((Garage::open(config, on_change).await?, None)),
+            repaired => repaired.map(|(garage, repair)| (garage, Some(repair))),
+        }
+    }
+
+    /// Repairs a damaged garage. Missing parts of the schema are made again where the file is. Otherwise the file is
+    /// moved aside, and a new one is made of what can be read in it; a record whose own row is lost is put together
+    /// again from its history.
+    ///
+    /// # Errors
+    /// [`GarageError::NotDamaged`] if the garage is sound; [`GarageError::InUse`] if another program has it open;
+    /// [`GarageError::Store`] if the files cannot be moved, or the new garage cannot be written. The damaged file is there
+    /// in any case.
+    pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
+        let config = config.without_link();
+        let lock = GarageLock::alone(&config.garage_file).await?;
+        let file = config.garage_file.clone();
+        let was_interrupted = blocking(move || resume(&file)).await?;
+        let saved = match damage(&config.garage_file).await? {
+            // Another program may have been quicker, and what it made is sound.
+            Damage::None if !was_interrupted => return Err(GarageError::NotDamaged),
+            Damage::SchemaOnly => mend(&config.garage_file).await?,
+            Damage::None | Damage::Content => replace(&config).await?,
+        };
+        let lock = lock.share(&config.garage_file).await?;
+        let garage = Garage::open_locked(config, on_change, lock).await?;
+        let newest_backup = garage.backups()?.into_iter().next().map(|backup| backup.file);
+        Ok((garage, Repair { newest_backup, ..saved }))
+    }
+}
+
+/// What is wrong with a file.
+enum Damage {
+    None,
+    /// SQLite finds the file sound, and only parts without records are missing of its schema.
+    SchemaOnly,
+    Content,
+}
+
+async fn damage(file: &Path) -> Result<Damage, GarageError> {
+    let Ok(connection) = store::check(file).await else { return Ok(Damage::Content) };
+    blocking(move || {
+        let is_older = store::schema_version(&connection)? < store::newest_version();
+        Ok(match examine::state_of(&connection) {
+            FileState::Sound => Damage::None,
+            // Opening upgrades it, which makes what it lacks.
+            FileState::Damaged { .. } if is_older => Damage::None,
+            FileState::Damaged { .. } => {
+                let missing = schema::missing(&connection)?;
+                let is_schema_only = !missing.is_empty() && !missing.iter().any(schema::Part::holds_records);
+                if is_schema_only { Damage::SchemaOnly } else { Damage::Content }
+            }
+            FileState::CouldNotCheck { .. } => Damage::Content,
+        })
+    })
+    .await
+}
+
+/// Makes the missing parts of the schema again, in one transaction.
+async fn mend(file: &Path) -> Result<Repair, GarageError> {
+    let database = store::open_any(file).await?;
+    let mended = database
+        .write(|transaction| {
+            let missing = schema::missing(transaction)?;
+            schema::mend(transaction, &missing)?;
+            Ok::<_, GarageError>(missing.iter().map(schema::Part::name).collect::<Vec<_>>())
+        })
+        .await;
+    database.close().await;
+    let mended = mended?;
+    tracing::warn!(?mended, "missing parts of the garage's schema were made again");
+    Ok(Repair { damaged_file: None, mended, vehicles: 0, service_entries: 0, changes: 0, newest_backup: None })
+}
+
+/// Puts a new garage of what can be read in the place of a damaged one, which is set aside.
+async fn replace(config: &GarageConfig) -> Result<Repair, GarageError> {
+    let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ");
+    let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
+    // Everything is done in a folder of its own and put in place when it is whole: where that fails, all is as it was.
+    let folder = make_folder_of(&config.garage_file)?;
+    let scratch = tempfile::Builder::new().prefix(".motovault-repair-").tempdir_in(folder);
+    let scratch = scratch.map_err(|source| at(folder, source))?;
+    let new_file = scratch.path().join("new.db");
+    store::open(&new_file).await?.close().await;
+    let (source, copy) = (config.garage_file.clone(), scratch.path().join("damaged.db"));
+    let sound = new_file.clone();
+    let tables = blocking(move || salvaged(&source, &copy, &sound)).await?;
+    let (vehicles, service_entries, changes) = fill(&new_file, tables, config).await?;
+    let (file, aside) = (config.garage_file.clone(), damaged_file.clone());
+    blocking(move || put_in_place(&file, &new_file, &aside, LastStep::Done)).await?;
+    tracing::warn!(file = %damaged_file.display(), vehicles, changes, "the damaged garage was moved aside");
+    let damaged_file = Some(damaged_file);
+    Ok(Repair { damaged_file, mended: Vec::new(), vehicles, service_entries, changes, newest_backup: None })
+}
+
+/// Fills a new garage; returns how many vehicles, service entries and changes are in it.
+async fn fill(file: &Path, tables: Vec<Table>, config: &GarageConfig) -> Result<(usize, usize, usize), GarageError> {
+    let database = store::open(file).await?;
+    let environment = config.environment.clone();
+    let stamp = store::journal::Stamp {
+        now: environment.now(),
+        new_uuid: Box::new(move || environment.new_uuid()),
+        program: config.program.name(),
+    };
+    let filled = database.write(move |transaction| {
+        let mut journal = Journal::begin(transaction, stamp)?;
+        for Table { name, columns, rows } in tables {
+            for values in rows {
+                // A row whose columns are not what they were, or that breaks a constraint, is lost alone.
+                if let Err(error) = journal.salvaged(name, &columns, values) {
+                    tracing::warn!(table = name, %error, "a row could not be saved");
+                }
+            }
+        }
+        let mut go_on = || Ok::<_, GarageError>(());
+        let mut found = Vec::new();
+        for collection in COLLECTIONS {
+            found.extend(records::all(transaction, collection, &mut go_on)?.records);
+        }
+        let (told, _): (Vec<HistoryEntry>, _) = history::all(transaction, &mut go_on)?;
+        for record in told::missing(&found, &told) {
+            journal.told(record)?;
+        }
+        let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let vehicles = count(records::count(transaction, &VEHICLES)?);
+        let service_entries = count(records::count(transaction, &SERVICE_ENTRIES)?);
+        Ok::<_, GarageError>((vehicles, service_entries, count(history::count(transaction)?)))
+    });
+    let filled = filled.await;
+    database.close().await;
+    filled
+}
+
+/// The steps of putting a repaired garage in place, for tests that end a repair between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum LastStep {
+    Noted,
+    SetAside,
+    LogRemoved,
+    InPlace,
+    Done,
+}
+
+type Step<'a> = &'a dyn Fn() -> Result<(), GarageError>;
+
+/// Sets the damaged file and its log aside, and puts the new one in its place. `garage_file` is never without a file:
+/// who ends this program in between finds the damage again, or the repaired garage, and never an empty one.
+fn put_in_place(garage_file: &Path, new_file: &Path, damaged_file: &Path, last: LastStep) -> Result<(), GarageError> {
+    let folder = make_folder_of(garage_file)?;
+    let note = note_of(garage_file);
+    let steps: [(LastStep, Step<'_>); 5] = [
+        (LastStep::Noted, &|| {
+            let name = damaged_file.file_name().unwrap_or_default().as_encoded_bytes();
+            let written = std::fs::write(&note, name).and_then(|()| File::open(&note)?.sync_all());
+            written.map_err(|source| at(&note, source))
+        }),
+        (LastStep::SetAside, &|| {
+            for suffix in ["", "-wal"] {
+                keep_as(&with_suffix(garage_file, suffix), &with_suffix(damaged_file, suffix))?;
+            }
+            Ok(())
+        }),
+        (LastStep::LogRemoved, &|| {
+            // SQLite would lay the old log over the new file.
+            for suffix in ["-wal", "-shm"] {
+                remove(&with_suffix(garage_file, suffix))?;
+            }
+            Ok(())
+        }),
+        (LastStep::InPlace, &|| Ok(move_into_place(new_file, garage_file, Existing::Replace)?)),
+        (LastStep::Done, &|| remove(&note)),
+    ];
+    for (step, perform) in steps {
+        perform()?;
+        sync_folder(folder)?;
+        if step == last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Undoes the steps of a repair that was ended before the new garage was in place: the log that was set aside belongs
+/// to the file that is still there. Returns whether there was such a repair.
+fn resume(garage_file: &Path) -> Result<bool, GarageError> {
+    let note = note_of(garage_file);
+    let mut name = Vec::new();
+    match File::open(&note).and_then(|mut note| note.read_to_end(&mut name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        read => read.map_err(|source| at(&note, source))?,
+    };
+    let damaged_file = match String::from_utf8(name) {
+        Ok(name) if !name.is_empty() && !name.contains(['/', '\\']) => garage_file.with_file_name(name),
+        // It was ended before the note was whole, and nothing else had been done.
+        _ => {
+            remove(&note)?;
+            return Ok(false);
+        }
+    };
+    let is_in_place = damaged_file.exists() && !have_equal_content(garage_file, &damaged_file)?;
+    if !is_in_place {
+        let (aside, log) = (with_suffix(&damaged_file, "-wal"), with_suffix(garage_file, "-wal"));
+        if aside.exists() && !log.exists() {
+            keep_as(&aside, &log)?;
+        }
+        sync_folder(make_folder_of(garage_file)?)?;
+        // Only further names of what is in its place again.
+        for suffix in ["", "-wal"] {
+            remove(&with_suffix(&damaged_file, suffix))?;
+        }
+    }
+    remove(&note)?;
+    sync_folder(make_folder_of(garage_file)?)?;
+    Ok(!is_in_place)
+}
+
+/// Whether a repair of this garage was ended before it was done.
+pub(crate) fn is_interrupted(garage_file: &Path) -> bool {
+    note_of(garage_file).exists()
+}
+
+/// The file beside a garage that says under which name a repair sets the damaged file aside.
+fn note_of(garage_file: &Path) -> PathBuf {
+    with_suffix(garage_file, ".repairing")
+}
+
+fn have_equal_content(a: &Path, b: &Path) -> Result<bool, GarageError> {
+    let open = |path: &Path| File::open(path).map(io::BufReader::new).map_err(|source| at(path, source));
+    let (mut left, mut right) = (open(a)?, open(b)?);
+    let (mut left_bytes, mut right_bytes) = ([0; 64 * 1024], [0; 64 * 1024]);
+    loop {
+        let read = left.read(&mut left_bytes).map_err(|source| at(a, source))?;
+        let is_equal = match read {
+            0 => return Ok(right.read(&mut right_bytes[..1]).map_err(|source| at(b, source))? == 0),
+            read => right.read_exact(&mut right_bytes[..read]).is_ok() && left_bytes[..read] == right_bytes[..read],
+        };
+        if !is_equal {
+            return Ok(false);
+        }
+    }
+}
+
+fn remove(file: &Path) -> Result<(), GarageError> {
+    match std::fs::remove_file(file) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(file, source)),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file, if it is there, another name besides its own; a copy where the file system has no links.
+fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
+    let copy = || {
+        std::fs::copy(file, kept)?;
+        File::options().write(true).open(kept)?.sync_all()
+    };
+    match std::fs::hard_link(file, kept).or_else(|_| copy()) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(file, source)),
+        _ => Ok(()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, GarageError> + Send + 'static,
+) -> Result<T, GarageError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever step a repair is ended after, the next one finds every byte of what was there, the log included.
+    #[test]
+    fn a_repair_that_is_killed_between_its_steps_loses_nothing() {
+        for last in [LastStep::Noted, LastStep::SetAside, LastStep::LogRemoved, LastStep::InPlace, LastStep::Done] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = |name: &str| folder.path().join(name);
+            let (garage, new, aside) = (path("garage.db"), path("new.db"), path("garage.db.damaged-1"));
+            let write = |path: &Path, text: &str| std::fs::write(path, text).expect("written");
+            let read = |path: &Path| std::fs::read_to_string(path).ok();
+            write(&garage, "damaged");
+            write(&with_suffix(&garage, "-wal"), "newest edits");
+            write(&new, "repaired");
+            put_in_place(&garage, &new, &aside, last).expect("done so far");
+            assert!(garage.exists(), "{last:?}: never without a file");
+            let was_interrupted = resume(&garage).expect("resumed");
+            assert!(!is_interrupted(&garage), "{last:?}");
+            let log = read(&with_suffix(&garage, "-wal"));
+            if last < LastStep::InPlace {
+                assert!(was_interrupted, "{last:?}");
+                assert_eq!(read(&garage).as_deref(), Some("damaged"), "{last:?}");
+                assert_eq!(log.as_deref(), Some("newest edits"), "{last:?}");
+                assert!(!aside.exists(), "{last:?}");
+            } else {
+                assert!(!was_interrupted, "{last:?}");
+                assert_eq!((read(&garage).as_deref(), log), (Some("repaired"), None), "{last:?}");
+                assert_eq!(read(&aside).as_deref(), Some("damaged"), "{last:?}");
+                assert_eq!(read(&with_suffix(&aside, "-wal")).as_deref(), Some("newest edits"), "{last:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_note_that_names_no_file_beside_the_garage_is_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let garage = folder.path().join("garage.db");
+        for note in ["", "../elsewhere", "\u{0}"] {
+            std::fs::write(&garage, "sound").expect("written");
+            std::fs::write(note_of(&garage), note).expect("written");
+            let resumed = resume(&garage);
+            assert_eq!(std::fs::read_to_string(&garage).expect("read"), "sound");
+            assert!(note == "\u{0}" || matches!(resumed, Ok(false)), "{note:?}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Records whose own rows are lost, put together again from history.
+
+use std::collections::{HashMap, HashSet};
+
+use garage_domain::{ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Record, RecordId};
+
+/// The records that history tells and that were not found. A found record that history does not know, with the fields
+/// that history tells of a missing one, is that record: it has lost only its id.
+pub(super) fn missing(found: &[Record], history: &[HistoryEntry]) -> Vec<Record> {
+    let with_history: HashSet<RecordId> = history.iter().map(|entry| entry.record_id).collect();
+    let ids: HashSet<RecordId> = found.iter().map(|record| record.id).collect();
+    let nameless: Vec<&Record> = found.iter().filter(|record| !with_history.contains(&record.id)).collect();
+    let holds_the_same = |a: &Record, b: &Record| {
+        a.collection == b.collection && a.collection.fields.iter().all(|it| a.value(it.name) == b.value(it.name))
+    };
+    let is_missing =
+        |told: &Record| !ids.contains(&told.id) && !nameless.iter().any(|found| holds_the_same(found, told));
+    told_by(history).into_iter().filter(is_missing).collect()
+}
+
+/// The records as their history tells them, in the order in which they were added. One whose beginning is lost is put
+/// together as far as its changes go; one that lacks what it needs at least is left out.
+fn told_by(history: &[HistoryEntry]) -> Vec<Record> {
+    let mut records: Vec<Record> = Vec::new();
+    let mut places: HashMap<RecordId, usize> = HashMap::new();
+    for entry in history {
+        // What had another id then is told by the record that it was joined to.
+        let Some(collection) = Collection::by_name(&entry.collection).filter(|_| entry.moved_from.is_none()) else {
+            continue;
+        };
+        let place = *places.entry(entry.record_id).or_insert_with(|| {
+            records.push(Record::new(collection, entry.record_id, entry.at));
+            records.len() - 1
+        });
+        let record = &mut records[place];
+        for FieldChange { field, new, origin, .. } in &entry.fields {
+            record.set_value(field, new.clone());
+            record.set_origin(field, if new.is_some() { origin.clone() } else { Origin::Typed });
+        }
+        record.updated_at = entry.at;
+        match entry.kind {
+            ChangeKind::Removed => record.deleted_at = Some(entry.at),
+            ChangeKind::Added | ChangeKind::Restored => record.deleted_at = None,
+            ChangeKind::Edited | ChangeKind::Merged | ChangeKind::Other(_) => {}
+        }
+    }
+    records.retain(|record| (record.collection.check)(&mut record.clone()).is_ok());
+    records
+}

@@ -1,0 +1,62 @@
+//! Single vehicles of the table `vehicles`, each through an index.
+
+use garage_domain::{VEHICLES, Vehicle, Vin};
+use rusqlite::{Connection, Result, ToSql, params};
+
+use super::records::{record_of, select};
+
+/// Greater than any character of an id, so that `beginning || 'g'` ends the range of ids with that beginning.
+const AFTER_LAST_DIGIT: char = 'g';
+
+fn by_id_beginning_sql() -> String {
+    format!("{} WHERE id >= ?1 AND id < ?2 AND (deleted_at_us IS NOT NULL) = ?3", select(&VEHICLES))
+}
+
+fn by_vin_sql() -> String {
+    format!("{} WHERE vin = ?1 AND deleted_at_us IS NULL", select(&VEHICLES))
+}
+
+/// The vehicles whose ids begin so.
+pub(crate) fn by_id_beginning(connection: &Connection, beginning: &str, is_removed: bool) -> Result<Vec<Vehicle>> {
+    let end = format!("{beginning}{AFTER_LAST_DIGIT}");
+    found(connection, &by_id_beginning_sql(), params![beginning, end, is_removed])
+}
+
+/// The vehicles with this VIN that are not removed.
+pub(crate) fn by_vin(connection: &Connection, vin: &Vin) -> Result<Vec<Vehicle>> {
+    found(connection, &by_vin_sql(), params![vin.as_str()])
+}
+
+fn found(connection: &Connection, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Vehicle>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(parameters)?;
+    let mut vehicles = Vec::new();
+    while let Some(row) = rows.next()? {
+        vehicles.extend(record_of(row, &VEHICLES)?.map(Vehicle::from));
+    }
+    Ok(vehicles)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::params_from_iter;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ids_and_vins_are_looked_up_in_their_indexes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = crate::store::open(&folder.path().join("garage.db")).await.expect("open");
+        for (sql, parameters, plan) in [
+            (by_id_beginning_sql(), 3, "SEARCH vehicles USING INDEX sqlite_autoindex_vehicles_1 (id>? AND id<?)"),
+            (by_vin_sql(), 1, "SEARCH vehicles USING INDEX vehicles_live_vin (vin=?)"),
+        ] {
+            let found = database.read::<Vec<String>, crate::GarageError>(move |transaction| {
+                let mut statement = transaction.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let steps = statement.query_map(params_from_iter(vec!["x"; parameters]), |row| row.get("detail"))?;
+                Ok(steps.collect::<Result<_>>()?)
+            });
+            assert_eq!(found.await.expect("a plan"), [plan]);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Records of collections that this version does not know.
+
+use garage_domain::{Collection, Extra, Origins, Record, RecordId};
+use jiff::Timestamp;
+use rusqlite::{Connection, Result};
+use serde::{Deserialize, Serialize};
+
+use super::records::{text, time};
+
+/// A record of a collection that this version does not know, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ForeignRecord {
+    /// The collection's name.
+    pub collection: String,
+    /// The record's id.
+    pub id: RecordId,
+    /// JSON by field name.
+    pub fields: Extra,
+    /// Who set each value.
+    #[serde(default)]
+    pub origins: Origins,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+    /// Set once it is removed.
+    pub deleted_at: Option<Timestamp>,
+}
+
+impl ForeignRecord {
+    /// The same as a record of a collection that has become known.
+    pub fn into_record(self, collection: &'static Collection) -> Record {
+        let mut record = Record::new(collection, self.id, self.created_at);
+        record.extra = self.fields;
+        record.adopt_known();
+        record.origins = self.origins;
+        (record.updated_at, record.deleted_at) = (self.updated_at, self.deleted_at);
+        record
+    }
+}
+
+/// All of them that can be read.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<ForeignRecord>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT collection, record_id, fields, origins, created_at_us, updated_at_us, deleted_at_us
+         FROM foreign_records ORDER BY collection, record_id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (Some(collection), Some(id), Some(fields), Some(created_at), Some(updated_at)) = (
+            text(row, 0)?,
+            text(row, 1)?.and_then(|id| id.parse().ok()),
+            text(row, 2)?.and_then(|fields| serde_json::from_str(fields).ok()),
+            time(row, 4)?,
+            time(row, 5)?,
+        ) else {
+            continue;
+        };
+        records.push(ForeignRecord {
+            collection: collection.to_owned(),
+            id,
+            fields,
+            origins: text(row, 3)?.and_then(|origins| serde_json::from_str(origins).ok()).unwrap_or_default(),
+            created_at,
+            updated_at,
+            deleted_at: time(row, 6)?,
+        });
+    }
+    Ok(records)
+}

@@ -1,0 +1,355 @@
+//! The journal on real files: what each entry writes, and that the four agree with each other whatever comes first.
+
+use std::collections::BTreeMap;
+
+use garage_domain::{
+    ChangeKind, FieldAccess, FieldValue, HistoryEntry, Json, Origin, Record, RecordId, SERVICE_ENTRIES, VEHICLES,
+    service_entry, vehicle,
+};
+use garage_sqlite::{Database, Error};
+use jiff::Timestamp;
+use proptest::{prelude::*, test_runner::TestRunner};
+use rusqlite::Transaction;
+use uuid::Uuid;
+
+use super::{Journal, Stamp};
+use crate::store::{self, history, records};
+
+fn id(number: u128) -> RecordId {
+    RecordId(Uuid::from_u128(number))
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_764_000_000 + seconds).expect("a time")
+}
+
+fn text(text: &str) -> Option<FieldValue> {
+    Some(FieldValue::Text(text.to_owned()))
+}
+
+struct Store {
+    database: Database,
+    _folder: tempfile::TempDir,
+}
+
+impl Store {
+    async fn new() -> Store {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = store::open(&folder.path().join("garage.db")).await.expect("open");
+        Store { database, _folder: folder }
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        seconds: i64,
+        work: impl FnOnce(&mut Journal<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> T {
+        let written = self.database.write(move |transaction| {
+            let stamp = Stamp { now: time(seconds), new_uuid: Box::new(Uuid::now_v7), program: "app" };
+            let mut journal = Journal::begin(transaction, stamp)?;
+            Ok::<_, Error>(work(&mut journal)?)
+        });
+        written.await.expect("a write")
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> T {
+        self.database.read(move |transaction| Ok::<_, Error>(work(transaction)?)).await.expect("a read")
+    }
+
+    async fn vehicle(&self, number: u128) -> Option<Record> {
+        self.read(move |transaction| records::by_id(transaction, &VEHICLES, id(number))).await
+    }
+
+    async fn history(&self, number: u128) -> Vec<HistoryEntry> {
+        self.read(move |transaction| history::of_record(transaction, id(number))).await
+    }
+
+    /// Every row of a query of text columns.
+    async fn rows(&self, sql: &'static str) -> Vec<String> {
+        self.read(move |transaction| transaction.prepare(sql)?.query_map([], |row| row.get(0))?.collect()).await
+    }
+}
+
+fn new_vehicle(number: u128, nickname: &str) -> Record {
+    let mut record = Record::new(&VEHICLES, id(number), time(0));
+    record.set(&vehicle::NICKNAME, text(nickname));
+    record
+}
+
+async fn add(store: &Store, number: u128, nickname: &str) -> Record {
+    let record = new_vehicle(number, nickname);
+    store.write(1, move |journal| journal.local(None, record, ChangeKind::Added, None)).await
+}
+
+#[tokio::test]
+async fn a_local_write_stores_row_history_and_mark_and_says_what_it_touched() {
+    let store = Store::new().await;
+    let added = add(&store, 1, "Blue").await;
+    assert_eq!((added.created_at, added.updated_at), (time(1), time(1)), "never edited, never changed since");
+    assert_eq!(store.vehicle(1).await, Some(added.clone()));
+    assert_eq!(store.rows("SELECT record_id FROM waiting").await, [id(1).to_string()]);
+    let (after, touched) = store
+        .write(2, move |journal| {
+            let mut after = added.clone();
+            after.deleted_at = Some(journal.now());
+            after.set(&vehicle::COLOR, text("red"));
+            // A kind that says nothing of presence: the record does.
+            let after = journal.local(Some(&added), after, ChangeKind::Edited, None)?;
+            Ok((after, std::mem::take(&mut journal.touched)))
+        })
+        .await;
+    assert!(after.is_removed());
+    assert_eq!(touched.into_iter().collect::<Vec<_>>(), [("vehicles", id(1))]);
+    let entries = store.history(1).await;
+    assert_eq!(entries.iter().map(|it| it.kind.name()).collect::<Vec<_>>(), ["edited", "added"]);
+    assert_eq!(entries[0].fields.len(), 1);
+    let touched = store
+        .write(3, move |journal| {
+            let before = after.clone();
+            journal.local(Some(&before), after, ChangeKind::Edited, None)?;
+            Ok(journal.touched.len())
+        })
+        .await;
+    assert_eq!((touched, store.history(1).await.len()), (0, 2), "nothing differs, nothing is written");
+}
+
+#[tokio::test]
+async fn what_is_received_becomes_the_base_with_its_own_times_and_does_not_wait() {
+    let store = Store::new().await;
+    let mut record = new_vehicle(1, "theirs");
+    record.updated_at = time(50);
+    record.extra.insert("wheels".to_owned(), Json::parse("4.0").expect("JSON"));
+    record.set_value("year", text("MMXX"));
+    let sent = record.clone();
+    store.write(100, move |journal| journal.received(sent, 7, "phone")).await;
+    assert_eq!(store.vehicle(1).await, Some(record.clone()));
+    let entry = store.history(1).await.remove(0);
+    assert_eq!((entry.device_id.as_str(), entry.program.as_str(), entry.at), ("phone", "sync", time(50)));
+    assert_eq!(store.rows("SELECT record_id FROM waiting").await, Vec::<String>::new());
+    let base = "SELECT version || fields FROM base";
+    let fields = r#"7{"isActive":true,"nickname":"theirs","odometerUnit":"mi","wheels":4.0,"year":"MMXX"}"#;
+    assert_eq!(store.rows(base).await, [fields]);
+    record.deleted_at = Some(time(60));
+    store.write(101, move |journal| journal.received(record, 8, "phone")).await;
+    assert_eq!(store.history(1).await[0].kind, ChangeKind::Removed);
+    let again = store.vehicle(1).await.expect("it is there");
+    store.write(102, move |journal| journal.received(again, 9, "phone")).await;
+    assert_eq!(store.history(1).await.len(), 2, "the same again is no change");
+    assert_eq!(store.rows("SELECT CAST(version AS TEXT) FROM base").await, ["9"]);
+}
+
+#[tokio::test]
+async fn what_is_imported_keeps_its_history_and_waits_and_the_record_that_is_here_wins() {
+    let store = Store::new().await;
+    let record = new_vehicle(1, "imported");
+    let told = HistoryEntry {
+        id: garage_domain::ChangeId(Uuid::from_u128(9)),
+        collection: "vehicles".to_owned(),
+        record_id: id(1),
+        kind: ChangeKind::Other("painted".to_owned()),
+        fields: Vec::new(),
+        undoes: None,
+        at: time(-5),
+        device_id: "other".to_owned(),
+        program: "cli".to_owned(),
+        moved_from: None,
+    };
+    let (first, entry) = (record.clone(), told.clone());
+    assert!(store.write(1, move |journal| journal.imported(first, &[entry])).await.is_some());
+    assert_eq!(store.vehicle(1).await, Some(record.clone()));
+    assert_eq!(store.history(1).await, [told]);
+    assert_eq!(store.rows("SELECT record_id FROM waiting").await, [id(1).to_string()]);
+    let mut other = record.clone();
+    other.set(&vehicle::NICKNAME, text("other"));
+    assert!(store.write(2, move |journal| journal.imported(other, &[])).await.is_none());
+    assert_eq!(store.vehicle(1).await, Some(record));
+    let bare = new_vehicle(2, "bare");
+    let imported = store.write(3, move |journal| journal.imported(bare, &[])).await.expect("it came in");
+    assert_eq!(store.history(2).await[0].kind, ChangeKind::Added, "without a history it counts as added now");
+    store.write(4, move |journal| journal.withdraw(&imported)).await;
+    assert_eq!((store.vehicle(2).await, store.history(2).await.len()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_moved_record_leaves_nothing_behind_and_goes_by_its_new_id() {
+    let store = Store::new().await;
+    let mut one = new_vehicle(1, "one");
+    one.set(&vehicle::MAKE, text("HONDA"));
+    one.set_origin("make", Origin::Imported);
+    one.set(&vehicle::COLOR, text("red"));
+    let mut two = new_vehicle(2, "two");
+    two.set(&vehicle::MAKE, text("Honda"));
+    two.set(&vehicle::MODEL, text("Accord"));
+    two.set(&vehicle::ODOMETER_UNIT, text("km"));
+    two.extra.insert("wheels".to_owned(), Json::parse("4").expect("JSON"));
+    let mut entry = Record::new(&SERVICE_ENTRIES, id(3), time(0));
+    entry.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
+    entry.set(&service_entry::DATE, text("2026-03-14"));
+    store
+        .write(1, move |journal| {
+            for record in [one, two, entry] {
+                journal.local(None, record, ChangeKind::Added, None)?;
+            }
+            Ok(())
+        })
+        .await;
+    let after = store.write(2, |journal| journal.moved(&VEHICLES, id(2), id(1))).await.expect("moved");
+    let value = |name: &str| after.value(name).map(|value| value.to_string()).unwrap_or_default();
+    assert_eq!([value("nickname"), value("make"), value("model")], ["one", "Honda", "Accord"]);
+    assert_eq!([value("color"), value("odometerUnit"), value("wheels")], ["red", "km", "4"]);
+    assert_eq!(store.vehicle(1).await, Some(after.clone()));
+    assert_eq!(store.vehicle(2).await, Some(after), "the old id leads to it");
+    assert_eq!(store.rows("SELECT id FROM vehicles").await, [id(1).to_string()]);
+    assert_eq!(store.rows("SELECT vehicle_id FROM service_entries").await, [id(1).to_string()]);
+    assert_eq!(store.rows("SELECT field FROM conflict").await, ["nickname"], "both were typed and differ");
+    let conflict = store.rows("SELECT alternatives FROM conflict").await.remove(0);
+    assert!(conflict.contains(r#""value":"two""#), "{conflict}");
+    let history = store.history(1).await;
+    let kinds: Vec<(&str, Option<RecordId>)> = history.iter().map(|it| (it.kind.name(), it.moved_from)).collect();
+    assert_eq!(kinds[0], ("merged", None));
+    assert_eq!(kinds.len(), 3);
+    assert!(kinds.contains(&("added", Some(id(2)))) && kinds.contains(&("added", None)), "{kinds:?}");
+    assert_eq!(store.rows("SELECT record_id FROM waiting ORDER BY 1").await, [id(1), id(3)].map(|it| it.to_string()));
+
+    // Every entry resolves the alias first.
+    let mut late = Record::new(&SERVICE_ENTRIES, id(4), time(0));
+    late.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
+    let stored = store.write(3, move |journal| journal.local(None, late, ChangeKind::Added, None)).await;
+    assert_eq!(stored.reference(&service_entry::VEHICLE_ID), Some(id(1)));
+    let again = new_vehicle(2, "again");
+    assert!(store.write(4, move |journal| journal.imported(again, &[])).await.is_none(), "it is here, by another id");
+    let mut sent = new_vehicle(2, "sent");
+    sent.set(&vehicle::COLOR, text("green"));
+    store.write(5, move |journal| journal.received(sent, 3, "phone")).await;
+    assert_eq!(store.rows("SELECT nickname || color FROM vehicles").await, ["sentgreen"]);
+    assert_eq!(store.rows("SELECT record_id FROM base").await, [id(1).to_string()]);
+
+    // A chain of moves leads to its end.
+    add(&store, 5, "five").await;
+    store.write(6, |journal| journal.moved(&VEHICLES, id(1), id(5))).await.expect("moved");
+    for number in [1, 2, 5] {
+        assert_eq!(store.vehicle(number).await.map(|record| record.id), Some(id(5)));
+    }
+    assert_eq!(store.write(7, |journal| journal.moved(&VEHICLES, id(8), id(5))).await, None, "there is no such record");
+}
+
+/// Creation times and ids in any order of arrival.
+#[test]
+fn vehicles_stand_by_creation_time_and_then_id_however_they_arrive() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runner = TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
+    let arrivals = proptest::collection::vec((-2_000_000_000_i64..3, 0..30_u128), 1..40);
+    let run = |arrivals: Vec<(i64, u128)>| {
+        runtime.block_on(async {
+            let store = Store::new().await;
+            let mut expected = BTreeMap::new();
+            for (index, (microseconds, number)) in arrivals.into_iter().enumerate() {
+                // Mostly in one and the same microsecond.
+                let created_at =
+                    Timestamp::from_microsecond(1_764_000_000_000_000 + microseconds.max(-3)).expect("a time");
+                let mut record = new_vehicle(number * 1000 + index as u128, "x");
+                record.created_at = created_at;
+                expected.insert((record.created_at, record.id), ());
+                store.write(0, move |journal| journal.imported(record, &[])).await.expect("it came in");
+            }
+            let listed = store.rows("SELECT id FROM vehicles ORDER BY position").await;
+            assert_eq!(listed, expected.keys().map(|(_, id)| id.to_string()).collect::<Vec<_>>());
+            let found =
+                store.rows("SELECT CAST(count(*) AS TEXT) FROM vehicle_words WHERE vehicle_words MATCH 'x'").await;
+            assert_eq!(found, [expected.len().to_string()], "the search index has moved along");
+            let lost =
+                "SELECT v.id FROM vehicles v LEFT JOIN vehicle_words w ON w.rowid = v.position WHERE w.rowid IS NULL";
+            assert_eq!(store.rows(lost).await, Vec::<String>::new());
+        });
+        Ok(())
+    };
+    runner.run(&arrivals, run).expect("in order");
+}
+
+/// A step of a random history.
+#[derive(Debug, Clone)]
+enum Step {
+    Local(u128, &'static str, Option<FieldValue>),
+    Received(u128, &'static str, Option<FieldValue>),
+    Imported(u128),
+    Moved(u128, u128),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let name = proptest::sample::select(vec!["nickname", "year", "odometerUnit", "isActive", "wheels", "color"]);
+    let value = prop_oneof![
+        Just(None),
+        any::<bool>().prop_map(|it| Some(FieldValue::Boolean(it))),
+        any::<i64>().prop_map(|it| Some(FieldValue::Integer(it))),
+        "\\PC{0,12}".prop_map(|it| Some(FieldValue::Text(it))),
+        Just(FieldValue::of_json(Json::parse("[1, 2.50]").expect("JSON"))),
+    ];
+    prop_oneof![
+        4 => (1..5_u128, name.clone(), value.clone()).prop_map(|(id, name, value)| Step::Local(id, name, value)),
+        4 => (1..5_u128, name, value).prop_map(|(id, name, value)| Step::Received(id, name, value)),
+        1 => (1..5_u128).prop_map(Step::Imported),
+        1 => (1..5_u128, 1..5_u128).prop_map(|(from, to)| Step::Moved(from, to)),
+    ]
+}
+
+/// After any history, each record is what its history says, every written one waits, and no row, reference or mark
+/// leads to an id that was moved.
+#[test]
+fn after_any_steps_rows_history_marks_and_aliases_agree() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut runner = TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
+    let run = |steps: Vec<Step>| {
+        runtime.block_on(async {
+            let store = Store::new().await;
+            for (second, step) in (1..).zip(steps) {
+                store
+                    .write(second, move |journal| {
+                        match step {
+                            Step::Local(number, name, value) => {
+                                let before = journal.record(&VEHICLES, id(number))?;
+                                let mut after = before.clone().unwrap_or_else(|| new_vehicle(number, "new"));
+                                after.set_value(name, value);
+                                journal.local(before.as_ref(), after, ChangeKind::Edited, None)?;
+                            }
+                            Step::Received(number, name, value) => {
+                                let mut record = journal
+                                    .record(&VEHICLES, id(number))?
+                                    .unwrap_or_else(|| new_vehicle(number, "sent"));
+                                record.set_value(name, value);
+                                record.updated_at = time(second);
+                                journal.received(record, second, "phone")?;
+                            }
+                            Step::Imported(number) => {
+                                journal.imported(new_vehicle(number, "imported"), &[])?;
+                            }
+                            Step::Moved(from, to) => drop(journal.moved(&VEHICLES, id(from), id(to))?),
+                        }
+                        Ok(())
+                    })
+                    .await;
+            }
+            for number in 1..5 {
+                let Some(record) = store.vehicle(number).await else { continue };
+                let mut told = Record::new(&VEHICLES, record.id, record.created_at);
+                let history = store.history(record.id.0.as_u128()).await;
+                for change in history.iter().rev().filter(|it| it.moved_from.is_none()).flat_map(|it| &it.fields) {
+                    told.set_value(&change.field, change.new.clone());
+                }
+                for name in record.names().chain(told.names()) {
+                    assert_eq!(record.value(name), told.value(name), "{name} of {number}");
+                }
+            }
+            let dangling = "SELECT record_id FROM waiting WHERE record_id IN (SELECT alias_id FROM alias)
+                            UNION SELECT record_id FROM base WHERE record_id IN (SELECT alias_id FROM alias)
+                            UNION SELECT id FROM vehicles WHERE id IN (SELECT alias_id FROM alias)
+                            UNION SELECT record_id FROM alias WHERE record_id NOT IN (SELECT id FROM vehicles)
+                            UNION SELECT record_id FROM history WHERE record_id NOT IN (SELECT id FROM vehicles)";
+            assert_eq!(store.rows(dangling).await, Vec::<String>::new());
+        });
+        Ok(())
+    };
+    runner.run(&proptest::collection::vec(any_step(), 1..25), run).expect("they agree");
+}

@@ -1,0 +1,248 @@
+//! Pages of the table `vehicles`, through the search index and the sort keys' indexes.
+
+use garage_domain::{
+    FilterChoices, OdometerUnit, PageEnd, RecordId, Sort, VEHICLES, Vehicle, VehiclePage, VehicleQuery, VehicleSummary,
+    Vin,
+};
+use rusqlite::{
+    Connection, OptionalExtension, Result, Row, ToSql,
+    types::{Value, ValueRef},
+};
+
+use super::{
+    records::{columns, record_of, text, time},
+    text::{fold, letters_of},
+};
+
+/// What a summary is read from, in the order of [`summary_of`].
+const SUMMARY: &str = "id, vin, license_plate, color, nickname, make, model, trim_level, engine, body_class, \
+                       vehicle_type, year, odometer_reading, odometer_unit, is_active, deleted_at_us";
+
+/// How a sort is said in SQL: the key's column and its direction.
+fn order(sort: Sort) -> (&'static str, &'static str) {
+    match sort {
+        Sort::Newest => ("position", "DESC"),
+        Sort::Name => ("name_key", "ASC"),
+        Sort::Make => ("make_key", "ASC"),
+        Sort::Year => ("year_key", "DESC"),
+        Sort::Odometer => ("odometer_key", "DESC"),
+        Sort::Updated => ("updated_at_us", "DESC"),
+    }
+}
+
+/// Which rows are wanted, as SQL. Only constants enter it; what the caller gave is bound.
+struct Wanted {
+    source: &'static str,
+    /// The column of the row's place.
+    position: &'static str,
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Wanted {
+    fn of(query: &VehicleQuery) -> Wanted {
+        let presence = if query.is_removed { "deleted_at_us IS NOT NULL" } else { "deleted_at_us IS NULL" };
+        let mut wanted = Wanted {
+            source: "vehicles",
+            position: "position",
+            conditions: vec![presence.to_owned()],
+            values: Vec::new(),
+        };
+        let words = match_expression(&query.search);
+        if words.is_none() && !query.search.trim().is_empty() {
+            // Nothing in it is a word, so no vehicle has it.
+            wanted.conditions.push("0".to_owned());
+        }
+        if let Some(words) = words {
+            let words = wanted.bind(words.into());
+            if query.sort == Sort::Newest {
+                // The index yields its matches by position, so it stops at the page's end.
+                wanted.source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
+                wanted.position = "vehicle_words.rowid";
+                wanted.conditions.push(format!("vehicle_words MATCH {words}"));
+            } else {
+                let matching =
+                    format!("position IN (SELECT rowid FROM vehicle_words WHERE vehicle_words MATCH {words})");
+                wanted.conditions.push(matching);
+            }
+        }
+        for (key, text) in [("make_key", &query.make), ("type_key", &query.vehicle_type)] {
+            if let Some(text) = text {
+                let folded = wanted.bind(fold(text.trim()).into());
+                wanted.conditions.push(format!("{key} = {folded}"));
+            }
+        }
+        if let Some(year) = query.year {
+            let year = wanted.bind(i64::from(year).into());
+            wanted.conditions.push(format!("year_key = {year}"));
+        }
+        if let Some(is_active) = query.is_active {
+            let is_active = wanted.bind(i64::from(is_active).into());
+            wanted.conditions.push(format!("is_active = {is_active}"));
+        }
+        wanted
+    }
+
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("?{}", self.values.len())
+    }
+
+    fn parameters(&self) -> Vec<&dyn ToSql> {
+        self.values.iter().map(|value| value as &dyn ToSql).collect()
+    }
+}
+
+/// The vehicles of a page and where it ends, read by `read` from `columns`; rows that cannot be read are left out.
+fn rows<T>(
+    connection: &Connection,
+    query: &VehicleQuery,
+    columns: &str,
+    read: impl Fn(&Row<'_>) -> Result<Option<T>>,
+) -> Result<(Vec<T>, Option<PageEnd>)> {
+    let (key, direction) = order(query.sort);
+    let mut wanted = Wanted::of(query);
+    let position = wanted.position;
+    if let Some(PageEnd { key: last_key, position: last_position }) = &query.after {
+        // A page end that was tampered with ends the list, at worst.
+        let last_position = wanted.bind(last_position.parse().unwrap_or(0_i64).into());
+        let comparison = if direction == "DESC" { '<' } else { '>' };
+        let condition = if query.sort == Sort::Newest {
+            format!("{position} < {last_position}")
+        } else {
+            let last_key = wanted.bind(match query.sort {
+                Sort::Name | Sort::Make => Value::Text(last_key.clone()),
+                _ => Value::Integer(last_key.parse().unwrap_or_default()),
+            });
+            format!("({key}, position) {comparison} ({last_key}, {last_position})")
+        };
+        wanted.conditions.push(condition);
+    }
+    let order = if query.sort == Sort::Newest {
+        format!("{position} DESC")
+    } else {
+        format!("{key} {direction}, position {direction}")
+    };
+    let length = query.page_length() as usize;
+    let sql = format!(
+        "SELECT {columns}, {key} AS sort_key, position FROM {} WHERE {} ORDER BY {order} LIMIT {}",
+        wanted.source,
+        wanted.conditions.join(" AND "),
+        // One more than the page tells whether there is another.
+        length + 1
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let key_index = statement.column_count() - 2;
+    let mut rows = statement.query(&wanted.parameters()[..])?;
+    let mut vehicles = Vec::with_capacity(length.min(64));
+    let mut end = None;
+    for index in 0.. {
+        let Some(row) = rows.next()? else { break };
+        if index == length {
+            return Ok((vehicles, end));
+        }
+        vehicles.extend(read(row)?);
+        if index + 1 == length {
+            let key = match row.get_ref(key_index)? {
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Integer(integer) => integer.to_string(),
+                _ => String::new(),
+            };
+            end = Some(PageEnd { key, position: row.get::<_, i64>(key_index + 1)?.to_string() });
+        }
+    }
+    Ok((vehicles, None))
+}
+
+/// One page.
+pub(crate) fn page(connection: &Connection, query: &VehicleQuery) -> Result<VehiclePage> {
+    let (vehicles, next) = rows(connection, query, SUMMARY, summary_of)?;
+    Ok(VehiclePage { vehicles, next })
+}
+
+/// One page of whole vehicles.
+pub(crate) fn whole_page(connection: &Connection, query: &VehicleQuery) -> Result<(Vec<Vehicle>, Option<PageEnd>)> {
+    let read = |row: &Row<'_>| Ok(record_of(row, &VEHICLES)?.map(Vehicle::from));
+    rows(connection, query, &columns(&VEHICLES), read)
+}
+
+/// How many rows are wanted, whatever the page.
+pub(crate) fn count(connection: &Connection, query: &VehicleQuery) -> Result<u32> {
+    let wanted = Wanted::of(query);
+    let sql = format!("SELECT count(*) FROM {} WHERE {}", wanted.source, wanted.conditions.join(" AND "));
+    connection.prepare_cached(&sql)?.query_row(&wanted.parameters()[..], |row| row.get(0))
+}
+
+/// What the vehicles of the garage can be filtered by: each choice is found by a step in an index, however many
+/// vehicles share it.
+pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
+    let texts = |key: &str, column: &str| -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT {key}, {column} FROM vehicles
+             WHERE deleted_at_us IS NULL AND {column} IS NOT NULL AND {key} > ?1 ORDER BY {key}, {column} LIMIT 1"
+        );
+        let mut next = connection.prepare_cached(&sql)?;
+        let (mut texts, mut last) = (Vec::new(), String::new());
+        // Of spellings that differ in case only, one is enough: the filter does not mind.
+        while let Some((key, text)) = next.query_row([&last], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
+            texts.push(text);
+            last = key;
+        }
+        Ok(texts)
+    };
+    let mut next_year = connection.prepare_cached(
+        "SELECT year_key FROM vehicles
+         WHERE deleted_at_us IS NULL AND year_key >= 0 AND year_key < ?1 ORDER BY year_key DESC LIMIT 1",
+    )?;
+    let (mut years, mut last) = (Vec::new(), i64::MAX);
+    while let Some(year) = next_year.query_row([last], |row| row.get::<_, i64>(0)).optional()? {
+        years.extend(i32::try_from(year).ok());
+        last = year;
+    }
+    Ok(FilterChoices { makes: texts("make_key", "make")?, years, vehicle_types: texts("type_key", "vehicle_type")? })
+}
+
+/// A summary from a row of [`SUMMARY`]; by number, since looking names up would take a third of a page's time.
+fn summary_of(row: &Row<'_>) -> Result<Option<VehicleSummary>> {
+    let Some(id) = text(row, 0)?.and_then(|id| id.parse::<RecordId>().ok()) else { return Ok(None) };
+    let owned = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.map(str::to_owned));
+    let integer = |index: usize| {
+        Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.and_then(|integer| i32::try_from(integer).ok()))
+    };
+    Ok(Some(VehicleSummary {
+        id,
+        vin: owned(1)?.and_then(Vin::stored),
+        license_plate: owned(2)?,
+        color: owned(3)?,
+        nickname: owned(4)?,
+        make: owned(5)?,
+        model: owned(6)?,
+        trim_level: owned(7)?,
+        engine: owned(8)?,
+        body_class: owned(9)?,
+        vehicle_type: owned(10)?,
+        year: integer(11)?,
+        odometer_reading: integer(12)?,
+        odometer_unit: OdometerUnit::from(owned(13)?.unwrap_or_default()),
+        is_active: row.get::<_, i64>(14)? != 0,
+        deleted_at: time(row, 15)?,
+    }))
+}
+
+/// What the search index is asked: each word as a prefix, all of them. `None` if there is no word in it.
+fn match_expression(search: &str) -> Option<String> {
+    let folded = fold(search);
+    let words: Vec<String> = folded
+        .split_whitespace()
+        .map(|word| (word.replace('"', " "), letters_of(word)))
+        .filter(|(_, letters)| !letters.is_empty())
+        // Enough to find one vehicle among any number; a pasted page must not become a query of its length.
+        .take(16)
+        .map(|(word, letters)| match word == letters {
+            true => format!("\"{word}\"*"),
+            // What is divided, as `F-150` or `AB.123`, may stand there so or together. The index itself divides words.
+            false => format!("(\"{word}\"* OR \"{letters}\"*)"),
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(" AND "))
+}

@@ -1,0 +1,148 @@
+//! Writing the garage as JSON. Holds everything: values and collections that this version does not know, and rows that
+//! it cannot read.
+
+use std::{
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use garage_domain::{COLLECTIONS, Collection, HistoryEntry, Record};
+use garage_sqlite::{Existing, PartialFile};
+use jiff::Timestamp;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{ExportFormat, FORMAT, VERSION};
+use crate::{
+    Garage, GarageError, Progress,
+    error::of_target,
+    store::{
+        foreign::{self, ForeignRecord},
+        history,
+        records::{self, Unreadable},
+    },
+};
+
+/// A garage as a file: every record, the removed ones too, and all history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    exported_at: Timestamp,
+    records: Vec<(&'static Collection, Vec<Record>)>,
+    foreign: Vec<ForeignRecord>,
+    history: Vec<HistoryEntry>,
+    unreadable: Vec<Unreadable>,
+}
+
+impl Serialize for Export {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("format", FORMAT)?;
+        map.serialize_entry("version", &VERSION)?;
+        map.serialize_entry("exportedAt", &self.exported_at)?;
+        for (collection, records) in &self.records {
+            map.serialize_entry(collection.name, &records.iter().map(RecordJson).collect::<Vec<_>>())?;
+        }
+        if !self.foreign.is_empty() {
+            map.serialize_entry("foreignRecords", &self.foreign)?;
+        }
+        map.serialize_entry("history", &self.history)?;
+        if !self.unreadable.is_empty() {
+            map.serialize_entry("unreadable", &self.unreadable)?;
+        }
+        map.end()
+    }
+}
+
+/// A record as JSON, flat but for `origins` and `extra`; the same form as the typed views'.
+struct RecordJson<'a>(&'a Record);
+
+impl Serialize for RecordJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("id", &record.id)?;
+        for field in record.collection.fields {
+            map.serialize_entry(field.name, &record.stored(field))?;
+        }
+        map.serialize_entry("origins", &record.origins)?;
+        map.serialize_entry("createdAt", &record.created_at)?;
+        map.serialize_entry("updatedAt", &record.updated_at)?;
+        map.serialize_entry("deletedAt", &record.deleted_at)?;
+        if !record.extra.is_empty() {
+            map.serialize_entry("extra", &record.extra)?;
+        }
+        map.end()
+    }
+}
+
+impl Garage {
+    /// Everything the garage holds, of one moment. Does not hold up writers. Progress counts records and changes.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Canceled`] if it was stopped.
+    pub async fn export(&self, progress: Progress) -> Result<Export, GarageError> {
+        let exported_at = self.environment.now();
+        self.database
+            .read_long(move |transaction| {
+                let mut total = history::count(transaction)?;
+                for collection in COLLECTIONS {
+                    total += records::count(transaction, collection)?;
+                }
+                let mut done = 0;
+                let mut one_more = || {
+                    done += 1;
+                    progress.at(done, total)
+                };
+                let (mut kept, mut unreadable) = (Vec::new(), Vec::new());
+                for collection in COLLECTIONS {
+                    let found = records::all(transaction, collection, &mut one_more)?;
+                    kept.push((collection, found.records));
+                    unreadable.extend(found.unreadable);
+                }
+                let (history, unreadable_history) = history::all(transaction, &mut one_more)?;
+                unreadable.extend(unreadable_history);
+                Ok(Export { exported_at, records: kept, foreign: foreign::all(transaction)?, history, unreadable })
+            })
+            .await
+    }
+
+    /// Writes the garage in this form. Progress counts records and changes.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Export`] if `out` cannot be written;
+    /// [`GarageError::Canceled`] if it was stopped. `out` may hold a part then.
+    pub async fn write_export(
+        &self,
+        format: ExportFormat,
+        mut out: impl Write,
+        progress: Progress,
+    ) -> Result<(), GarageError> {
+        match format {
+            ExportFormat::Csv => self.export_csv(out, progress).await,
+            ExportFormat::Json => {
+                let export = self.export(progress).await?;
+                serde_json::to_writer_pretty(&mut out, &export).map_err(std::io::Error::from)?;
+                out.write_all(b"\n")?;
+                Ok(out.flush()?)
+            }
+        }
+    }
+
+    /// Same as [`Garage::write_export`], into a file that gets its name when it is complete.
+    ///
+    /// # Errors
+    /// Same as [`Garage::write_export`]; [`GarageError::Unwritable`] if the file cannot be written, or exists and
+    /// `existing` is [`Existing::Keep`]. No half file is left.
+    pub async fn export_to_file(
+        &self,
+        format: ExportFormat,
+        file: &Path,
+        existing: Existing,
+        progress: Progress,
+    ) -> Result<(), GarageError> {
+        self.database.refuse_own_file(file).map_err(of_target)?;
+        let partial = PartialFile::beside(file).map_err(of_target)?;
+        let out = partial.create().map_err(of_target)?;
+        self.write_export(format, BufWriter::new(out), progress).await?;
+        partial.finish(existing).map_err(of_target)
+    }
+}

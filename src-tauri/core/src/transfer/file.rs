@@ -1,0 +1,78 @@
+//! Reading a JSON file as far as its form: which lists of records it has. What is in a record is judged later, one by
+//! one, so that one bad record does not keep the others out.
+
+use std::collections::BTreeMap;
+
+use garage_domain::{HistoryEntry, Json, VEHICLES};
+
+use super::{FORMAT, VERSION};
+use crate::GarageError;
+
+/// A file's records in its own order.
+pub(super) struct File {
+    pub form: Form,
+    /// Each list by its collection's name.
+    pub lists: Vec<(String, Vec<Json>)>,
+    /// Records of collections that the program that wrote the file did not know.
+    pub foreign: Vec<Json>,
+    pub history: Vec<HistoryEntry>,
+    /// Changes of history that cannot be read.
+    pub unreadable_history: usize,
+}
+
+/// Who wrote the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// This program, in this version or another: values that this version does not know are carried.
+    Export,
+    /// Anybody: values have to obey the rules, and unknown names are ignored.
+    List,
+}
+
+/// # Errors
+/// [`GarageError::ImportUnreadable`] if the text is no JSON, neither an export nor a list, or from a newer version.
+pub(super) fn read(text: &str) -> Result<File, GarageError> {
+    let unreadable = |reason: &str| GarageError::ImportUnreadable(reason.to_owned());
+    // Some editors put a byte order mark before UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let json: Json = serde_json::from_str(text).map_err(|error| unreadable(&format!("it is not JSON: {error}")))?;
+    if let Ok(vehicles) = serde_json::from_str(json.text()) {
+        let lists = vec![(VEHICLES.name.to_owned(), vehicles)];
+        return Ok(File { form: Form::List, lists, foreign: Vec::new(), history: Vec::new(), unreadable_history: 0 });
+    }
+    let Ok(mut file) = serde_json::from_str::<BTreeMap<String, Json>>(json.text()) else {
+        return Err(unreadable("it is neither an export nor a list of vehicles"));
+    };
+    let format = file.remove("format").map(|format| format.value());
+    if format.as_ref().is_some_and(|format| format != FORMAT) {
+        return Err(unreadable("it is of another program"));
+    }
+    let version = file.remove("version").map(|version| version.value().as_u64());
+    if version.is_some_and(|version| version.is_none_or(|it| it > VERSION.into())) {
+        return Err(unreadable("it comes from a newer version of MotoVault"));
+    }
+    let list = |json: &Json| serde_json::from_str::<Vec<Json>>(json.text()).ok();
+    if file.get(VEHICLES.name).and_then(list).is_none() {
+        return Err(unreadable("it has no list of vehicles"));
+    }
+    let changes = match file.remove("history") {
+        None => Vec::new(),
+        Some(history) => list(&history).ok_or_else(|| unreadable("its history is no list"))?,
+    };
+    let read: Vec<Option<HistoryEntry>> =
+        changes.iter().map(|change| serde_json::from_str(change.text()).ok()).collect();
+    let unreadable_history = read.iter().filter(|entry| entry.is_none()).count();
+    let foreign = file.remove("foreignRecords").and_then(|json| list(&json)).unwrap_or_default();
+    // Rows that the exporting program could not read, for a person to look at.
+    file.remove("unreadable");
+    // Service entries follow their vehicles.
+    let vehicles = file.remove_entry(VEHICLES.name);
+    let lists = vehicles.into_iter().chain(file);
+    Ok(File {
+        form: if format.is_some() { Form::Export } else { Form::List },
+        lists: lists.filter_map(|(name, json)| Some((name, list(&json)?))).collect(),
+        foreign,
+        history: read.into_iter().flatten().collect(),
+        unreadable_history,
+    })
+}

@@ -1,0 +1,135 @@
+//! Which crate may depend on which.
+
+use std::{collections::BTreeMap, path::Path};
+
+use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
+
+/// Which of our crates a crate may depend on, and why.
+struct Layer {
+    package: &'static str,
+    may_use: &'static [&'static str],
+    reason: &'static str,
+}
+
+const LAYERS: &[Layer] = &[
+    Layer { package: "garage-domain", may_use: &[], reason: "rules and values stand on nothing of ours" },
+    Layer { package: "garage-sqlite", may_use: &[], reason: "opening a database knows no table" },
+    Layer { package: "garage-decode", may_use: &["garage-domain"], reason: "app and server decode alike" },
+    Layer {
+        package: "garage-core",
+        may_use: &["garage-domain", "garage-decode", "garage-sqlite"],
+        reason: "the core knows no user interface and no server",
+    },
+    Layer {
+        package: "garage-protocol",
+        may_use: &["garage-domain"],
+        reason: "the wire is types, on both sides the same",
+    },
+    Layer {
+        package: "garage-server",
+        may_use: &["garage-domain", "garage-decode", "garage-protocol", "garage-sqlite"],
+        reason: "the server knows no device's garage",
+    },
+    Layer { package: "motovault", may_use: &["garage-core"], reason: "the shell only shows what the core does" },
+    Layer {
+        package: "garage-cli",
+        may_use: &["garage-core"],
+        reason: "the CLI does what the app does, by the same core",
+    },
+    Layer { package: "e2e-host", may_use: &["garage-core", "motovault"], reason: "browser tests drive the real shell" },
+    Layer {
+        package: "garage-testkit",
+        may_use: &["garage-domain", "garage-decode"],
+        reason: "tests of every layer use it, so it stands low",
+    },
+    Layer { package: "garage-bench", may_use: &["garage-core"], reason: "what is measured is what callers get" },
+    Layer { package: "empty-window", may_use: &[], reason: "it is the peer that has nothing in it" },
+    Layer { package: "xtask", may_use: &[], reason: "a task compiles in seconds on a bare machine" },
+];
+
+/// Tests may reach for these as well.
+const FOR_TESTS: &[&str] = &["garage-testkit", "garage-decode", "garage-domain"];
+/// The only crates that know Tauri.
+const TAURI_USERS: &[&str] = &["motovault", "e2e-host", "empty-window"];
+
+/// Refuses dependencies between crates that no layer allows.
+///
+/// # Errors
+/// Cargo cannot read the workspace.
+pub(super) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(check_dependencies(&dependencies(root)?))
+}
+
+/// A dependency of a crate of ours.
+struct Dependency {
+    name: String,
+    is_for_tests: bool,
+}
+
+fn dependencies(root: &Path) -> anyhow::Result<BTreeMap<String, Vec<Dependency>>> {
+    let metadata = MetadataCommand::new().current_dir(root).no_deps().features(CargoOpt::AllFeatures).exec()?;
+    let dependencies_of = |package: &cargo_metadata::Package| {
+        let dependencies = package.dependencies.iter().map(|dependency| Dependency {
+            name: dependency.name.clone(),
+            is_for_tests: dependency.kind == DependencyKind::Development,
+        });
+        (package.name.to_string(), dependencies.collect())
+    };
+    Ok(metadata.workspace_packages().into_iter().map(dependencies_of).collect())
+}
+
+fn check_dependencies(packages: &BTreeMap<String, Vec<Dependency>>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (package, dependencies) in packages {
+        let Some(layer) = LAYERS.iter().find(|layer| layer.package == package) else {
+            problems.push(format!("{package} has no place in the table of layers (xtask/src/tidy/layers.rs)"));
+            continue;
+        };
+        for Dependency { name, is_for_tests } in dependencies {
+            let is_ours = packages.contains_key(name);
+            let is_allowed =
+                layer.may_use.contains(&name.as_str()) || (*is_for_tests && FOR_TESTS.contains(&name.as_str()));
+            if is_ours && !is_allowed {
+                problems.push(format!("{package} must not depend on {name}: {}", layer.reason));
+            }
+            let is_tauri = name == "tauri" || name.starts_with("tauri-");
+            if is_tauri && !TAURI_USERS.contains(&package.as_str()) {
+                problems.push(format!("{package} must not depend on {name}: only the shell knows Tauri"));
+            }
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[(&str, bool)]) -> (String, Vec<Dependency>) {
+        let dependency =
+            |(name, is_for_tests): &(&str, bool)| Dependency { name: (*name).to_owned(), is_for_tests: *is_for_tests };
+        (name.to_owned(), dependencies.iter().map(dependency).collect())
+    }
+
+    #[test]
+    fn a_dependency_against_the_direction_is_found() {
+        let packages = BTreeMap::from([
+            package("garage-domain", &[("garage-core", false), ("serde", false)]),
+            package("garage-core", &[("garage-domain", false), ("garage-testkit", true), ("tauri", false)]),
+            package("garage-testkit", &[]),
+            package("garage-new", &[]),
+        ]);
+        let problems = check_dependencies(&packages);
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].contains("garage-core must not depend on tauri"));
+        assert!(problems[1].contains("garage-domain must not depend on garage-core"));
+        assert!(problems[2].contains("garage-new has no place"));
+    }
+
+    #[test]
+    fn test_helpers_are_for_tests_only() {
+        let packages =
+            BTreeMap::from([package("garage-core", &[("garage-testkit", false)]), package("garage-testkit", &[])]);
+        assert_eq!(check_dependencies(&packages).len(), 1);
+    }
+}
