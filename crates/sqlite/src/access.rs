@@ -71,39 +71,12 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
-        self.in_transaction(work, |transaction| transaction.commit()).await
-    }
-
-    /// Runs `work` as [`Database::write`] does, but rolls back: finds out what a write would do.
-    ///
-    /// # Errors
-    /// As [`Database::write`].
-    pub async fn try_write<T, E>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + From<rusqlite::Error> + Send + 'static,
-    {
-        self.in_transaction(work, |transaction| transaction.rollback()).await
-    }
-
-    async fn in_transaction<T, E>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
-        finish: fn(Transaction<'_>) -> rusqlite::Result<()>,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + From<rusqlite::Error> + Send + 'static,
-    {
         let file = self.file.clone();
         call(&self.writer, move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             file.refuse_moved()?;
-            finish(transaction)?;
+            transaction.commit()?;
             Ok(value)
         })
         .await
@@ -208,7 +181,6 @@ mod tests {
             })
             .await;
         assert!(matches!(failed, Err(Error::Stopped)));
-        database.try_write(insert).await.expect("tried");
         assert_eq!(count(&database).await, 1);
         let refused = database.read(insert).await;
         assert!(refused.is_err(), "a reader cannot write");
