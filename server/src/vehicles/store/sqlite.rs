@@ -212,8 +212,12 @@ mod tests {
         }
     }
 
+    fn at() -> Timestamp {
+        "2026-11-25T00:00:00Z".parse().expect("a time")
+    }
+
     fn fields_of(draft: &Map<String, serde_json::Value>) -> VehicleFields {
-        let patch = Patch::parse(&VEHICLES, draft, Timestamp::UNIX_EPOCH).expect("a patch");
+        let patch = Patch::parse(&VEHICLES, draft, at()).expect("a patch");
         patch.apply(VehicleFields::default()).expect("fields")
     }
 
@@ -249,7 +253,7 @@ mod tests {
             assert!(all.get(field).is_some() && all.get(field) != field.default_value(), "{field:?}");
         }
         let id: VehicleId = "018f0000-0000-7000-8000-000000000002".parse().expect("an id");
-        let at = Timestamp::UNIX_EPOCH;
+        let at = at();
         let creation = Creation { id, fields: all.clone(), sent: "digest".to_owned(), at };
         let Created::New(created) = create(&database, "ada", creation).await.expect("a vehicle") else {
             panic!("it is new")
