@@ -1,8 +1,8 @@
-//! Makes, models and model years, for describing a vehicle without a VIN.
+//! Lists makes, models and model years, for vehicles without a VIN.
 //!
-//! vPIC has no such list. It follows from the patterns that decode: a pattern names a model, a schema holds patterns, a
-//! manufacturer uses a schema for a band of model years. Going through all of them takes a while, so the result is kept
-//! in a file beside the snapshot and made anew only for another snapshot.
+//! vPIC has no such list, so it is derived from the decoding patterns: a pattern names a model, a schema contains
+//! patterns, and a manufacturer uses a schema for a range of model years. The result is cached in a file next to the
+//! snapshot and rebuilt for another snapshot.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -17,9 +17,9 @@ use crate::{Snapshot, pinned};
 
 /// vPIC's number of the variable that names the model.
 const MODEL_ELEMENT: i32 = 28;
-/// A band without an end in vPIC.
+/// The last year of a range without an end in vPIC.
 const NO_END: i32 = i32::MAX;
-/// Raised when the file's form changes; a file of another form is made anew.
+/// Increase it when the file's form changes; a file of another version is rebuilt.
 const FILE_VERSION: u32 = 2;
 /// Characters of a name, as of a vehicle's make and model (`docs/contract.md`).
 const LONGEST_NAME: usize = 100;
@@ -60,13 +60,13 @@ struct Make {
 struct Model {
     #[serde(flatten)]
     entry: CatalogEntry,
-    /// First and last model year of each band, in order and apart.
+    /// First and last model year of each range, in order, not overlapping.
     years: Vec<(i32, i32)>,
 }
 
 impl Catalog {
-    /// Reads the file beside the snapshot, or makes the catalog and the file where there is none for this snapshot.
-    /// A file that cannot be written costs the time of making it again, nothing else.
+    /// Reads the file next to the snapshot. If it is missing, damaged or of another snapshot, builds the catalog and tries
+    /// to write the file.
     #[must_use]
     pub fn open_or_build(snapshot: &Snapshot, snapshot_file: &Path) -> Catalog {
         let file = catalog_file(snapshot_file);
@@ -75,12 +75,12 @@ impl Catalog {
             return kept;
         }
         let catalog = Catalog::build(snapshot);
-        // Written beside and renamed: another process that reads meanwhile finds a whole file or none.
+        // Write to another file and rename it, so that other processes never read a partial file.
         let _ = catalog.write(&file);
         catalog
     }
 
-    /// Derives the catalog from the snapshot. Takes some tenths of a second.
+    /// Builds the catalog from the snapshot. Takes some tenths of a second.
     #[must_use]
     pub fn build(snapshot: &Snapshot) -> Catalog {
         let db = &snapshot.db;
@@ -94,7 +94,7 @@ impl Catalog {
         }
         let name = |table: &str, id: i32| {
             let name = db.lookup(ultravin::tables::tag_of_table(table)?, id)?.trim();
-            // A few models are lists of models, longer than a vehicle's field.
+            // A few names list several models and are longer than a vehicle's field.
             (!name.is_empty()).then(|| name.chars().take(LONGEST_NAME).collect::<String>().trim_end().to_owned())
         };
         let mut models_by_make: BTreeMap<i32, Vec<Model>> = BTreeMap::new();
@@ -110,7 +110,7 @@ impl Catalog {
             .into_iter()
             .filter_map(|(id, mut models)| {
                 models.sort_by_key(|model| by_name(&model.entry));
-                // A decode writes makes in capitals; the same vehicle must not have two spellings.
+                // Decoded makes are upper case; the catalog uses the same spelling.
                 Some(Make { entry: CatalogEntry { id, name: name("make", id)?.to_uppercase() }, models })
             })
             .collect();
@@ -118,7 +118,7 @@ impl Catalog {
         Catalog { version: FILE_VERSION, snapshot: pinned::BLAKE3.to_owned(), makes }
     }
 
-    /// All model years of any model, the latest first, as of now: bands without an end go on into the next year.
+    /// All model years, latest first. Ranges without an end include next year.
     #[must_use]
     pub fn years(&self, now: Timestamp) -> Vec<i32> {
         let latest = i32::from(now.to_zoned(TimeZone::UTC).year()) + YEARS_AHEAD;
@@ -157,17 +157,17 @@ impl Model {
     }
 }
 
-/// Where the catalog of a snapshot is kept.
+/// The catalog's file of a snapshot.
 fn catalog_file(snapshot_file: &Path) -> PathBuf {
     snapshot_file.with_extension("catalog.json")
 }
 
-/// The bands of model years for which any manufacturer uses a schema.
+/// The ranges of model years for which manufacturers use a schema.
 fn bands_by_schema(db: &ultravin::Db) -> HashMap<i32, BTreeSet<(i32, i32)>> {
     let mut bands: HashMap<i32, BTreeSet<(i32, i32)>> = HashMap::new();
     for link in db.wmis().iter().flat_map(|wmi| db.wmi_vinschema_for(wmi.id.to_native())) {
         let schema = link.vinschemaid.to_native();
-        // What is still to be checked by NHTSA does not decode either.
+        // Schemas that NHTSA has not checked yet do not decode either.
         if db.vinschema_by_id(schema).is_some_and(|schema| !schema.tobeqced) {
             let last = match link.yearto.to_native() {
                 ultravin::tables::NULL_I32 => NO_END,
@@ -179,7 +179,7 @@ fn bands_by_schema(db: &ultravin::Db) -> HashMap<i32, BTreeSet<(i32, i32)>> {
     bands
 }
 
-/// Bands that touch or overlap, as one.
+/// Joins ranges that touch or overlap.
 fn joined(bands: &BTreeSet<(i32, i32)>) -> Vec<(i32, i32)> {
     let mut joined: Vec<(i32, i32)> = Vec::new();
     for (first, last) in bands {
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bands_that_touch_are_one() {
+    fn joins_ranges_that_touch() {
         let bands = BTreeSet::from([(1990, 1995), (1996, 1997), (1992, 1993), (2001, NO_END), (2005, 2006)]);
         assert_eq!(joined(&bands), [(1990, 1997), (2001, NO_END)]);
     }

@@ -1,8 +1,7 @@
-//! Which country and region a VIN's first two characters are assigned to.
+//! The country and region of a manufacturer, from a VIN's first two characters.
 //!
-//! Source: ISO 3780, whose assignments SAE International keeps; vPIC's manufacturer records have no such table.
-//! The manufacturer sits there, the vehicle may be built elsewhere. Ranges that differ between editions are left
-//! out: no country is better than a wrong one.
+//! Source: the assignments of ISO 3780, maintained by SAE International; vPIC has no such table. It is the country of
+//! the manufacturer, not of the plant. Ranges that differ between editions are omitted.
 
 /// A country and its region, by English name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +12,7 @@ pub struct Country {
     pub region: &'static str,
 }
 
-/// ISO 3780 counts letters first, then 1 to 9, then 0.
+/// The order of characters in ISO 3780.
 const ORDER: &[u8] = b"ABCDEFGHJKLMNPRSTUVWXYZ1234567890";
 
 /// First character, first and last second character, country.
@@ -114,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn well_known_manufacturers_are_where_they_are() {
+    fn finds_the_countries_of_well_known_manufacturers() {
         for (vin, country) in [
             ("1HG", Some("United States")),
             ("JHM", Some("Japan")),

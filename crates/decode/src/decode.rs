@@ -1,7 +1,7 @@
-//! Asking the snapshot, and holding back what the decoding library says too early or too freely.
+//! Decodes with the snapshot, and drops results of the decoding library that the VIN does not back.
 //!
-//! The library is a port of NHTSA's `spVinDecode`, which is made for whole VINs of registered manufacturers.
-//! For everything else its answer needs the corrections below, each at its place with the reason.
+//! The library is a port of NHTSA's `spVinDecode`, which is made for whole VINs of registered manufacturers. Other input
+//! needs the corrections below.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ mod element {
     pub const MODEL_YEAR: i32 = 29;
 }
 
-/// vPIC's error codes that need care.
+/// vPIC's error codes that are handled here.
 pub(crate) mod error_code {
     pub const CLEAN: i32 = 0;
     pub const INCOMPLETE: i32 = 6;
@@ -53,12 +53,12 @@ pub(crate) mod error_code {
     pub const INVALID_CHARACTERS: i32 = 400;
 }
 
-/// Characters up to which a maker's patterns describe the vehicle; before them none can match as a whole.
+/// A manufacturer's pattern needs this many characters to match as a whole.
 const DESCRIPTOR_LENGTH: usize = 8;
 impl Snapshot {
-    /// Decodes a VIN or a part of one. `input` is what the person typed, for the answer to repeat. A `model_year`
-    /// the person knows decides where the VIN fits two, and is left out of account where the VIN means another. Never
-    /// fails: what is wrong with the VIN is in the answer.
+    /// Decodes a VIN or a part of one. The answer repeats `input`, which is what the person typed. `model_year` selects
+    /// one of two years that the VIN fits, and is ignored (with error 12) if the VIN means another year. Never fails:
+    /// the answer contains the VIN's errors.
     #[must_use]
     pub fn decode<'a>(
         &'a self,
@@ -136,7 +136,7 @@ fn fields<'a>(elements: &[DecodedElement<'a>], year: Option<i32>) -> DecodedFiel
     let mut fields = DecodedFields { year: year.map(decoded), ..DecodedFields::default() };
     let mut engine = EngineFacts::default();
     for element in elements {
-        // By number first: most of some forty variables are none of ours, and looking at each value would show.
+        // Match the number before the value: most of the 40 variables of a VIN fill no field.
         let field = match element.element_id {
             element::MAKE => &mut fields.make,
             element::MODEL => &mut fields.model,
@@ -164,9 +164,9 @@ fn fields<'a>(elements: &[DecodedElement<'a>], year: Option<i32>) -> DecodedFiel
     fields
 }
 
-/// The value, unless it is one of vPIC's ways to say that there is none.
+/// The trimmed value, `None` if vPIC's text means that there is no value.
 fn present(value: &str) -> Option<&str> {
-    // Almost all values are trimmed, and this is cheaper to see than to trim.
+    // Almost all values are trimmed already, and checking that is cheaper than trimming.
     let is_trimmed = matches!(value.as_bytes(), [b'!'..=b'~'] | [b'!'..=b'~', .., b'!'..=b'~']);
     let value = if is_trimmed { value } else { value.trim() };
     (!value.is_empty() && value != "Not Applicable").then_some(value)
@@ -229,7 +229,7 @@ fn find<'e, 'a>(elements: &'e [DecodedElement<'a>], id: i32) -> &'e Cow<'a, str>
     elements.iter().find(|element| element.element_id == id).map_or(&Cow::Borrowed(""), |element| &element.value)
 }
 
-/// vPIC's errors, a message each; while characters are missing, without those that only say so.
+/// vPIC's errors with one message each. While characters are missing, errors that only say so are dropped.
 fn errors<'a>(query: &VinQuery, result: &DecodeResult<'a>) -> Vec<DecodeError<'a>> {
     let is_whole = query.as_str().len() == vin::FULL_LENGTH && !query.as_str().contains('*');
     let is_premature = |code: i32| match code {
@@ -277,14 +277,15 @@ fn split_code(text: &str) -> Option<(&str, &str)> {
     Some((&text[..text.len() - message.len()], message.strip_prefix(" - ")?))
 }
 
-/// vPIC's characters that would fit, `(8:6)(12:ABF)`; for I, O and Q, which fit nowhere, at least their look-alikes.
+/// The characters that would fit, from vPIC's text `(8:6)(12:ABF)`. For I, O and Q, which no VIN contains, the digit that
+/// they look like.
 fn possible_characters(query: &VinQuery, elements: &[DecodedElement<'_>]) -> Vec<PossibleCharacters> {
     let mut possible: Vec<PossibleCharacters> = find(elements, element::POSSIBLE_VALUES)
         .split(')')
         .filter_map(|pair| {
             let (position, characters) = pair.split_once(':')?;
             let position = position.trim_start_matches(['(', ' ']).parse().ok()?;
-            // The check digit follows from the rest and a wildcard is a question: neither is a mistake.
+            // Skip positions that were not typed, and wildcards.
             let is_typed = query.known_at(usize::try_from(position).ok()?).is_some();
             (is_typed && query.as_str().len() >= DESCRIPTOR_LENGTH)
                 .then(|| PossibleCharacters { position, characters: characters.to_owned() })
@@ -304,8 +305,8 @@ fn look_alike(byte: u8) -> char {
     if byte == b'I' { '1' } else { '0' }
 }
 
-/// A whole VIN that would be right: vPIC's if it has no unknowns (`!`), else the one where I, O and Q are the digits
-/// they look like, provided that its check digit confirms it.
+/// A complete, valid VIN: vPIC's suggestion if it has no unknown characters (`!`), or else the query with I, O and Q
+/// replaced by the digits they look like. Only if its check digit is correct.
 fn suggested_vin(query: &VinQuery, result: &DecodeResult<'_>) -> Option<String> {
     let is_valid = |candidate: &str| {
         // Only 17 characters of a VIN's alphabet have a check digit.

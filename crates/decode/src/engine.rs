@@ -1,4 +1,4 @@
-//! One line for an engine, as people write it: `3.0L V6`, `649 cc`.
+//! Formats an engine on one line: `3.0L V6`, `649 cc`.
 
 /// Bytes of a typical label.
 const LABEL_BYTES: usize = 16;
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_as_people_write_it() {
+    fn formats_displacement_and_layout() {
         let line = |displacement_l, displacement_cc, configuration, cylinders| {
             label(&EngineFacts { displacement_l, displacement_cc, configuration, cylinders })
         };

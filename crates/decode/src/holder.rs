@@ -1,4 +1,4 @@
-//! One snapshot for a whole program.
+//! Shares one snapshot and one catalog in a program.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::{Catalog, Snapshot, SnapshotError};
 
-/// The snapshot, opened at first use and kept. A failed opening is tried again next time: the file may be there then.
+/// Opens the snapshot on first use and keeps it. A failed open is retried on the next call.
 #[derive(Clone)]
 pub struct SnapshotHolder {
     path: PathBuf,
@@ -19,7 +19,7 @@ pub struct SnapshotHolder {
 }
 
 impl SnapshotHolder {
-    /// The snapshot in this file; where it is missing, the first of the packed ones that is there is unpacked.
+    /// Uses the snapshot at `path`. If it is missing or damaged, the first existing file of `packed` is unpacked to it.
     #[must_use]
     pub fn new(path: PathBuf, packed: Vec<PathBuf>) -> SnapshotHolder {
         SnapshotHolder { path, packed: packed.into(), snapshot: Arc::default(), catalog: Arc::default() }
@@ -34,11 +34,11 @@ impl SnapshotHolder {
     /// The snapshot.
     ///
     /// # Errors
-    /// There is none that can be used.
+    /// Same as [`Snapshot::open_or_unpack`].
     pub async fn get(&self) -> Result<Arc<Snapshot>, SnapshotError> {
         let open = || async {
             let (path, packed) = (self.path.clone(), Arc::clone(&self.packed));
-            // Checking the digest takes 0.1 s of computing; unpacking, at the first start, a second.
+            // Checking the digest takes 0.1 s, unpacking a second.
             tokio::task::spawn_blocking(move || Snapshot::open_or_unpack(&path, &packed).map(Arc::new))
                 .await
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
@@ -46,10 +46,10 @@ impl SnapshotHolder {
         self.snapshot.get_or_try_init(open).await.cloned()
     }
 
-    /// The makes, models and years that follow from it, made once and kept beside it.
+    /// The catalog of makes, models and years, built once from the snapshot.
     ///
     /// # Errors
-    /// There is no snapshot that can be used.
+    /// Same as [`Snapshot::open_or_unpack`].
     pub async fn catalog(&self) -> Result<Arc<Catalog>, SnapshotError> {
         let open = || async {
             let (snapshot, path) = (self.get().await?, self.path.clone());

@@ -1,12 +1,12 @@
-//! From a VIN to facts about the vehicle, each fact with its source.
+//! Decodes a VIN to facts about the vehicle, each fact with its source.
 //!
-//! The [`Snapshot`] is NHTSA's complete vPIC data and answers with no network. [`VinQuery`] is what may be asked:
-//! a VIN, or a part of one while it is typed. A [`Decode`] is the answer, in the shape of `docs/contract.md`. The client
-//! in [`vpic`] asks NHTSA's web API, whose answer refines the snapshot's. The [`Catalog`] lists makes and models for
-//! vehicles that have no VIN.
+//! The [`Snapshot`] is NHTSA's complete vPIC data and needs no network. A [`VinQuery`] is a VIN, or a part of one while
+//! it is typed. A [`Decode`] is the answer, in the form of `docs/contract.md`; it borrows text from the snapshot. The
+//! client in [`vpic`] requests NHTSA's web API, and [`Decode::refined`] merges its answer into the snapshot's. The
+//! [`Catalog`] lists makes and models for vehicles without a VIN.
 //!
-//! Invariants: nothing here writes to the garage; an answer never contains a guess that the data does not back
-//! (what the decoding library says too early or too freely is held back in `answer`).
+//! Invariants: nothing here writes to the garage. An answer contains only what the data backs; `decode` drops what the
+//! decoding library returns too early or without a registered manufacturer.
 
 mod answer;
 mod catalog;

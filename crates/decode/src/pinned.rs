@@ -1,11 +1,10 @@
-//! The one vPIC snapshot this version works with. Kept free of dependencies: the task that fetches the data
-//! includes this file.
+//! The vPIC snapshot that this version requires. No dependencies: the task that downloads the data includes this file.
 
 /// The release of NHTSA's data, year and month.
 pub const MONTH: &str = "2026-10";
-/// The snapshot's name in the cache folder; another month is another file.
+/// The snapshot's file name in the cache folder.
 pub const FILE_NAME: &str = "vpic-2026-10.rkyv";
-/// The snapshot's name as installers bring it, packed with zstd.
+/// The file name of the snapshot in packages, compressed with zstd.
 pub const PACKED_FILE_NAME: &str = "vpic-2026-10.rkyv.zst";
 /// Size of the snapshot in bytes.
 pub const SIZE_BYTES: u64 = 84_124_480;

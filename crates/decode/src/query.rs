@@ -1,4 +1,4 @@
-//! What may be asked of the decoder.
+//! The decoder's input.
 
 use garage_domain::vin::{self, FULL_LENGTH, Vin, VinError};
 
@@ -10,10 +10,11 @@ const SHORTEST_QUERY: usize = 3;
 pub struct VinQuery(String);
 
 impl VinQuery {
-    /// Cleans what somebody typed; if that is no query but running text, takes the VIN that stands in it.
+    /// Cleans the text; if it is a sentence, takes the VIN that it contains.
     ///
     /// # Errors
-    /// The text holds other characters, or is too short or too long, and no VIN stands in it.
+    /// The text contains no VIN, and has other characters ([`VinError::Characters`]) or is too short or too long
+    /// ([`VinError::Length`]).
     pub fn parse(vin_text: &str) -> Result<VinQuery, VinError> {
         if (SHORTEST_QUERY..=FULL_LENGTH).contains(&vin_text.len())
             && all(vin_text, |byte| byte.is_ascii_alphanumeric())
@@ -41,7 +42,7 @@ impl VinQuery {
     /// The VIN, if this is a whole one of 17 characters.
     #[must_use]
     pub fn full_vin(&self) -> Option<Vin> {
-        // By length first: most queries are parts, and most of the rest are whole.
+        // Check the length first, because most queries are parts.
         if self.0.len() == FULL_LENGTH { Vin::parse(&self.0).ok() } else { None }
     }
 
@@ -55,7 +56,7 @@ impl VinQuery {
     }
 }
 
-/// Whether all bytes pass. Looks at every byte, which the compiler vectorizes: faster than stopping early for a VIN.
+/// Whether all bytes pass. Checks every byte so that the compiler vectorizes it, which is faster for 17 bytes.
 fn all(text: &str, passes: impl Fn(u8) -> bool) -> bool {
     text.bytes().fold(true, |all, byte| all & passes(byte))
 }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_parts_wildcards_and_sentences() {
+    fn parses_parts_wildcards_and_sentences() {
         for (vin_text, query) in [
             ("1hg", "1HG"),
             ("5uxwx7c5*ba", "5UXWX7C5*BA"),
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_a_vin_even_in_part() {
+    fn rejects_text_that_is_no_part_of_a_vin() {
         for (vin_text, error) in [
             ("", VinError::Length),
             ("1H", VinError::Length),

@@ -1,23 +1,24 @@
-//! The vPIC data on disk: where it lies, and opening it.
+//! Finds and opens the vPIC data on disk.
 
 use std::path::{Path, PathBuf};
 
 use crate::pinned;
 
-/// NHTSA's complete vPIC data, opened read-only. Cheap to share; decodes from any number of threads.
+/// NHTSA's complete vPIC data, opened read-only. Can be shared between threads.
 ///
-/// The file is mapped into memory and must not change while this lives; it is replaced by renaming another over it.
+/// The file is mapped into memory, so it must not be changed while this value exists. Replace it by renaming another
+/// file to its path.
 pub struct Snapshot {
     pub(crate) db: ultravin::Db,
 }
 
-/// Why there is no snapshot to decode with.
+/// Why the snapshot cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SnapshotError {
-    /// No file is there.
+    /// The file does not exist.
     #[error("The vPIC data is missing: there is no file {}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The expected file.
         path: PathBuf,
     },
     /// The file is truncated, altered or of another month.
@@ -25,23 +26,23 @@ pub enum SnapshotError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The packed data is there, but there is no place to unpack it to.
+    /// The packed snapshot exists but cannot be unpacked.
     #[error("The vPIC data cannot be unpacked into {} ({} MB are needed): {reason}", folder.display(), pinned::SIZE_BYTES / 1_000_000)]
     NotUnpacked {
-        /// Where it was to be put.
+        /// The target folder.
         folder: PathBuf,
-        /// What stands against it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Where the snapshot is looked for: the file that `GARAGE_VPIC_FILE` names, or the one in the user's cache folder.
+/// The snapshot's path: `GARAGE_VPIC_FILE`, or the file in the user's cache folder.
 ///
 /// # Errors
-/// The system names no cache folder and the variable is not set.
+/// [`SnapshotError::Missing`] if the variable is not set and the system has no cache folder.
 pub fn default_snapshot_path() -> Result<PathBuf, SnapshotError> {
     if let Some(path) = std::env::var_os("GARAGE_VPIC_FILE").filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(path));
@@ -51,9 +52,9 @@ pub fn default_snapshot_path() -> Result<PathBuf, SnapshotError> {
         .ok_or_else(|| SnapshotError::Missing { path: PathBuf::from(pinned::FILE_NAME) })
 }
 
-/// Where an installer may have put the packed snapshot, the likeliest first: the one file that `GARAGE_VPIC_PACKED`
-/// names; or next to the program, where the bundles of other systems have their resources, and in the system's folders
-/// for data. None where `GARAGE_VPIC_FILE` says which snapshot is meant.
+/// Paths at which packages install the compressed snapshot, in search order: only `GARAGE_VPIC_PACKED` if it is set, or
+/// else next to the program, in a bundle's resources, and in the system's data folders. Empty if `GARAGE_VPIC_FILE` is
+/// set.
 #[must_use]
 pub fn default_packed_paths() -> Vec<PathBuf> {
     let named = |variable| std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -71,10 +72,10 @@ pub fn default_packed_paths() -> Vec<PathBuf> {
 }
 
 impl Snapshot {
-    /// Opens the snapshot and checks its digest. Takes about 0.1 s: call it off the start-up path.
+    /// Opens the snapshot and checks its digest. Takes about 0.1 s, so do not call it during startup.
     ///
     /// # Errors
-    /// The file is missing, truncated, altered, or not the month this version works with.
+    /// [`SnapshotError::Missing`], or [`SnapshotError::Damaged`] if the file is truncated, altered or of another month.
     pub fn open(path: &Path) -> Result<Snapshot, SnapshotError> {
         let damaged = |reason: String| SnapshotError::Damaged { path: path.to_owned(), reason };
         let size_bytes = match std::fs::metadata(path) {
@@ -84,7 +85,7 @@ impl Snapshot {
             }
             Err(error) => return Err(damaged(error.to_string())),
         };
-        // Before the mapping: a truncated file must not be mapped beyond its end.
+        // Check before mapping: reading a mapping beyond the end of the file crashes.
         if size_bytes != pinned::SIZE_BYTES {
             return Err(damaged(format!("it has {size_bytes} bytes instead of {}", pinned::SIZE_BYTES)));
         }

@@ -1,4 +1,4 @@
-//! The decoder on the complete vPIC data: the contract's example, the library's traps, and hostile input.
+//! The decoder on the complete vPIC data: the contract's example, corrections of the library's results, hostile input.
 
 use garage_decode::{Catalog, CatalogEntry, Decode, Detail, Snapshot, SnapshotError, VinQuery, pinned};
 use garage_testkit::{now, snapshot};
@@ -55,7 +55,7 @@ fn a_wrong_character_is_named_with_what_would_fit() {
 }
 
 #[test]
-fn letters_that_look_like_digits_are_explained_and_replaced() {
+fn letters_that_look_like_digits_are_reported_and_replaced() {
     let decode = decode("1HGCM82633AOO4352");
     assert_eq!(decode.vin, None);
     assert!(codes(&decode).contains(&400));
@@ -65,7 +65,7 @@ fn letters_that_look_like_digits_are_explained_and_replaced() {
 }
 
 #[test]
-fn an_unknown_never_enters_a_suggested_vin() {
+fn a_suggested_vin_has_no_unknown_characters() {
     let decode = decode("WAUZZZ8K9BA012345");
     assert!(!possible(&decode).is_empty());
     assert_eq!(decode.suggested_vin, None);
@@ -106,7 +106,7 @@ fn words_and_unregistered_manufacturers_have_no_model_year() {
 }
 
 #[test]
-fn position_7_decides_the_year_of_a_car_and_nothing_else_does() {
+fn position_7_decides_the_year_only_of_light_vehicles() {
     assert_eq!(decode("1HGCM82633A004352").years, [2003]);
     assert_eq!(decode("5YJSA1E26MF123456").years, [2021]);
     let trailer = "1UYVS2535CU123456";
@@ -124,7 +124,7 @@ fn position_7_decides_the_year_of_a_car_and_nothing_else_does() {
 }
 
 #[test]
-fn wildcards_decode_what_is_known() {
+fn decodes_queries_with_wildcards() {
     let decode = decode_with("5UXWX7C5*BA", Some(2011), Detail::Fields);
     assert_eq!(make(&decode), Some("BMW"));
     assert_eq!(decode.model_year, Some(2011));
@@ -133,7 +133,7 @@ fn wildcards_decode_what_is_known() {
 }
 
 #[test]
-fn a_snapshot_that_is_missing_truncated_or_altered_is_refused_with_its_reason() {
+fn rejects_a_missing_truncated_or_altered_snapshot() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vpic.rkyv");
     let refused = |path: &std::path::Path| Snapshot::open(path).err().expect("refused");
@@ -158,7 +158,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn any_text_is_refused_or_answered_with_only_what_is_known(vin_text in "\\PC{0,20}|[A-Z0-9*]{3,17}|1HG[A-Z0-9*]{0,14}") {
+    fn any_text_is_rejected_or_decoded_consistently(vin_text in "\\PC{0,20}|[A-Z0-9*]{3,17}|1HG[A-Z0-9*]{0,14}") {
         let Ok(query) = VinQuery::parse(&vin_text) else { return Ok(()) };
         let decode = snapshot().decode(&vin_text, &query, None, Detail::Full, now());
         prop_assert_eq!(&decode.input, &vin_text);
@@ -171,7 +171,7 @@ proptest! {
 }
 
 #[test]
-fn the_catalog_lists_what_was_made_when() {
+fn the_catalog_lists_makes_and_models_by_year() {
     let catalog = Catalog::build(snapshot());
     let named = |entries: &[CatalogEntry], name: &str| entries.iter().find(|entry| entry.name == name).map(|it| it.id);
     let years = catalog.years(now());
@@ -190,7 +190,7 @@ fn the_catalog_lists_what_was_made_when() {
 }
 
 #[test]
-fn the_catalog_is_made_once_and_again_when_its_file_is_no_good() {
+fn the_catalog_is_cached_and_rebuilt_if_its_file_is_invalid() {
     let folder = tempfile::tempdir().expect("a folder");
     let (snapshot, path) = (snapshot(), folder.path().join("vpic.rkyv"));
     let file = folder.path().join("vpic.catalog.json");
@@ -205,7 +205,7 @@ fn the_catalog_is_made_once_and_again_when_its_file_is_no_good() {
         assert_eq!(Catalog::open_or_build(snapshot, &path), built);
         assert_eq!(std::fs::read_to_string(&file).expect("it is kept"), kept);
     }
-    // What the file says counts, or it would be of no use.
+    // A valid file is used as it is.
     std::fs::write(&file, kept.replace("HONDA", "ADNOH")).expect("write");
     assert_ne!(Catalog::open_or_build(snapshot, &path), built);
 }

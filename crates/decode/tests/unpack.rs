@@ -1,4 +1,4 @@
-//! The snapshot as an installer brings it, on real files.
+//! Unpacking a package's snapshot, on real files.
 
 use std::{
     fs,
@@ -48,7 +48,7 @@ impl Installed {
 const ALL: [&str; 3] = ["vpic-2026-10.catalog.json", "vpic-2026-10.lock", "vpic-2026-10.rkyv"];
 
 #[test]
-fn it_is_unpacked_once_and_the_catalog_with_it() {
+fn unpacks_once_and_builds_the_catalog() {
     let installed = Installed::new();
     assert_eq!(installed.open().expect("unpacked").month(), pinned::MONTH);
     assert_eq!(installed.cached(), ALL);
@@ -58,7 +58,7 @@ fn it_is_unpacked_once_and_the_catalog_with_it() {
 }
 
 #[test]
-fn without_a_packed_one_a_missing_snapshot_is_missing() {
+fn reports_a_missing_snapshot_if_no_packed_file_exists() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(pinned::FILE_NAME);
     let refused = Snapshot::open_or_unpack(&path, &[folder.path().join("nowhere.zst")]).err().expect("refused");
@@ -67,7 +67,7 @@ fn without_a_packed_one_a_missing_snapshot_is_missing() {
 }
 
 #[test]
-fn what_a_killed_program_or_a_damaged_disk_left_is_replaced_and_older_months_go() {
+fn replaces_partial_files_and_deletes_older_months() {
     let installed = Installed::new();
     fs::create_dir_all(installed.cache()).expect("a folder");
     let old = ["vpic-2026-09.catalog.json", "vpic-2026-09.rkyv"];
@@ -80,7 +80,7 @@ fn what_a_killed_program_or_a_damaged_disk_left_is_replaced_and_older_months_go(
 }
 
 #[test]
-fn a_damaged_packed_file_is_named_and_leaves_nothing() {
+fn a_damaged_packed_file_is_reported_and_leaves_no_files() {
     let installed = Installed::new();
     let packed = &installed.packed[1];
     let whole = fs::read(packed).expect("read");
@@ -110,7 +110,7 @@ fn a_damaged_packed_file_is_named_and_leaves_nothing() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn reports_a_folder_that_cannot_be_written() {
     let installed = Installed::new();
     // A file stands in the way, which stops even root.
     fs::write(installed.folder.path().join("cache"), "").expect("written");
@@ -121,7 +121,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_says_so_and_leaves_nothing() {
+fn reports_a_full_disk_and_leaves_no_files() {
     let installed = Installed::new();
     fs::create_dir_all(installed.cache()).expect("a folder");
     // The system's own full disk.
@@ -134,7 +134,7 @@ fn a_full_disk_says_so_and_leaves_nothing() {
 }
 
 #[test]
-fn programs_that_unpack_at_once_all_get_it() {
+fn concurrent_processes_unpack_once() {
     let installed = Installed::new();
     std::thread::scope(|scope| {
         let opened: Vec<_> = (0..4).map(|_| scope.spawn(|| installed.open().map(drop))).collect();

@@ -1,4 +1,4 @@
-//! The vPIC client against recorded answers and against a vPIC that fails in every way.
+//! The vPIC client with recorded answers and with a server that fails, and merging answers.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -29,7 +29,7 @@ fn from_snapshot(text: &str, detail: Detail) -> Decode<'static> {
 }
 
 #[tokio::test]
-async fn recorded_answers_are_read_as_they_are() {
+async fn reads_recorded_answers() {
     let body = recorded("DecodeVinValues-1FTMW1T88MFA00001-modelyear-2021");
     let fake = FakeVpic::start(Behavior::Replays(body)).await;
     let answer = client(&fake).decode(&vin("1FTMW1T88MFA00001"), Some(2021)).await.expect("an answer");
@@ -73,7 +73,7 @@ async fn the_fake_answers_as_the_snapshot_does() {
 }
 
 #[tokio::test]
-async fn what_vpic_knows_better_counts_with_its_source() {
+async fn values_of_vpic_replace_different_ones_of_the_snapshot() {
     let corrections = BTreeMap::from([
         ("Trim".to_owned(), "EX-V6 6MT".to_owned()),
         ("DriveType".to_owned(), "FWD/Front-Wheel Drive".to_owned()),
@@ -102,7 +102,7 @@ async fn an_answer_about_no_vehicle_changes_nothing() {
 }
 
 #[tokio::test]
-async fn every_failure_has_a_name_and_is_retried_where_that_helps() {
+async fn maps_failures_to_errors_and_retries_temporary_ones() {
     for (behavior, error, questions) in [
         (Behavior::Fails, VpicError::Status(500), 3),
         (Behavior::AnswersHtml, VpicError::Malformed, 3),
@@ -118,7 +118,7 @@ async fn every_failure_has_a_name_and_is_retried_where_that_helps() {
 }
 
 #[tokio::test]
-async fn an_outage_that_ends_is_survived_and_one_that_lasts_is_left_alone() {
+async fn retries_a_short_outage_and_stops_during_a_long_one() {
     let fake = FakeVpic::start(Behavior::Fails).await;
     let client = client(&fake);
     let asked = vin(ACCORD);
@@ -139,9 +139,9 @@ async fn an_outage_that_ends_is_survived_and_one_that_lasts_is_left_alone() {
     assert_eq!(fake.questions(), questions, "it was not asked");
 }
 
-/// On a clock that jumps ahead whenever everybody waits, since nobody should wait here.
+/// With a paused clock, so that the test does not wait.
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_in_time_is_not_waited_for() {
+async fn a_slow_response_times_out() {
     let fake = FakeVpic::start(Behavior::IsSlow(Duration::from_secs(600))).await;
     let asked = tokio::time::Instant::now();
     assert_eq!(client(&fake).decode(&vin(ACCORD), None).await, Err(VpicError::TimedOut));

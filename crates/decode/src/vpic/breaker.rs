@@ -1,4 +1,4 @@
-//! Stops asking a service that keeps failing, and tries again after a while.
+//! Circuit breaker: stops requests to a service after repeated failures, and retries after a pause.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,11 +7,11 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Failures in a row after which nothing is asked.
+/// Consecutive failures that open the breaker.
 const TOLERATED_FAILURES: u32 = 5;
-/// How long nothing is asked then.
+/// How long the breaker stays open.
 const REST: Duration = Duration::from_secs(60);
-/// A service that asks for more is mistaken.
+/// The longest `Retry-After` that is honored.
 const LONGEST_REST: Duration = Duration::from_secs(60 * 60);
 
 #[derive(Default)]
@@ -20,18 +20,18 @@ struct State {
     closed_until: Option<Instant>,
 }
 
-/// Counts failures in a row. After the rest one question is let through; its outcome decides.
+/// Counts consecutive failures. After the pause one request is permitted; its result closes or reopens the breaker.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<State>);
 
 impl Breaker {
-    /// Whether a question may go out now.
+    /// Whether a request may be sent now.
     pub fn permits(&self) -> bool {
         let mut state = self.state();
         match state.closed_until {
             Some(until) if Instant::now() < until => false,
             Some(_) => {
-                // Others wait for the outcome of this one.
+                // Only this request; others wait for its result.
                 state.closed_until = Some(Instant::now() + REST);
                 true
             }
@@ -43,7 +43,7 @@ impl Breaker {
         *self.state() = State::default();
     }
 
-    /// The service asked to be left alone for this long.
+    /// Opens the breaker for the time in the service's `Retry-After`.
     pub fn asked_to_rest(&self, wait: Duration) {
         self.state().closed_until = Some(Instant::now() + wait.min(LONGEST_REST));
     }
@@ -66,14 +66,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn rests_after_failures_in_a_row_and_lets_one_try() {
+    async fn opens_after_consecutive_failures_and_then_permits_one_request() {
         let breaker = Breaker::default();
         for _ in 0..TOLERATED_FAILURES - 1 {
             breaker.failed();
         }
         breaker.succeeded();
         for _ in 0..TOLERATED_FAILURES {
-            assert!(breaker.permits(), "a success starts the count anew");
+            assert!(breaker.permits(), "a success resets the count");
             breaker.failed();
         }
         assert!(!breaker.permits());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rests_as_long_as_it_was_asked_to_within_reason() {
+    async fn stays_open_for_retry_after_up_to_a_limit() {
         for (asked_for, rest) in [(REST * 2, REST * 2), (Duration::MAX, LONGEST_REST)] {
             let breaker = Breaker::default();
             breaker.asked_to_rest(asked_for);

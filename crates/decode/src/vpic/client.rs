@@ -11,43 +11,43 @@ use serde::Deserialize;
 
 use super::{VpicAnswer, breaker::Breaker};
 
-/// VINs that vPIC takes at once.
+/// VINs in one batch request.
 pub const LARGEST_BATCH: usize = 50;
-/// vPIC takes 0.3 to 10 seconds; who has not answered by then is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// vPIC answers 429 above about five questions a second.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
-/// Tries after the first.
+/// vPIC answers in 0.3 to 10 seconds.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// vPIC responds 429 above about five requests a second.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(200);
+/// Retries after the first attempt.
 const RETRIES: usize = 2;
-/// Before the first retry; doubled before the next, with jitter.
+/// Delay before the first retry; doubled for the next, with jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(300);
-/// A `Retry-After` beyond this is left to the next time.
+/// A request is not retried if `Retry-After` is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A batch of 50 has about 300 kB.
 const LARGEST_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-/// Why vPIC gave no answer.
+/// Why there is no answer of vPIC's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VpicError {
-    /// It is not to be asked.
+    /// Requests are switched off.
     #[error("vPIC is switched off")]
     SwitchedOff,
-    /// It kept failing, or asked for a rest, and is given one.
-    #[error("vPIC kept failing, or asked to be left alone, and is not asked for a while")]
+    /// The circuit breaker is open: vPIC kept failing, or sent `Retry-After`.
+    #[error("vPIC kept failing, or asked for a pause, and is not contacted for a while")]
     Resting,
-    /// No connection, or it broke.
+    /// No connection, or it was closed early.
     #[error("vPIC cannot be reached")]
     Unreachable,
-    /// No answer in time.
+    /// The timeout elapsed.
     #[error("vPIC did not answer in time")]
     TimedOut,
-    /// Too many questions; after this time it may be asked again.
+    /// Status 429, with the time of `Retry-After`.
     #[error("vPIC is asked too often")]
     RateLimited(Option<Duration>),
-    /// An HTTP status that is no success.
+    /// Another HTTP status that is not a success.
     #[error("vPIC answered with status {0}")]
     Status(u16),
-    /// Not the JSON of an answer, or too much of it.
+    /// The response is not the expected JSON, or too large.
     #[error("vPIC's answer cannot be read")]
     Malformed,
 }
@@ -69,7 +69,7 @@ struct Body {
     results: Vec<BTreeMap<String, serde_json::Value>>,
 }
 
-/// Asks vPIC. Cloning shares the rate limit and the breaker.
+/// HTTP client of vPIC. Clones share the rate limit and the breaker.
 #[derive(Clone)]
 pub struct VpicClient {
     http: reqwest::Client,
@@ -79,26 +79,26 @@ pub struct VpicClient {
 }
 
 impl VpicClient {
-    /// NHTSA's own address.
+    /// NHTSA's base URL.
     const BASE_URL: &str = "https://vpic.nhtsa.dot.gov/api/vehicles";
 
-    /// The address to ask: the one that `GARAGE_VPIC_URL` names (a mirror, say), or NHTSA's own.
+    /// The base URL: `GARAGE_VPIC_URL` (such as a mirror), or NHTSA's.
     #[must_use]
     pub fn base_url() -> String {
         std::env::var("GARAGE_VPIC_URL").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| Self::BASE_URL.to_owned())
     }
 
-    /// A client of the API at this address.
+    /// A client of the API at `base_url`.
     ///
     /// # Errors
-    /// The system offers no TLS.
+    /// [`VpicError::Unreachable`] if TLS cannot be set up.
     pub fn new(base_url: &str) -> Result<VpicClient, VpicError> {
         let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .user_agent(concat!("MotoVault/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| VpicError::Unreachable)?;
-        let quota = Quota::with_period(BETWEEN_QUESTIONS).unwrap_or(Quota::per_second(NonZeroU32::MIN));
+        let quota = Quota::with_period(REQUEST_INTERVAL).unwrap_or(Quota::per_second(NonZeroU32::MIN));
         Ok(VpicClient {
             http,
             base_url: base_url.trim_end_matches('/').into(),
@@ -107,10 +107,10 @@ impl VpicClient {
         })
     }
 
-    /// What vPIC knows about one VIN.
+    /// Requests vPIC's values for one VIN.
     ///
     /// # Errors
-    /// vPIC gives no answer, retries included.
+    /// Any [`VpicError`] except `SwitchedOff`, after retries.
     pub async fn decode(&self, vin: &Vin, model_year: Option<i32>) -> Result<VpicAnswer, VpicError> {
         let url = format!("{}/DecodeVinValues/{vin}", self.base_url);
         let year = model_year.map(|year| ("modelyear", year.to_string()));
@@ -122,13 +122,13 @@ impl VpicClient {
         answers.pop().filter(|answer| answer.is_about(vin)).ok_or(VpicError::Malformed)
     }
 
-    /// What vPIC knows about up to 50 VINs, in their order.
+    /// Requests vPIC's values for up to 50 VINs, in their order.
     ///
     /// # Errors
-    /// vPIC gives no answer, retries included, or one of another length.
+    /// Same as [`VpicClient::decode`]; [`VpicError::Malformed`] if the answers do not match the VINs.
     ///
     /// # Panics
-    /// There are more than [`LARGEST_BATCH`] VINs.
+    /// More than [`LARGEST_BATCH`] VINs.
     pub async fn decode_batch(&self, vins: &[(Vin, Option<i32>)]) -> Result<Vec<VpicAnswer>, VpicError> {
         assert!(vins.len() <= LARGEST_BATCH, "vPIC takes {LARGEST_BATCH} VINs at once");
         let url = format!("{}/DecodeVINValuesBatch/", self.base_url);
@@ -139,7 +139,7 @@ impl VpicClient {
         let data = vins.iter().map(one).collect::<Vec<_>>().join(";");
         let answers =
             self.ask(|| self.http.post(&url).form(&[("format", "json"), ("data", &data)]), vins.len()).await?;
-        // An answer that is about another VIN must not become this one's.
+        // Never assign the answer for one VIN to another.
         let is_in_order = vins.iter().zip(&answers).all(|((vin, _), answer)| answer.is_about(vin));
         if is_in_order { Ok(answers) } else { Err(VpicError::Malformed) }
     }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_seconds_or_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
         let date = |seconds: i64| {
             let time = Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
@@ -221,7 +221,7 @@ mod tests {
         };
         let wait = retry_after(&date(3_600)).expect("a wait");
         assert!(wait > Duration::from_secs(3_500) && wait <= Duration::from_secs(3_600), "{wait:?}");
-        assert_eq!(retry_after(&date(-60)), None, "it is over");
+        assert_eq!(retry_after(&date(-60)), None, "a date in the past");
         assert_eq!(retry_after("soon"), None);
     }
 }

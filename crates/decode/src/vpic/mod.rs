@@ -1,8 +1,8 @@
-//! NHTSA's web API, which knows what was registered since the snapshot was made.
+//! Client of NHTSA's web API, which has vehicles registered after the snapshot was made.
 //!
-//! Slow, rate-limited and often away, so the client is patient with nothing: five seconds for an answer, five
-//! questions a second, a few retries with jitter, and silence for a while once it keeps failing. Whoever calls it does
-//! so in the background. What comes back is not trusted: bounded in size, and only text values are taken.
+//! The API is slow, rate-limited and often unavailable. The client has a timeout of 5 seconds, sends 5 requests a second,
+//! retries twice with jitter, and stops for a while after repeated failures. Call it in the background. Responses are
+//! not trusted: their size is limited, and only text and numbers are read.
 
 mod breaker;
 mod client;
@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 pub use client::{LARGEST_BATCH, VpicClient, VpicError};
 
-/// What vPIC knows about one VIN: its values by vPIC's code, without those that say there is none.
+/// vPIC's values for one VIN by vPIC's code, without empty ones.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VpicAnswer(BTreeMap<String, String>);
 
 impl VpicAnswer {
-    /// Takes the values of one object of vPIC's `Results`.
+    /// Reads one object of vPIC's `Results`.
     fn from_results(values: BTreeMap<String, serde_json::Value>) -> VpicAnswer {
         let text = |value: serde_json::Value| match value {
             serde_json::Value::String(text) => Some(text.trim().to_owned()),
@@ -36,17 +36,17 @@ impl VpicAnswer {
         self.0.get(code).map(String::as_str)
     }
 
-    /// Whether it is about this VIN, as far as it says.
+    /// Whether the answer is about this VIN, or names none.
     fn is_about(&self, vin: &Vin) -> bool {
         self.get("VIN").is_none_or(|answered| answered.eq_ignore_ascii_case(vin.as_str()))
     }
 
-    /// Whether vPIC knows the vehicle at all, and not only that the VIN is wrong.
+    /// Whether the answer describes a vehicle, and not only errors of the VIN.
     #[must_use]
     pub fn knows_the_vehicle(&self) -> bool {
         self.get("Make").is_some()
     }
 }
 
-/// The longest value that is taken; vPIC's notes have some hundred characters.
+/// Longer values are dropped; vPIC's notes have a few hundred characters.
 const LONGEST_VALUE: usize = 2_000;
