@@ -1,7 +1,7 @@
-//! Compiles the app's configuration and capabilities in.
+//! Compiles the app's configuration and capabilities.
 
-/// The commands that exist; each must also be allowed by a capability, or the page cannot call it.
-/// A test compares this list with the commands that are registered.
+/// The commands for which permissions are generated; a capability must also allow each of them.
+/// A test compares this list with the registered commands.
 const COMMANDS: &[&str] = &[
     "about",
     "accept_offers",

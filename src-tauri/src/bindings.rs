@@ -1,4 +1,4 @@
-//! The commands and events of the app, and their TypeScript types for the page.
+//! The Tauri commands and events of the app, and their generated TypeScript types.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::{
     start::Start,
 };
 
-/// Where the generated types lie, from the repository's root.
+/// The generated file, relative to the repository's root.
 pub const FILE: &str = "ui/src/lib/platform/bindings.ts";
 
-/// Every command and event. The one list; the build script's list of permissions is tested against it.
+/// Every command and event. A test compares this list with `COMMANDS` in the build script.
 #[must_use]
 pub fn builder<R: Runtime>() -> Builder<R> {
     Builder::<R>::new()
@@ -56,7 +56,7 @@ pub fn builder<R: Runtime>() -> Builder<R> {
 /// Writes the TypeScript types into a file.
 ///
 /// # Errors
-/// The file cannot be written, or a type has no TypeScript form, such as an integer of 64 bits.
+/// The file cannot be written, or a type has no TypeScript form, such as a 64-bit integer.
 pub fn export(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(builder::<tauri::Wry>().export(Typescript::default(), path)?)
 }

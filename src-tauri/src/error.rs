@@ -1,16 +1,16 @@
-//! What a page is told when a command fails.
+//! The error that commands return to the page.
 
 use garage_core::{ErrorCode, FieldError, GarageError};
 use serde::Serialize;
 
-/// A failed command. The page matches on `code` and shows `message`, or a detail's message at its field.
+/// A failed command. The page matches on `code`, and shows `message` or, at a field, the message of its detail.
 #[derive(Debug, Serialize, specta::Type)]
 pub struct CommandError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub code: ErrorCode,
-    /// A sentence for a person.
+    /// A sentence for the user.
     pub message: String,
-    /// The fields concerned, if any.
+    /// The invalid fields, if any.
     pub details: Vec<FieldError>,
 }
 
@@ -21,9 +21,9 @@ impl From<GarageError> for CommandError {
 }
 
 impl CommandError {
-    /// Preferences that could not be written; they hold until the app ends.
+    /// The preferences could not be written to disk. They stay in effect until the app exits.
     pub(crate) fn not_kept(error: tauri_plugin_store::Error) -> CommandError {
-        let message = format!("Your preferences could not be kept: {error}");
+        let message = format!("Your preferences could not be saved: {error}");
         CommandError { code: ErrorCode::Internal, message, details: Vec::new() }
     }
 }

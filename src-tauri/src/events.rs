@@ -1,4 +1,4 @@
-//! What the page hears: that something in the garage changed, and how far a long task is.
+//! The events that the app sends to the page: changes of the garage and progress of a long task.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use tauri::{AppHandle, Runtime};
 use tauri_specta::Event;
 
-/// Tells the page which of its queries are out of date.
+/// Lists the queries of the page that are out of date.
 #[derive(Debug, Clone, Serialize, Deserialize, specta::Type, Event)]
 pub struct GarageChanged {
-    /// `vehicles` for any list of vehicles, `vehicle:<id>` for one, likewise `serviceEntries` and `serviceEntry:<id>`;
-    /// `decode` for what VINs decode to.
+    /// `vehicles` for every list of vehicles, `vehicle:<id>` for one vehicle; likewise `serviceEntries` and
+    /// `serviceEntry:<id>`. `decode` for decode results.
     pub tags: Vec<String>,
 }
 
@@ -30,26 +30,24 @@ impl From<&Change> for GarageChanged {
     }
 }
 
-/// `vehicle` of `vehicles`, `serviceEntry` of `serviceEntries`.
+/// Returns `vehicle` for `vehicles` and `serviceEntry` for `serviceEntries`.
 fn singular(collection: &str) -> String {
     let stem = collection.strip_suffix("ies").map(|stem| format!("{stem}y"));
     stem.unwrap_or_else(|| collection.strip_suffix('s').unwrap_or(collection).to_owned())
 }
 
-/// Hands a change of the garage to the page.
 pub(crate) fn emit_change<R: Runtime>(app: &AppHandle<R>, change: &Change) {
-    // Fails only while the app shuts down, when there is no page left to tell.
+    // Emitting fails only while the app shuts down.
     let _ = GarageChanged::from(change).emit(app);
 }
 
-/// How far the long task is that is under way; there is one at a time.
+/// The progress of the running long task. Only one runs at a time.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, specta::Type, Event)]
 pub struct TaskProgressed {
-    /// What is done, in percent.
+    /// The completed part in percent.
     pub percent: u32,
 }
 
-/// Hands a long task's progress to the page.
 pub(crate) fn emit_progress<R: Runtime>(app: &AppHandle<R>, percent: u32) {
     let _ = TaskProgressed { percent }.emit(app);
 }

@@ -1,8 +1,8 @@
-//! The app: a window on the garage.
+//! The Tauri app: a window on the garage.
 //!
-//! The shell around `garage-core`: commands that hand over to the core, the one event that tells the page what
-//! changed, and what differs between desktop and phone (`platform`). Invariants: no rule about vehicles lives here;
-//! a command takes the state, calls the core and maps the error, nothing else; the page can call only what
+//! A shell around `garage-core`: commands that call the core, events that report changes to the page, and the
+//! differences between desktop and phone (`platform`). Invariants: this crate has no rule about vehicles; a command
+//! only takes the state, calls the core and maps the error; the page can call only the commands that
 //! `src-tauri/capabilities` allows.
 
 pub mod bindings;
@@ -22,13 +22,13 @@ pub use crate::{
     events::{GarageChanged, TaskProgressed},
 };
 
-/// The app's compiled-in configuration, capabilities and page.
+/// The app's configuration, capabilities and page, compiled in.
 #[must_use]
 pub fn context<R: Runtime>() -> tauri::Context<R> {
     tauri::generate_context!()
 }
 
-/// Puts the garage's commands and events on a builder; tests put them on a mock one.
+/// Adds the garage's commands, events and state to a builder. Tests use a builder with the mock runtime.
 pub fn with_garage<R: Runtime>(
     builder: tauri::Builder<R>,
     config: impl FnOnce(&App<R>) -> Result<GarageConfig, Box<dyn std::error::Error>> + Send + 'static,
@@ -46,7 +46,7 @@ pub fn with_garage<R: Runtime>(
 /// Starts the app and returns when its last window closes.
 ///
 /// # Panics
-/// The system cannot show a window, or names no folder for the user's data: there is nowhere to say so but the log.
+/// Panics if the system cannot show a window or has no folder for the user's data.
 #[cfg_attr(mobile, tauri::mobile_entry_point)]
 pub fn run() {
     with_garage(tauri::Builder::default(), platform::garage_config)

@@ -1,5 +1,5 @@
-//! The desktop app. On phones the library's entry point is called instead.
-// A console window would open beside the app on Windows.
+//! The desktop app. Phones call the library's entry point instead.
+// Without this, Windows opens a console window beside the app.
 #![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
 
 fn main() {

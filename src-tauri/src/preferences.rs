@@ -1,4 +1,4 @@
-//! What a person prefers on this device, kept by the store plugin beside the garage.
+//! The user's preferences on this device, stored by the store plugin in a file beside the garage's file.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,33 +11,32 @@ use serde_json::Value;
 use tauri::{App, Manager, Runtime};
 use tauri_plugin_store::{Store, StoreBuilder};
 
-/// The file beside the garage.
 const FILE_NAME: &str = "preferences.json";
-/// What it held before: the plugin writes the file in place, and a program can be killed at any moment.
+/// A copy of the last complete file: the plugin writes in place, so a crash can leave `preferences.json` truncated.
 const PREVIOUS_FILE_NAME: &str = "preferences.previous.json";
 
-/// What a person prefers on this device.
+/// The user's preferences on this device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct Preferences {
-    /// Light, dark, or as the system is.
+    /// Light, dark, or the system's setting.
     pub theme: Theme,
-    /// What new vehicles count in.
+    /// The default odometer unit of new vehicles.
     pub odometer_unit: OdometerUnit,
-    /// How the garage is shown.
+    /// Cards or rows.
     pub view: View,
-    /// How the garage is sorted.
+    /// The sort order of the vehicle list.
     pub sort: Sort,
-    /// Which vehicles were shown last.
+    /// The last filter of the vehicle list.
     pub filter: Filter,
-    /// Whether vPIC is asked over the network about VINs.
+    /// Whether VINs are sent to vPIC over the network.
     pub asks_vpic: bool,
 }
 
-/// Light, dark, or as the system is.
+/// The color theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the variants need no explanation")]
 pub enum Theme {
     #[default]
     System,
@@ -45,42 +44,42 @@ pub enum Theme {
     Dark,
 }
 
-/// How the garage is shown.
+/// The layout of the vehicle list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "lowercase")]
 pub enum View {
-    /// One card a vehicle.
+    /// One card per vehicle.
     #[default]
     Cards,
-    /// One row a vehicle.
+    /// One row per vehicle.
     Rows,
 }
 
-/// Which vehicles are shown; the default is all that are not removed.
+/// The filter of the vehicle list. The default lists all vehicles that are not removed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
-    /// Only of this make.
+    /// Lists only this make.
     pub make: Option<String>,
-    /// Only of this model year.
+    /// Lists only this model year.
     pub year: Option<i32>,
-    /// Only of this vehicle type.
+    /// Lists only this vehicle type.
     pub vehicle_type: Option<String>,
-    /// Only those in use, or only those not in use.
+    /// Lists only vehicles in use (`true`) or not in use (`false`).
     pub is_active: Option<bool>,
-    /// The removed ones instead of the others.
+    /// Lists removed vehicles instead of the others.
     pub is_removed: bool,
 }
 
-/// The store's file as the app holds it.
+/// The preferences file and the plugin's store for it.
 pub(crate) struct PreferenceStore {
     store: Arc<dyn Kept>,
     file: PathBuf,
-    /// Two who wrote the file at once would leave a mixture.
+    /// Held while the file is written: two concurrent writes would interleave.
     saving: Mutex<()>,
 }
 
-/// The plugin's store, whatever the runtime: commands must not depend on it.
+/// The plugin's store without its runtime type parameter, so that commands are not generic over the runtime.
 trait Kept: Send + Sync {
     fn get(&self, key: &str) -> Option<Value>;
     fn set(&self, key: String, value: Value);
@@ -102,7 +101,7 @@ impl<R: Runtime> Kept for Store<R> {
 }
 
 impl PreferenceStore {
-    /// What is kept. A value that is missing, or that this version cannot read, is the usual one.
+    /// Returns the stored preferences. A value that is missing or unreadable gets its default.
     pub fn get(&self) -> Preferences {
         Preferences {
             theme: self.value("theme").unwrap_or_default(),
@@ -114,7 +113,7 @@ impl PreferenceStore {
         }
     }
 
-    /// Keeps all of them, on the disk when this returns.
+    /// Stores all preferences. They are on disk when this returns.
     pub fn set(&self, preferences: &Preferences) -> tauri_plugin_store::Result<()> {
         let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(Value::Object(values)) = serde_json::to_value(preferences) {
@@ -133,7 +132,7 @@ impl PreferenceStore {
     }
 }
 
-/// Opens the store beside the garage and makes it available to commands.
+/// Opens the store beside the garage's file and registers it as app state.
 pub(crate) fn manage<R: Runtime>(app: &App<R>, garage_file: &Path) -> tauri_plugin_store::Result<Preferences> {
     let file = garage_file.with_file_name(FILE_NAME);
     let previous = garage_file.with_file_name(PREVIOUS_FILE_NAME);
@@ -150,7 +149,7 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, garage_file: &Path) -> tauri_plug
     Ok(preferences)
 }
 
-/// Whether a file was written to its end.
+/// Whether the file holds a complete JSON object.
 fn is_whole(file: &Path) -> bool {
     std::fs::read(file).is_ok_and(|bytes| serde_json::from_slice::<serde_json::Map<_, Value>>(&bytes).is_ok())
 }

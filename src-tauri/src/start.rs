@@ -1,8 +1,8 @@
-//! The answers to the first screen's questions, sent inside the page.
+//! The data of the first screen, embedded in the page.
 //!
-//! The garage is open long before the webview asks for the page. Answers that come with the page spare the first screen
-//! its round trips, and the pictures drawn between them. Invariant: they are handed out at most once, and not after a
-//! change of the garage or the preferences; without them the page asks by the usual commands.
+//! The garage is open before the webview requests the page. Embedding the data saves the first screen its command
+//! round trips and the repaints between them. Invariant: the data is embedded at most once, and never after the garage
+//! or the preferences have changed. Without it, the page calls the usual commands.
 
 use std::{
     borrow::Cow,
@@ -21,26 +21,26 @@ use crate::{
     state::AppGarage,
 };
 
-/// Vehicles that are sent; more than a screen shows.
+/// The number of vehicles to embed; more than one screen shows.
 const FIRST_PAGE: u32 = 60;
 
-/// What the first screen asks for, answered in advance.
+/// The data of the first screen.
 #[derive(Serialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct Start {
-    /// As `preferences` answers.
+    /// Same as the response of `preferences`.
     preferences: Preferences,
-    /// The first page of the vehicles that the preferences' filter and order ask for.
+    /// The first page of the vehicles that match the preferences' filter, in the preferences' order.
     vehicles: VehiclePage,
-    /// How many these are, whatever the page.
+    /// How many vehicles match the filter.
     count: u32,
-    /// How many vehicles there are without a filter.
+    /// How many vehicles are not removed.
     all_count: u32,
-    /// How many removed vehicles there are.
+    /// How many vehicles are removed.
     removed_count: u32,
-    /// As `filter_choices` answers.
+    /// Same as the response of `filter_choices`.
     filter_choices: FilterChoices,
-    /// What `change_count` answered before the others were read.
+    /// The value of `change_count` before the other values were read.
     change_count: u32,
 }
 
@@ -71,7 +71,7 @@ impl Start {
     }
 }
 
-/// Answers that are ready for the page, as JSON.
+/// The data to embed, as JSON, until it is used.
 #[derive(Default)]
 pub(crate) struct StartAnswers(Mutex<Option<Ready>>);
 
@@ -87,7 +87,8 @@ impl StartAnswers {
     }
 }
 
-/// Opens the garage and reads the answers for the page. A failure, or a repair, is left to the page's own questions.
+/// Opens the garage and reads the data to embed. After a failure or a repair it embeds nothing, and the page's own
+/// commands report the failure or the repair.
 pub async fn prepare<R: Runtime>(app: &AppHandle<R>) {
     let state = app.state::<AppGarage>();
     let Ok(garage) = state.get().await else { return };
@@ -101,18 +102,18 @@ pub async fn prepare<R: Runtime>(app: &AppHandle<R>) {
             let json = serde_json::to_string(&start).ok();
             app.state::<StartAnswers>().replace(json.map(|json| Ready { json, change_count }));
         }
-        Err(error) => tracing::debug!(%error, "the page comes without its first answers"),
+        Err(error) => tracing::debug!(%error, "the page is served without embedded data"),
     }
 }
 
-/// Adds the answers to the page, if they are ready and nothing has changed since they were read.
+/// Embeds the data in the page. Returns `None` if there is no data, or it is out of date.
 pub fn add_to_page<R: Runtime>(app: &AppHandle<R>, page: &str) -> Option<String> {
     let ready = app.state::<StartAnswers>().replace(None)?;
     if ready.change_count != app.state::<AppGarage>().change_count() {
         return None;
     }
     let (head, rest) = page.split_at(page.find("</head>")?);
-    // A data block runs nothing, so the content security policy needs no exception. Only `<` could end it early.
+    // A data block is not executed, so the content security policy needs no exception. Only `<` could end it early.
     let json = ready.json.replace('<', "\\u003c");
     Some(format!(r#"{head}<script type="application/json" id="start">{json}</script>{rest}"#))
 }

@@ -1,4 +1,4 @@
-//! The garage as the app holds it.
+//! The app's state: the open garage and the services around it.
 
 use std::{
     ops::ControlFlow,
@@ -18,17 +18,17 @@ use crate::{
     start::{self, StartAnswers},
 };
 
-/// After this time nobody is waiting for the first picture any more.
+/// Delays backup and cleanup until the first screen has been painted.
 const UPKEEP_DELAY: Duration = Duration::from_secs(10);
 
-/// The garage, opened beside the window: a garage that cannot be opened is an error the page can show, and the next
-/// command tries again. A damaged one is repaired on the way.
+/// The garage, opened on first use. If opening fails, the command returns the error, and the next command tries again.
+/// A damaged garage is repaired while it is opened.
 pub(crate) struct AppGarage {
     config: GarageConfig,
     on_change: ChangeListener,
     change_count: Arc<AtomicU32>,
     garage: RwLock<Option<Garage>>,
-    /// Tells of other programs' writes for as long as it is held.
+    /// Reports other programs' writes until it is dropped.
     watch: Mutex<Option<Watch>>,
     repaired: Mutex<Option<Repair>>,
     asks_vpic: AtomicBool,
@@ -37,7 +37,7 @@ pub(crate) struct AppGarage {
 }
 
 impl AppGarage {
-    /// The opened garage.
+    /// Returns the open garage, or opens it.
     pub async fn get(&self) -> Result<Garage, GarageError> {
         if let Some(garage) = self.garage.read().await.as_ref() {
             return Ok(garage.clone());
@@ -51,7 +51,7 @@ impl AppGarage {
         Ok(garage)
     }
 
-    /// Repairs a garage whose damage showed only in use.
+    /// Repairs a garage that was found to be damaged after it had been opened.
     pub async fn repair(&self) -> Result<Repair, GarageError> {
         let mut held = self.garage.write().await;
         if let Some(garage) = held.take() {
@@ -64,8 +64,9 @@ impl AppGarage {
 
     fn hold(&self, held: &mut Option<Garage>, garage: Garage, repair: Option<Repair>) {
         garage.set_vpic(self.asks_vpic.load(Ordering::Relaxed));
-        let watch =
-            garage.watch_others().inspect_err(|error| tracing::warn!(%error, "other programs are not heard of"));
+        let watch = garage
+            .watch_others()
+            .inspect_err(|error| tracing::warn!(%error, "cannot watch for writes of other programs"));
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch.ok();
         *held = Some(garage);
         if repair.is_some() {
@@ -73,27 +74,27 @@ impl AppGarage {
         }
     }
 
-    /// How often the garage or the preferences have changed since the app started.
+    /// The number of changes of the garage and the preferences since the app started.
     pub fn change_count(&self) -> u32 {
         self.change_count.load(Ordering::SeqCst)
     }
 
-    /// Counts a change of the preferences, which the page knows of itself.
+    /// Counts a change of the preferences. It emits no event: the page made the change.
     pub fn count_change(&self) {
         self.change_count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether there is a repair that the page has not been told of.
+    /// Whether a repair has not been returned by `take_repair` yet.
     pub fn is_repaired(&self) -> bool {
         self.repaired.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// What a repair at opening did, for the page to tell once.
+    /// Returns the result of a repair at opening, once.
     pub fn take_repair(&self) -> Option<Repair> {
         self.repaired.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Switches asking vPIC on or off, now and when the garage is opened.
+    /// Switches vPIC requests on or off, for the open garage and for one opened later.
     pub async fn set_vpic(&self, is_on: bool) {
         self.asks_vpic.store(is_on, Ordering::Relaxed);
         if let Some(garage) = self.garage.read().await.as_ref() {
@@ -101,7 +102,7 @@ impl AppGarage {
         }
     }
 
-    /// Tells the page how far a new long task is; there is one at a time.
+    /// Returns a progress callback that sends percentages to the page. Only one long task runs at a time.
     pub fn new_task(&self) -> Progress {
         self.is_stopping.store(false, Ordering::Relaxed);
         let (is_stopping, on_progress) = (self.is_stopping.clone(), self.on_progress.clone());
@@ -115,13 +116,13 @@ impl AppGarage {
         })
     }
 
-    /// Has the long task that is under way stop.
+    /// Requests cancellation of the running long task.
     pub fn stop_task(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 }
 
-/// Makes the garage available to commands, and its changes to the page.
+/// Registers the garage as app state and forwards its changes to the page.
 pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_plugin_store::Result<()> {
     let handle = app.handle().clone();
     let change_count = Arc::new(AtomicU32::new(0));
@@ -144,18 +145,18 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         is_stopping: Arc::default(),
     });
     app.manage(StartAnswers::default());
-    // The garage is opened while the webview starts. Today's upkeep waits until the window has long been painted. The
-    // snapshot is left to whoever decodes first: it would take 85 MB that a look into the garage does not need.
+    // Open the garage while the webview starts. Backup and cleanup wait until the window is painted. The first decode
+    // opens the vPIC snapshot: it takes 85 MB that listing vehicles does not need.
     let handle = app.handle().clone();
     async_runtime::spawn(async move {
         start::prepare(&handle).await;
         tokio::time::sleep(UPKEEP_DELAY).await;
         if let Ok(garage) = handle.state::<AppGarage>().get().await {
             if let Err(error) = garage.back_up_daily().await {
-                tracing::warn!(%error, "there is no backup of today");
+                tracing::warn!(%error, "the daily backup failed");
             }
             if let Err(error) = garage.forget_old_answers().await {
-                tracing::warn!(%error, "vPIC's old answers stay");
+                tracing::warn!(%error, "old vPIC answers were not deleted");
             }
         }
     });

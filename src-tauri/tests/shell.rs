@@ -1,4 +1,4 @@
-//! The command layer under the mock runtime, with the app's real configuration and capabilities enforced.
+//! Commands under Tauri's mock runtime, with the app's real configuration and capabilities.
 
 use garage_core::{Environment, GarageConfig, Program};
 use motovault::bindings;
@@ -37,21 +37,20 @@ impl MockApp {
         })
         .build(motovault::context())
         .expect("the app");
-        // Sets the app up; the mock runtime has no events to go through.
-        #[expect(deprecated, reason = "it warns of calling this in a loop")]
+        // Runs the setup hook. The mock runtime has no events to handle.
+        #[expect(deprecated, reason = "deprecated because of calls in a loop; this is one call")]
         app.run_iteration(|_, _| ());
         let window = app.get_webview_window("main").expect("the window of the configuration");
         MockApp { window, _app: app, folder }
     }
 
-    /// Takes the answers that the start has read by itself, so that nothing reads others meanwhile.
+    /// Takes the data that the startup task has read, so that only the test calls `prepare` from then on.
     fn take_first_answers(&self) {
         while motovault::start::add_to_page(self.window.app_handle(), "<head></head>").is_none() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 
-    /// Reads the answers for the page anew.
     fn prepare(&self) {
         tauri::async_runtime::block_on(motovault::start::prepare(self.window.app_handle()));
     }
@@ -75,7 +74,7 @@ impl MockApp {
 }
 
 #[test]
-fn a_page_adds_lists_edits_removes_and_restores() {
+fn commands_add_list_edit_remove_and_restore_a_vehicle() {
     let app = MockApp::start();
     let decode = app.call("decode_vin", json!({"text": "1hgcm82633a004352", "year": null})).expect("a decode");
     assert_eq!(decode["fields"]["model"]["value"], "Accord");
@@ -115,7 +114,7 @@ fn a_page_adds_lists_edits_removes_and_restores() {
 }
 
 #[test]
-fn refusals_carry_a_code_a_sentence_and_the_fields() {
+fn an_error_has_a_code_a_message_and_the_invalid_fields() {
     let app = MockApp::start();
     let refused = app.call("add_vehicle", json!({"draft": {"vin": "?", "year": "2003"}})).expect_err("refused");
     assert_eq!(
@@ -131,14 +130,14 @@ fn refusals_carry_a_code_a_sentence_and_the_fields() {
     );
     let missing = json!({"id": "018f0000-0000-7000-8000-000000000000"});
     assert_eq!(app.call("get_vehicle", missing).expect_err("none")["code"], "notFound");
-    // A page that sends nonsense gets an answer, too.
+    // Malformed arguments return an error, too.
     app.call("get_vehicle", json!({"id": "not an id"})).expect_err("refused");
     app.call("add_vehicle", json!({"draft": []})).expect_err("refused");
     app.call("add_vehicle", json!({})).expect_err("refused");
 }
 
 #[test]
-fn capabilities_are_enforced() {
+fn the_page_and_other_origins_call_only_what_capabilities_allow() {
     let app = MockApp::start();
     app.call("plugin:window|set_title", json!({"value": "x"})).expect_err("not granted to the page");
     app.call_from("https://example.com/", "list_vehicles", json!({"query": {}}))
@@ -147,7 +146,7 @@ fn capabilities_are_enforced() {
 }
 
 #[test]
-fn the_page_comes_with_the_first_screens_answers_once() {
+fn the_first_screens_data_is_embedded_in_the_page_once() {
     const PAGE: &str = "<html><head><title>x</title></head><body></body></html>";
     let app = MockApp::start();
     app.take_first_answers();
@@ -175,11 +174,15 @@ fn the_page_comes_with_the_first_screens_answers_once() {
             "changeCount": ask("change_count", json!({})),
         })
     );
-    assert_eq!(motovault::start::add_to_page(app.window.app_handle(), PAGE), None, "a page that is loaded again asks");
+    assert_eq!(
+        motovault::start::add_to_page(app.window.app_handle(), PAGE),
+        None,
+        "a reloaded page gets no embedded data"
+    );
 }
 
 #[test]
-fn answers_from_before_a_change_do_not_reach_the_page() {
+fn data_read_before_a_change_is_not_embedded() {
     let app = MockApp::start();
     app.take_first_answers();
     app.prepare();
@@ -191,9 +194,9 @@ fn answers_from_before_a_change_do_not_reach_the_page() {
     assert_eq!(motovault::start::add_to_page(app.window.app_handle(), "<head></head>"), None, "older preferences");
 }
 
-/// The build script grants by name and cannot see the commands, so it has a list of its own.
+/// The build script cannot see the registered commands, so it has its own list.
 #[test]
-fn every_command_can_be_granted_and_is() {
+fn every_command_has_a_permission_and_the_capability_allows_it() {
     let typescript = generated();
     let build_script = include_str!("../build.rs");
     let capability: Value = serde_json::from_str(include_str!("../capabilities/main.json")).expect("JSON");
@@ -209,9 +212,9 @@ fn every_command_can_be_granted_and_is() {
 }
 
 #[test]
-fn the_committed_bindings_are_current() {
+fn the_committed_typescript_bindings_are_up_to_date() {
     let committed = std::fs::read_to_string(bindings::FILE).expect("the bindings");
-    assert!(committed == generated(), "{} is stale; run `cargo xtask bindings`", bindings::FILE);
+    assert!(committed == generated(), "{} is out of date; run `cargo xtask bindings`", bindings::FILE);
 }
 
 fn generated() -> String {
@@ -221,9 +224,9 @@ fn generated() -> String {
     std::fs::read_to_string(path).expect("the file")
 }
 
-/// The plugin writes its file in place; whoever is killed meanwhile must not start with a white screen at night.
+/// The plugin writes its file in place, so a crash can truncate it.
 #[test]
-fn preferences_survive_a_file_that_was_not_written_to_its_end() {
+fn a_truncated_preferences_file_is_replaced_by_its_previous_version() {
     let app = MockApp::start();
     let mut preferences = app.call("preferences", json!({})).expect("preferences");
     preferences["theme"] = json!("dark");
@@ -236,5 +239,5 @@ fn preferences_survive_a_file_that_was_not_written_to_its_end() {
     let bytes = std::fs::read(&file).expect("read");
     std::fs::write(&file, &bytes[..bytes.len() / 2]).expect("write");
     let again = MockApp::start_in(folder).call("preferences", json!({})).expect("preferences");
-    assert_eq!((&again["theme"], &again["view"]), (&json!("dark"), &json!("rows")), "as they were before the last");
+    assert_eq!((&again["theme"], &again["view"]), (&json!("dark"), &json!("rows")), "the previous version");
 }

@@ -1,4 +1,4 @@
-//! The whole garage as one SQLite file, and back.
+//! Backups: the whole garage as one SQLite file, and restoring it.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,10 +19,9 @@ use crate::{
     store::{self, backup_folder, records},
 };
 
-/// How many daily backups are kept.
 const KEPT_DAILY_BACKUPS: usize = 7;
 
-/// The age from which scratch folders are taken for left over.
+/// Scratch folders older than this belong to a program that crashed.
 const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A backup beside the garage.
@@ -30,9 +29,9 @@ const LEFT_OVER: Duration = Duration::from_secs(24 * 60 * 60);
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct BackupFile {
-    /// The file.
+    /// Its path.
     pub file: PathBuf,
-    /// When it was made.
+    /// Its modification time.
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub made_at: Timestamp,
     /// Its size in bytes.
@@ -41,22 +40,24 @@ pub struct BackupFile {
 }
 
 impl Garage {
-    /// Writes the garage as it is at this moment into one file. Progress counts bytes, about.
+    /// Writes a consistent copy of the garage to one file. Progress counts bytes, approximately.
     ///
     /// # Errors
-    /// The file exists and is to be kept, or it cannot be written, or it was stopped; no half file is left.
+    /// [`GarageError::Unwritable`] (`FileFailed`) if the file cannot be written, or if it exists and `existing` is
+    /// [`Existing::Keep`] (`FileExists`); [`GarageError::Canceled`]. No partial file is left.
     pub async fn back_up(&self, file: &Path, existing: Existing, progress: Progress) -> Result<(), GarageError> {
         let goes_on = move |done, total| progress.at(done, total).is_ok();
         self.database.back_up(file, existing, goes_on).await.map_err(of_target)
     }
 
-    /// Replaces everything in the garage by a backup, after the garage itself has been backed up. Gives the file that
-    /// holds what was replaced. The restored garage is a device of its own: what the old one sent is not sent again.
-    /// Progress counts the backup's pages.
+    /// Replaces everything in the garage with a backup. Backs the garage up first and returns the path of that backup.
+    /// The restored garage gets a new device id, so sync treats it as a new device. Progress counts the backup's pages.
     ///
     /// # Errors
-    /// The file is no intact garage, or is from a newer version; or the garage cannot be saved before; or it was
-    /// stopped. Nothing has been changed then.
+    /// [`GarageError::BadBackup`] (`BackupDamaged`) if the file is damaged or is not a garage;
+    /// [`GarageError::Unreadable`] (`NotFound`, `FileFailed`) if it cannot be read; [`GarageError::Store`]
+    /// (`GarageNewer`) if a newer version wrote it; [`GarageError::Unwritable`] if the garage cannot be backed up
+    /// first; [`GarageError::Canceled`]. Nothing is changed.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
         self.database.refuse_own_file(file).map_err(of_target)?;
         let folder = self.backup_folder();
@@ -73,11 +74,12 @@ impl Garage {
         Ok(replaced)
     }
 
-    /// Makes today's backup beside the garage unless it is there, and removes the oldest beyond seven. A garage without
-    /// a vehicle has none: it would displace, day by day, what was there before it was emptied.
+    /// Writes today's backup beside the garage unless it exists, and deletes the oldest daily backups beyond seven.
+    /// Skips a garage without vehicles: its backups would displace those from before it was emptied.
     ///
     /// # Errors
-    /// The backup cannot be written. Old ones are removed only after a new one is complete.
+    /// [`GarageError::Unwritable`] if the backup cannot be written or an old one cannot be deleted. Old backups are
+    /// deleted only after the new one is complete.
     pub async fn back_up_daily(&self) -> Result<(), GarageError> {
         let folder = self.backup_folder();
         let today = self.environment.now().to_zoned(TimeZone::UTC).date();
@@ -91,7 +93,7 @@ impl Garage {
             return Ok(());
         }
         match self.back_up(&file, Existing::Keep, Progress::none()).await {
-            // Another program was quicker.
+            // Another program has written it meanwhile.
             Err(error) if error.code() == ErrorCode::FileExists => return Ok(()),
             made => made?,
         }
@@ -100,14 +102,14 @@ impl Garage {
             remove_left_over(beside);
         }
         let names = std::fs::read_dir(&folder).map_err(|source| unwritable(&folder, source))?;
-        // Only what was made here, and never today's: a clock that was once wrong leaves names from the future.
+        // Delete only daily backups, and never today's: a clock that was wrong once leaves names with future dates.
         let mut others: Vec<PathBuf> = names
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
             .map(|entry| entry.path())
             .filter(|path| *path != file && daily_of(path).is_some())
             .collect();
-        // By name is by date.
+        // Sorting by name sorts by date.
         others.sort();
         for old in others.iter().rev().skip(KEPT_DAILY_BACKUPS - 1) {
             std::fs::remove_file(old).map_err(|source| unwritable(old, source))?;
@@ -115,29 +117,29 @@ impl Garage {
         Ok(())
     }
 
-    /// Starts today's backup after the first write of the day; one that failed is tried again after the next write.
+    /// Starts today's backup after the first write of the day. If it fails, the next write starts it again.
     pub(crate) fn back_up_on_first_write(&self) {
         let today = self.environment.now().to_zoned(TimeZone::UTC).date();
         self.daily_backup.start_once(today, || {
             let garage = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = garage.back_up_daily().await {
-                    tracing::warn!(%error, "there is no backup of today");
+                    tracing::warn!(%error, "the daily backup failed");
                     garage.daily_backup.try_again();
                 }
             })
         });
     }
 
-    /// Waits until no daily backup is being made.
+    /// Waits for the running daily backup, if any.
     pub async fn daily_backup_settled(&self) {
         self.daily_backup.finish().await;
     }
 
-    /// The backups beside the garage, the newest first.
+    /// Lists the backups beside the garage, newest first.
     ///
     /// # Errors
-    /// Their folder cannot be read.
+    /// [`GarageError::Unreadable`] (`FileFailed`) if their folder cannot be read.
     pub fn backups(&self) -> Result<Vec<BackupFile>, GarageError> {
         let folder = self.backup_folder();
         let entries = match std::fs::read_dir(&folder) {
@@ -157,17 +159,18 @@ impl Garage {
         Ok(backups)
     }
 
-    /// Where backups are kept: beside the garage's file and named after it, so that no two garages share them.
+    /// The folder of the backups. It is beside the garage's file and named after it, so that no two garages share one.
     #[must_use]
     pub fn backup_folder(&self) -> PathBuf {
         backup_folder(&self.garage_file)
     }
 }
 
-/// An empty file is a new garage, but not where there was one: a full disk or a sync tool may have emptied it.
+/// Refuses an empty file that has daily backups: a full disk or a sync tool may have truncated it. Without backups, an
+/// empty file is a new garage.
 ///
 /// # Errors
-/// It is empty, and there are daily backups.
+/// [`GarageError::Emptied`] (`GarageDamaged`).
 pub(crate) fn refuse_emptied(garage_file: &Path) -> Result<(), GarageError> {
     let is_empty = std::fs::metadata(garage_file).is_ok_and(|it| it.is_file() && it.len() == 0);
     let has_backups = || {
@@ -177,12 +180,12 @@ pub(crate) fn refuse_emptied(garage_file: &Path) -> Result<(), GarageError> {
     if is_empty && has_backups() { Err(GarageError::Emptied) } else { Ok(()) }
 }
 
-/// The day of a daily backup; none where the file is another.
+/// Returns the date in the name of a daily backup, or `None` for other files.
 fn daily_of(path: &Path) -> Option<Date> {
     path.file_name()?.to_str()?.strip_prefix("daily-")?.strip_suffix(".db")?.parse().ok()
 }
 
-/// Removes what programs that were killed have left unfinished. A day later none of them is still at it.
+/// Deletes scratch folders of crashed programs: no running program uses one for longer than a day.
 fn remove_left_over(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -196,7 +199,7 @@ fn remove_left_over(folder: &Path) {
     }
 }
 
-/// The day for which this program has started a backup, and the task that makes it.
+/// The day for which this program last started a backup, and the task that writes it.
 #[derive(Clone, Default)]
 pub(crate) struct DailyBackup(Arc<Mutex<StartedBackup>>);
 
@@ -214,12 +217,11 @@ impl DailyBackup {
         }
     }
 
-    /// Lets the next write start a backup again.
+    /// Makes the next write start a backup again.
     fn try_again(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).day = None;
     }
 
-    /// Waits for the one that is being made.
     pub async fn finish(&self) {
         let making = self.0.lock().unwrap_or_else(PoisonError::into_inner).making.take();
         if let Some(making) = making {
@@ -228,8 +230,7 @@ impl DailyBackup {
     }
 }
 
-/// A checked copy of a backup, brought up to date and named as a device of its own: what goes wrong with it goes wrong
-/// before anything is replaced.
+/// Copies a backup, upgrades the copy and gives it a new device id. Every failure happens before the garage is changed.
 async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusqlite::Connection, GarageError> {
     let as_backup = |error| match error {
         garage_sqlite::Error::File { path, source } => GarageError::Unreadable { path, source },
@@ -243,7 +244,7 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     let backup = store::check(file).await.map_err(as_backup)?;
     garage_sqlite::vacuum_into(&backup, copy).map_err(as_backup)?;
     drop(backup);
-    // A schema that is not ours, in a file that looks like a garage, does not get through this.
+    // Fails for a file with our application id and another schema.
     match store::open(copy).await {
         Ok(database) => {
             let name = "UPDATE device SET device_id = ?1";
@@ -271,7 +272,7 @@ fn unwritable(path: &Path, source: std::io::Error) -> GarageError {
     GarageError::Unwritable { path: path.to_owned(), source }
 }
 
-/// A time that can stand in a file's name.
+/// The time in a form that is valid in a file name.
 fn stamp(now: Timestamp) -> String {
     now.strftime("%Y%m%dT%H%M%S%.fZ").to_string()
 }

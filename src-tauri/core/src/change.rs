@@ -1,17 +1,17 @@
-//! Telling callers what changed.
+//! Change notifications to callers.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use garage_domain::{RecordId, Vin};
 
-/// What a caller may have to read again.
+/// What is out of date for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// The content of these records, or their presence in lists. Never empty.
+    /// These records: their content, or whether lists include them. Never empty.
     Records(Vec<RecordRef>),
-    /// Any number of records: another program has written, or a backup was restored.
+    /// Any number of records, because another program wrote or a backup was restored.
     Everything,
-    /// What a VIN decodes to: vPIC has answered.
+    /// The decode of this VIN, because vPIC responded.
     Decode(Vin),
 }
 
@@ -20,14 +20,14 @@ pub enum Change {
 pub struct RecordRef {
     /// The collection's name, such as `vehicles`.
     pub collection: &'static str,
-    /// The record.
+    /// The record's id.
     pub id: RecordId,
 }
 
-/// Records that are named one by one; of more, callers read everything again.
+/// The most records that one change lists. Above it, the listener gets [`Change::Everything`].
 const MOST_NAMED: usize = 100;
 
-/// Called once after each committed write, on the writer's task: it must be quick.
+/// Called once after each committed write, on the writer's task. It must return quickly.
 #[derive(Clone)]
 pub struct ChangeListener(Arc<dyn Fn(&Change) + Send + Sync>);
 
@@ -37,7 +37,7 @@ impl ChangeListener {
         ChangeListener(Arc::new(listen))
     }
 
-    /// For callers that only ever do one thing.
+    /// A listener that does nothing.
     #[must_use]
     pub fn none() -> ChangeListener {
         ChangeListener::new(|_| ())

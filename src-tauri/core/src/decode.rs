@@ -1,4 +1,4 @@
-//! Asking the snapshot, and which decoded values enter a vehicle.
+//! Decoding with the snapshot, and which decoded values fill a vehicle.
 
 use garage_decode::{CatalogEntry, Decode, DecodedFields, DecodedValue, Detail, VinQuery};
 use garage_domain::{Field, FieldAccess, FieldValue, Origin, Record, Vin, vehicle};
@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use crate::{Garage, GarageError};
 
 impl Garage {
-    /// Decodes a VIN, a part of one, or text in which one stands. `model_year` decides where the VIN fits two.
-    /// Answers from this device; what vPIC has said before refines it, and vPIC is asked in the background.
+    /// Decodes a VIN, a part of one, or text that contains one. `model_year` decides between two years that fit the
+    /// VIN. Never waits for the network: it uses the snapshot and cached vPIC answers, and asks vPIC in the background.
     ///
     /// # Errors
-    /// The text is no VIN, not even in part; or there is no usable snapshot.
+    /// [`GarageError::NotAVin`] (`Invalid`) if the text is not even a part of a VIN; [`GarageError::Snapshot`]
+    /// (`SnapshotMissing`).
     pub async fn decode_vin(
         &self,
         vin_text: &str,
@@ -27,26 +28,26 @@ impl Garage {
         })
     }
 
-    /// The model years for which vPIC knows makes and models, the latest first.
+    /// Lists the model years for which vPIC has makes and models, latest first.
     ///
     /// # Errors
-    /// There is no usable snapshot.
+    /// [`GarageError::Snapshot`] (`SnapshotMissing`) without a usable snapshot.
     pub async fn model_years(&self) -> Result<Vec<i32>, GarageError> {
         Ok(self.snapshot.catalog().await?.years(self.environment.now()))
     }
 
-    /// The makes that had a model in this year, or all, by name.
+    /// Lists the makes that had a model in this year, or all makes, by name.
     ///
     /// # Errors
-    /// There is no usable snapshot.
+    /// [`GarageError::Snapshot`] (`SnapshotMissing`) without a usable snapshot.
     pub async fn makes(&self, year: Option<i32>) -> Result<Vec<CatalogEntry>, GarageError> {
         Ok(self.snapshot.catalog().await?.makes(year))
     }
 
-    /// The models that a make had in this year, or ever, by name; none where vPIC has no such make.
+    /// Lists the models of a make in this year, or of all years, by name. An unknown make has none.
     ///
     /// # Errors
-    /// There is no usable snapshot.
+    /// [`GarageError::Snapshot`] (`SnapshotMissing`) without a usable snapshot.
     pub async fn models(&self, make_id: i32, year: Option<i32>) -> Result<Vec<CatalogEntry>, GarageError> {
         Ok(self.snapshot.catalog().await?.models(make_id, year))
     }
@@ -54,16 +55,16 @@ impl Garage {
     /// The release of the vPIC data, such as `2026-10`.
     ///
     /// # Errors
-    /// There is no usable snapshot.
+    /// [`GarageError::Snapshot`] (`SnapshotMissing`) without a usable snapshot.
     pub async fn snapshot_month(&self) -> Result<&'static str, GarageError> {
         Ok(self.snapshot.get().await?.month())
     }
 
-    /// What the VIN says, for filling a vehicle that gets it. `None` if there is no full VIN, or nothing to decode it
-    /// with: a vehicle is then saved as it was typed.
+    /// Decodes a VIN to fill a vehicle that gets it. Returns `None` if the VIN is not full or the decoder is
+    /// unavailable: the vehicle is then saved as typed.
     ///
-    /// A `known_year` decides if the VIN fits two. Callers leave out one that was itself decoded, or an older VIN would
-    /// decide what a newer one means.
+    /// `known_year` decides between two years that fit the VIN. Callers leave out a decoded year, which comes from the
+    /// vehicle's previous VIN.
     pub(crate) async fn decode_new_vin(
         &self,
         vin: Option<Vin>,
@@ -80,7 +81,6 @@ impl Garage {
     }
 }
 
-/// The VIN of a vehicle.
 pub(crate) fn vin_of(vehicle: &Record) -> Option<Vin> {
     match vehicle.stored(&vehicle::VIN) {
         Some(FieldValue::Text(vin)) => Vin::stored(vin.clone()),
@@ -88,7 +88,6 @@ pub(crate) fn vin_of(vehicle: &Record) -> Option<Vin> {
     }
 }
 
-/// The model year of a vehicle.
 pub(crate) fn year_of(vehicle: &Record) -> Option<i32> {
     match vehicle.stored(&vehicle::YEAR) {
         Some(FieldValue::Integer(year)) => i32::try_from(*year).ok(),
@@ -96,13 +95,13 @@ pub(crate) fn year_of(vehicle: &Record) -> Option<i32> {
     }
 }
 
-/// The year that a person or a file has given.
+/// The vehicle's model year if it was typed or imported.
 pub(crate) fn known_year(vehicle: &Record) -> Option<i32> {
     let is_decoded = matches!(vehicle.origin(vehicle::YEAR.name), Origin::Decoded { .. });
     year_of(vehicle).filter(|_| !is_decoded)
 }
 
-/// Fills empty fields and notes where their values come from; never replaces a value.
+/// Fills empty fields and records their origin. Never replaces a value.
 pub(crate) fn fill_empty(vehicle: &mut Record, decoded: Option<DecodedFields<'static>>, now: Timestamp) {
     let Some(decoded) = decoded else { return };
     for (field, value, origin) in decoded_values(decoded, now) {
@@ -112,7 +111,7 @@ pub(crate) fn fill_empty(vehicle: &mut Record, decoded: Option<DecodedFields<'st
     }
 }
 
-/// Empties the fields that were decoded, for a vehicle that gets another VIN.
+/// Clears the decoded fields of a vehicle that gets another VIN.
 pub(crate) fn empty_decoded(vehicle: &mut Record) {
     let is_decoded =
         |(name, origin): (&String, &Origin)| matches!(origin, Origin::Decoded { .. }).then(|| name.clone());
@@ -123,7 +122,7 @@ pub(crate) fn empty_decoded(vehicle: &mut Record) {
     }
 }
 
-/// The decoded values by the field they fill, each with its origin and within the field's rule.
+/// The decoded values by field, adjusted to the field's rule, each with its origin.
 pub(crate) fn decoded_values(
     decoded: DecodedFields<'static>,
     now: Timestamp,

@@ -1,11 +1,11 @@
-//! Time and ids, handed in so that tests can fix them.
+//! The sources of time and ids, which tests replace.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// Where the garage takes the time and new ids from.
+/// The sources of the current time and of new ids.
 #[derive(Clone)]
 pub struct Environment {
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -13,13 +13,13 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The system's clock and random ids.
+    /// The system's clock and random UUIDs (version 7).
     #[must_use]
     pub fn system() -> Environment {
         Environment::new(Timestamp::now, Uuid::now_v7)
     }
 
-    /// A clock and a source of ids of the caller's.
+    /// A clock and an id source that the caller provides.
     pub fn new(
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
         new_uuid: impl Fn() -> Uuid + Send + Sync + 'static,
@@ -27,7 +27,7 @@ impl Environment {
         Environment { now: Arc::new(now), new_uuid: Arc::new(new_uuid) }
     }
 
-    /// The time, in the microseconds that the store keeps.
+    /// The current time, truncated to the microseconds that the store keeps.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let now = (self.now)();
@@ -39,7 +39,7 @@ impl Environment {
     }
 }
 
-/// The program that writes, for history.
+/// The program that writes; recorded in history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
     /// The app.
@@ -49,7 +49,7 @@ pub enum Program {
 }
 
 impl Program {
-    /// The name in history.
+    /// The name that history records.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

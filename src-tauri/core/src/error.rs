@@ -1,4 +1,4 @@
-//! Everything that can go wrong in the garage, and the closed set of codes that callers may match on.
+//! The errors of the garage, and the closed set of codes that callers match on.
 
 use std::{
     io,
@@ -11,106 +11,106 @@ use garage_domain::{FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
 
-/// Why an operation was not done; the garage is as it was. Displays as a sentence for a person.
+/// Why an operation failed; the garage is unchanged. Displays as a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum GarageError {
-    /// What was typed breaks rules.
+    /// Field values break rules, or a record lacks what it needs.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// Text that was to be decoded is no VIN, not even in part.
+    /// The text to decode is not even a part of a VIN.
     #[error(transparent)]
     NotAVin(#[from] VinError),
-    /// Another vehicle of the garage has this VIN.
+    /// Another vehicle in the garage has this VIN.
     #[error("Vehicle with this VIN already exists")]
     DuplicateVin,
-    /// No record of this kind, such as `Vehicle`, has this id, or it has been removed.
+    /// No record of this kind, such as `Vehicle`, has this id, or it is removed.
     #[error("{0} not found")]
     NotFound(&'static str),
     /// No change has this id.
     #[error("There is no such change")]
     NoSuchChange,
-    /// The record of this kind has been removed, and what was asked for needs it back.
+    /// The record of this kind is removed, and the operation needs it restored.
     #[error("The {} has been removed; restore it first", .0.to_lowercase())]
     Removed(&'static str),
-    /// What was to be undone has been changed again: this field, or, with none, the record's presence.
+    /// A later change prevents undo: of this field, or, if `None`, of whether the record is removed.
     #[error("{}", match .0 {
         Some(field) => format!("{field} has been changed since; undo that change first"),
         None => "It has been changed, removed or restored since; undo that first".to_owned(),
     })]
     ChangedSince(Option<String>),
-    /// A change that cannot be taken back alone: two records were joined, or another version wrote a kind of change
-    /// that this one does not know.
+    /// This change cannot be undone: it merged two records, or another version wrote a kind of change that this one
+    /// does not know.
     #[error("This change cannot be undone")]
     CannotUndo,
-    /// An import failed, and some of what came in before could not be taken out again.
-    #[error("{source}. {added} records had come in before; import the file again to add the others")]
+    /// An import failed, and its rollback failed too.
+    #[error("{source}. {added} records were imported before; import the file again to add the others")]
     PartlyImported {
-        /// Records that are in the garage now.
+        /// How many imported records remain in the garage.
         added: usize,
         /// Why the import failed.
         source: Box<GarageError>,
     },
-    /// A file to be imported is none of ours.
+    /// The file to import is not an export or a list of vehicles.
     #[error("This file cannot be imported: {0}")]
     ImportUnreadable(String),
-    /// What was to be restored is no intact garage.
+    /// The file to restore is damaged, or is not a garage.
     #[error("This backup is damaged, or is not a garage; nothing was changed")]
     BadBackup,
-    /// The garage's file is there and empty, although it has backups.
+    /// The garage's file is empty, and it has daily backups.
     #[error("The garage's file is empty, and there are backups of it: something has emptied it")]
     Emptied,
-    /// A repair of the garage's file was ended before it was done; another one puts back what it had set aside.
+    /// A repair crashed before it finished. The next repair undoes its steps first.
     #[error("The garage's file is damaged, and its repair was interrupted")]
     RepairInterrupted,
-    /// A repair was asked for, and there is nothing to repair, or no more.
+    /// A repair was requested, and the file is sound.
     #[error("The garage's file is not damaged; nothing was changed")]
     NotDamaged,
-    /// A long operation was stopped by whoever asked for it.
+    /// The caller's [`Progress`](crate::Progress) canceled the operation.
     #[error("Stopped; nothing was changed")]
     Canceled,
-    /// What is exported cannot be written.
+    /// The export cannot be written.
     #[error("{}", match .0.kind() {
         io::ErrorKind::StorageFull => DISK_FULL.to_owned(),
         _ => format!("The export cannot be written: {}", .0),
     })]
     Export(#[from] io::Error),
-    /// A file that was named, such as a backup's, cannot be written.
+    /// A file that the caller named, such as a backup, cannot be written.
     #[error("{}", file_message(.path, .source, "written"))]
     Unwritable {
         /// The file, or its folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file that was named cannot be read.
+    /// A file that the caller named cannot be read.
     #[error("{}", file_message(.path, .source, "read"))]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The garage's file is not where it was opened: what is written would be lost with it.
+    /// The garage's file was moved or deleted while open: a write would be lost with it.
     #[error(
         "The garage's file has been moved or deleted while it was open; put it back and try again. Nothing was changed"
     )]
     FileGone,
-    /// The garage is to be moved, and others have it open.
+    /// Another program has the garage open, so it cannot be moved; or a repair runs, so it cannot be opened.
     #[error("{}", LOCKED)]
     InUse,
-    /// There is no usable vPIC data.
+    /// The vPIC data is missing or damaged.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// vPIC was asked and gave no answer.
+    /// A request to vPIC failed, or requests are switched off.
     #[error(transparent)]
     Vpic(#[from] VpicError),
-    /// The file of vPIC's answers cannot be used. Only for callers that ask vPIC and wait: a decode works without.
+    /// The cache of vPIC's answers cannot be used. Only [`Garage::ask_vpic`](crate::Garage::ask_vpic) fails with it.
     #[error("vPIC's answers cannot be kept: {0}")]
     AnswersNotKept(Arc<garage_sqlite::Error>),
-    /// The system names no folder to keep the garage in.
-    #[error("This system names no folder for user data; set HOME, or name the garage's file")]
+    /// The system has no folder for the user's data.
+    #[error("This system has no folder for user data; set HOME, or give the path of the garage's file")]
     NoDataFolder,
-    /// The store cannot be opened, read or written.
+    /// The garage's file cannot be opened, read or written.
     #[error("{}", store_message(.0))]
     Store(garage_sqlite::Error),
 }
@@ -137,44 +137,44 @@ impl From<rusqlite::Error> for GarageError {
     }
 }
 
-/// What kind of error it is, for programs.
+/// The kind of an error, for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub enum ErrorCode {
-    /// What was typed breaks rules; the details name the fields.
+    /// Values break rules; the details name the fields.
     Invalid,
     /// Another vehicle has this VIN.
     DuplicateVin,
-    /// No such vehicle, change or file.
+    /// No such record, change or file.
     NotFound,
-    /// What was to be undone has been changed since.
+    /// A later change prevents undo.
     ChangedSince,
     /// The vPIC data is missing or damaged.
     SnapshotMissing,
-    /// vPIC gave no answer.
+    /// A request to vPIC failed.
     VpicAway,
-    /// A file that was named exists already.
+    /// A file that the caller named already exists.
     FileExists,
-    /// A file that was named cannot be read or written.
+    /// A file that the caller named cannot be read or written.
     FileFailed,
-    /// The garage's file is no database, or is damaged.
+    /// The garage's file is damaged or is not a database.
     GarageDamaged,
     /// The garage's file is another program's database.
     GarageForeign,
-    /// A backup is no intact garage.
+    /// The backup is damaged or is not a garage.
     BackupDamaged,
-    /// The garage's file comes from a newer version.
+    /// A newer version wrote the garage's file.
     GarageNewer,
-    /// Another program holds the garage's file for too long.
+    /// Another program holds a lock on the garage's file.
     GarageLocked,
     /// The garage's file or folder cannot be written.
     GarageReadOnly,
-    /// There is no room to write.
+    /// The disk is full.
     DiskFull,
-    /// Stopped by whoever asked for it.
+    /// The caller canceled the operation.
     Canceled,
-    /// Anything else.
+    /// Any other error.
     Internal,
 }
 
@@ -203,7 +203,7 @@ impl GarageError {
         }
     }
 
-    /// The fields concerned, with a message each, in the contract's order.
+    /// The invalid fields, one message each, in the contract's order.
     #[must_use]
     pub fn details(&self) -> Vec<FieldError> {
         let vin = |message: String| vec![FieldError { field: "vin".to_owned(), message }];
@@ -218,12 +218,12 @@ impl GarageError {
     }
 }
 
-/// An error of the system at one of the garage's own files.
+/// An I/O error at one of the garage's own files.
 pub(crate) fn at(path: &Path, source: io::Error) -> GarageError {
     garage_sqlite::Error::File { path: path.to_owned(), source }.into()
 }
 
-/// The store's error where the caller named a file to be written.
+/// Maps an error of the store where the caller named the file to write.
 pub(crate) fn of_target(error: garage_sqlite::Error) -> GarageError {
     match error {
         garage_sqlite::Error::File { path, source } => GarageError::Unwritable { path, source },
@@ -294,7 +294,7 @@ fn store_message(error: &garage_sqlite::Error) -> String {
         },
         ErrorCode::DiskFull => DISK_FULL.to_owned(),
         _ => match error {
-            // The library's own text goes on with the whole migration's SQL.
+            // The library's own message contains the migration's whole SQL.
             garage_sqlite::Error::Migration(migration) => {
                 let reason = std::error::Error::source(migration).map_or_else(String::new, |it| format!(": {it}"));
                 format!("The garage's file could not be brought up to date{reason}")

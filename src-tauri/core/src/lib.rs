@@ -1,20 +1,21 @@
-//! The garage on this device: the local store, the operations on it, and decoding. No user interface, no Tauri.
+//! The garage on this device: the local store, its operations, and decoding. No user interface, no Tauri.
 //!
-//! [`Garage`] is the one entry point for every caller, the app's commands and the CLI alike. The map:
-//! - `vehicles`, `service`: the operations on vehicles and on their service entries
-//! - `records`: what can be done with a record of any collection; `odometer`: what follows from a service entry
-//! - `write`: the one way to the store's journal, by which everything is written
-//! - `transfer`: the garage as JSON and CSV, and back
-//! - `decode`: when the snapshot is opened, and which of its values enter a vehicle
-//! - `refine`, `vpic_cache`: asking vPIC in the background, and keeping its answers in a file of their own
-//! - `backup`, `repair`, `lock`: the file as a whole, and who has it open
-//! - `watch`: hearing of what other programs write
-//! - `progress`: how far a long operation is, and stopping it
-//! - `store`: SQL, one file of functions per table; nothing outside it knows a column
-//! - `locations`: where the app keeps its files
+//! [`Garage`] is the entry point for every caller, the app's commands and the CLI alike. Modules:
+//! - `vehicles`, `service`: operations on vehicles and on service entries
+//! - `records`: operations on a record of any collection; `odometer`: updates a vehicle's reading from service entries
+//! - `write`: the only way to write to the store, through its journal
+//! - `transfer`: export and import as JSON, export as CSV
+//! - `decode`: decoding, and which decoded values fill a vehicle
+//! - `refine`, `vpic_cache`: requests to vPIC in the background, and the cache file of its answers
+//! - `backup`, `repair`, `lock`: the garage's file as a whole, and locking it against other programs
+//! - `watch`: notices writes of other programs
+//! - `progress`: progress and cancellation of long operations
+//! - `store`: the SQL, one module per table; no other module knows a column
+//! - `locations`: the paths of the app's files
 //!
-//! Invariants: a write is on disk before its operation returns; no operation waits for the network; a decoder
-//! that is missing or broken never stops a save; time and ids come from [`Environment`], nowhere else.
+//! Invariants: a write is on disk before its operation returns; no operation waits for the network, except
+//! [`Garage::ask_vpic`]; a missing or broken decoder never prevents a save; time and ids come only from
+//! [`Environment`].
 
 mod backup;
 mod change;
@@ -69,30 +70,31 @@ use garage_sqlite::Database;
 
 use crate::{backup::DailyBackup, lock::GarageLock, refine::Refiner, vpic_cache::VpicCache};
 
-/// The files and the sources of time and ids that a garage works with.
+/// The files of a garage, and its sources of time and ids.
 #[derive(Clone)]
 pub struct GarageConfig {
-    /// The garage's SQLite file; made where it is missing.
+    /// The garage's SQLite file; created if it does not exist.
     pub garage_file: PathBuf,
-    /// The vPIC snapshot; may be missing, then nothing decodes.
+    /// The vPIC snapshot. If it does not exist, nothing can be decoded.
     pub snapshot_file: PathBuf,
-    /// Where an installer may have put the snapshot packed; the first that is there is unpacked when needed.
+    /// Paths where an installer may have put the packed snapshot. The first one that exists is unpacked on first use.
     pub packed_snapshots: Vec<PathBuf>,
-    /// Where vPIC's answers are kept; made by the first answer. A cache: it may be deleted at any time.
+    /// The cache file of vPIC's answers; created by the first answer. It may be deleted at any time.
     pub vpic_answers_file: PathBuf,
-    /// The address of vPIC's API; none where it is never to be asked.
+    /// The base URL of vPIC's API; `None` disables requests.
     pub vpic_url: Option<String>,
-    /// Time and ids.
+    /// The sources of time and ids.
     pub environment: Environment,
-    /// Who writes, for history.
+    /// The program that history records.
     pub program: Program,
 }
 
 impl GarageConfig {
-    /// The app's own garage: its usual files, the system's clock, random ids.
+    /// The app's own garage: the usual files, the system's clock, random ids.
     ///
     /// # Errors
-    /// The system names no folder for the user's data.
+    /// [`GarageError::NoDataFolder`] (`GarageReadOnly`) if the system has no folder for the user's data;
+    /// [`GarageError::Snapshot`] (`SnapshotMissing`) if it has none for the snapshot.
     pub fn of_this_user(program: Program) -> Result<GarageConfig, GarageError> {
         let snapshot_file = garage_decode::default_snapshot_path()?;
         Ok(GarageConfig {
@@ -108,8 +110,8 @@ impl GarageConfig {
 }
 
 impl GarageConfig {
-    /// Where the file is a symbolic link, what it leads to: whoever comes by another name must find the same lock, and a
-    /// repair must move the file and not the link.
+    /// Resolves a symbolic link, so that every name of the garage leads to the same lock file, and a repair moves the
+    /// file and not the link.
     fn without_link(self) -> GarageConfig {
         let is_link = std::fs::symlink_metadata(&self.garage_file).is_ok_and(|it| it.is_symlink());
         match std::fs::canonicalize(&self.garage_file) {
@@ -119,7 +121,7 @@ impl GarageConfig {
     }
 }
 
-/// All vehicles of one account on this device. Cloning shares the connections and the snapshot.
+/// The records of one account on this device. Clones share the connections and the snapshot.
 #[derive(Clone)]
 pub struct Garage {
     database: Database,
@@ -131,16 +133,19 @@ pub struct Garage {
     garage_file: PathBuf,
     on_change: ChangeListener,
     daily_backup: DailyBackup,
-    /// Until the garage is closed.
+    /// Held until the garage is closed.
     lock: Arc<Mutex<Option<GarageLock>>>,
 }
 
 impl Garage {
-    /// Opens the garage, creating its file and bringing its schema up to date. The snapshot is opened at first use;
-    /// `on_change` hears of every write made through this garage.
+    /// Opens the garage, creates its file and runs missing migrations. The snapshot is opened on first use. `on_change`
+    /// is called after every write through this garage.
     ///
     /// # Errors
-    /// The file is damaged, locked, read-only, another program's or from a newer version; nothing has been changed then.
+    /// [`GarageError::Store`] if the file is damaged (`GarageDamaged`), locked (`GarageLocked`), read-only
+    /// (`GarageReadOnly`), another program's (`GarageForeign`) or from a newer version (`GarageNewer`);
+    /// [`GarageError::Emptied`] and [`GarageError::RepairInterrupted`] (`GarageDamaged`); [`GarageError::InUse`]
+    /// (`GarageLocked`) while a repair runs. Nothing is changed.
     pub async fn open(config: GarageConfig, on_change: ChangeListener) -> Result<Garage, GarageError> {
         let config = config.without_link();
         let lock = GarageLock::shared(&config.garage_file).await?;
@@ -175,7 +180,7 @@ impl Garage {
         })
     }
 
-    /// Closes the garage's file, for programs that end: it is then one file, without a log beside it.
+    /// Closes the garage. SQLite then folds the write-ahead log into the file and deletes it.
     pub async fn close(self) {
         self.daily_backup.finish().await;
         self.vpic_cache.close().await;

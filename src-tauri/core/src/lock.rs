@@ -1,7 +1,7 @@
-//! Who has a garage's file open, across programs: a lock file beside it, held shared by all who use the garage and
-//! alone by whoever moves it. Without it, a program would go on writing into a file that another has moved aside.
+//! A lock file beside the garage's file, held shared by every program that has the garage open, and exclusively by a
+//! repair, which moves the file. Without it, a program could keep writing to a file that another one has moved.
 //!
-//! The system lets go of the lock when a program ends, however it ends; the file itself stays, empty.
+//! The operating system releases the lock when a process ends. The empty lock file is never deleted.
 
 use std::{
     fs::{File, TryLockError},
@@ -13,36 +13,36 @@ use garage_sqlite::{make_folder_of, with_suffix};
 
 use crate::GarageError;
 
-/// How long to wait for others to close the garage, or to finish repairing it.
+/// How long to retry while another program holds a conflicting lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-/// A garage that is in use; released when dropped.
+/// A held lock; released when dropped.
 pub(crate) struct GarageLock {
     _file: File,
 }
 
 impl GarageLock {
-    /// Waits until nobody moves the garage; from then on nobody does.
+    /// Waits for the shared lock. While it is held, no program can move the garage.
     ///
     /// # Errors
-    /// Somebody takes too long, or the lock's file or its folder cannot be made.
+    /// [`GarageError::InUse`] after 5 s; [`GarageError::Store`] if the lock file or its folder cannot be created.
     pub async fn shared(garage_file: &Path) -> Result<GarageLock, GarageError> {
         GarageLock::take(garage_file, File::try_lock_shared).await
     }
 
-    /// Waits until nobody uses the garage; from then on nobody does.
+    /// Waits for the exclusive lock. While it is held, no other program can open the garage.
     ///
     /// # Errors
-    /// Somebody has it open for too long, or the lock's file or its folder cannot be made.
+    /// [`GarageError::InUse`] after 5 s; [`GarageError::Store`] if the lock file or its folder cannot be created.
     pub async fn alone(garage_file: &Path) -> Result<GarageLock, GarageError> {
         GarageLock::take(garage_file, File::try_lock).await
     }
 
-    /// Lets others use the garage, too.
+    /// Replaces the exclusive lock with a shared one.
     ///
     /// # Errors
-    /// As of [`GarageLock::shared`].
+    /// Same as [`GarageLock::shared`].
     pub async fn share(self, garage_file: &Path) -> Result<GarageLock, GarageError> {
         drop(self);
         GarageLock::shared(garage_file).await
@@ -60,7 +60,7 @@ impl GarageLock {
                 Ok(()) => return Ok(GarageLock { _file: file }),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => tokio::time::sleep(BETWEEN_TRIES).await,
                 Err(TryLockError::WouldBlock) => return Err(GarageError::InUse),
-                // A file system without locks; nothing better is to be had there.
+                // The file system has no locks, so work without one.
                 Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
                     return Ok(GarageLock { _file: file });
                 }

@@ -1,4 +1,4 @@
-//! The reading of a service entry becomes its vehicle's, and is taken back with the entry.
+//! Copies a service entry's odometer reading to its vehicle, and reverts it with the entry.
 
 use garage_domain::{
     ChangeKind, FieldAccess, FieldValue, Origin, Record, RecordId, SERVICE_ENTRIES, VEHICLES, service_entry, vehicle,
@@ -10,7 +10,7 @@ use crate::{
     store::{history, journal::Journal, records},
 };
 
-/// A reading of a live entry.
+/// The odometer reading of a live service entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Reading {
     entry: RecordId,
@@ -32,7 +32,7 @@ impl Reading {
         Some(Reading { entry: entry.id, vehicle, date: date.parse().ok()?, unit, reading })
     }
 
-    /// Of two readings the one of the later date stands, then the greater.
+    /// The sort key: the latest date wins, then the greatest reading.
     fn rank(&self) -> (Date, i64) {
         (self.date, self.reading)
     }
@@ -42,8 +42,7 @@ impl Reading {
     }
 }
 
-/// Sets the reading of the entry's vehicle, or takes it back, as the change of the entry asks for. In the same
-/// transaction as that change.
+/// Updates the vehicle's reading after a change of an entry, in the same transaction.
 pub(crate) fn follow(journal: &mut Journal<'_>, before: Option<&Record>, after: &Record) -> Result<(), GarageError> {
     let (old, new) = (before.and_then(Reading::of), Reading::of(after));
     if old == new {
@@ -62,14 +61,14 @@ fn live_vehicle(journal: &Journal<'_>, id: RecordId) -> Result<Option<Record>, G
     Ok(journal.record(&VEHICLES, id)?.filter(|vehicle| !vehicle.is_removed()))
 }
 
-/// The readings of a vehicle's live entries in the vehicle's own unit.
+/// Returns the readings of a vehicle's live entries that are in the vehicle's unit.
 fn readings(journal: &Journal<'_>, of: &Record) -> Result<Vec<Reading>, GarageError> {
     let entries = records::referring(journal.reader(), &SERVICE_ENTRIES, &service_entry::VEHICLE_ID, of.id)?;
     let unit = of.get(&vehicle::ODOMETER_UNIT);
     Ok(entries.iter().filter_map(Reading::of).filter(|reading| Some(&reading.unit) == unit.as_ref()).collect())
 }
 
-/// Makes the entry's reading the vehicle's if it is in the vehicle's unit and none of a later date is known.
+/// Copies the entry's reading to the vehicle if the units are equal and no other entry ranks higher.
 fn set(journal: &mut Journal<'_>, new: &Reading) -> Result<(), GarageError> {
     let Some(before) = live_vehicle(journal, new.vehicle)? else { return Ok(()) };
     if before.get(&vehicle::ODOMETER_UNIT).as_ref() != Some(&new.unit) {
@@ -82,12 +81,12 @@ fn set(journal: &mut Journal<'_>, new: &Reading) -> Result<(), GarageError> {
     write(journal, &before, Some(FieldValue::Integer(new.reading)), new.origin())
 }
 
-/// Takes the vehicle's reading back to what it was before the entry set it, while the entry is its origin.
+/// If the entry is the origin of the vehicle's reading, reverts the reading to its value before.
 fn take_back(journal: &mut Journal<'_>, old: &Reading, new: Option<&Reading>) -> Result<(), GarageError> {
     let Some(before) = live_vehicle(journal, old.vehicle)? else { return Ok(()) };
     let name = vehicle::ODOMETER_READING.name;
     let is_origin = matches!(before.origin(name), Origin::Entry { entry, .. } if entry == old.entry);
-    // An entry that stays with the vehicle sets its new reading over the old one.
+    // If the entry stays with the vehicle, `set` overwrites the reading.
     let stays = new.is_some_and(|new| new.vehicle == old.vehicle && new.unit == old.unit && new.date >= old.date);
     if !is_origin || stays {
         return Ok(());
@@ -100,7 +99,7 @@ fn take_back(journal: &mut Journal<'_>, old: &Reading, new: Option<&Reading>) ->
         }
         (value, origin) = (change.old, change.old_origin);
         match &origin {
-            // The value of another entry stands only while that entry still says so.
+            // Another entry's value is valid only while that entry still has it.
             Origin::Entry { entry, .. } => {
                 let stands = |it: &Reading| it.entry == *entry && value == Some(FieldValue::Integer(it.reading));
                 if known.iter().any(stands) {
@@ -111,7 +110,7 @@ fn take_back(journal: &mut Journal<'_>, old: &Reading, new: Option<&Reading>) ->
             _ => break,
         }
     }
-    // An entry that came while a later one was there has waited for this.
+    // Use the highest-ranked entry, which a later one may have outranked until now.
     let is_open = value.is_none() || matches!(origin, Origin::Entry { .. });
     if let Some(best) = known.iter().max_by_key(|reading| reading.rank()).filter(|_| is_open) {
         (value, origin) = (Some(FieldValue::Integer(best.reading)), best.origin());

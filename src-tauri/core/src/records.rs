@@ -1,4 +1,4 @@
-//! What can be done with a record of any collection: storing a change of it, removing, restoring, undoing.
+//! Operations on a record of any collection: store, remove, restore, undo.
 
 use garage_domain::{
     ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Patch, Record, RecordId, SERVICE_ENTRIES,
@@ -9,7 +9,7 @@ use crate::{
     store::{history, journal::Journal, records},
 };
 
-/// The record of this id, unless it is removed.
+/// Returns the record unless it is removed.
 ///
 /// # Errors
 /// [`GarageError::NotFound`].
@@ -25,18 +25,18 @@ pub(crate) fn live(
 /// Sets fields of a record.
 ///
 /// # Errors
-/// [`GarageError::Invalid`] if the record lacks afterwards what it needs at least. A record that another version wrote,
-/// and that lacked it before, may be edited all the same.
+/// [`GarageError::Invalid`] if the result does not pass its collection's check. If the record did not pass it before
+/// either, because another version wrote it, the edit is allowed.
 pub(crate) fn patched(before: &Record, patch: &Patch) -> Result<Record, GarageError> {
     let mut after = before.clone();
     patch.set_on(&mut after);
     checked(Some(before), after)
 }
 
-/// Checks a record as a whole.
+/// Runs the collection's check on a record.
 ///
 /// # Errors
-/// As [`patched`].
+/// Same as [`patched`].
 pub(crate) fn checked(before: Option<&Record>, mut after: Record) -> Result<Record, GarageError> {
     let check = after.collection.check;
     match check(&mut after) {
@@ -46,10 +46,10 @@ pub(crate) fn checked(before: Option<&Record>, mut after: Record) -> Result<Reco
     }
 }
 
-/// Stores a change of a record, and what follows from it for others.
+/// Stores a change of a record. A change of a service entry also updates its vehicle's odometer reading.
 ///
 /// # Errors
-/// [`GarageError::DuplicateVin`] if another live record has its unique value.
+/// [`GarageError::DuplicateVin`] if another live record has the same unique value.
 pub(crate) fn store(
     journal: &mut Journal<'_>,
     before: Option<&Record>,
@@ -65,8 +65,8 @@ pub(crate) fn store(
     Ok(stored)
 }
 
-/// One VIN is one vehicle. The table cannot say so itself, since records that a server sends are never refused: two
-/// live ones may share a value until they are joined, and each can be edited meanwhile.
+/// Refuses a second live record with the same unique value. The table has no such constraint: sync accepts every
+/// record, so two may share a value until they are merged, and each can be edited meanwhile.
 pub(crate) fn refuse_twin(journal: &Journal<'_>, before: Option<&Record>, after: &Record) -> Result<(), GarageError> {
     let value = |record: &Record| record.collection.unique.and_then(|field| record.value(field.name));
     let is_new = before.is_none_or(|before| before.is_removed() || value(before) != value(after));
@@ -79,10 +79,10 @@ pub(crate) fn refuse_twin(journal: &Journal<'_>, before: Option<&Record>, after:
     }
 }
 
-/// Removes a record. It keeps everything and can be restored.
+/// Marks a record as removed. Its data is kept, so that it can be restored.
 ///
 /// # Errors
-/// [`GarageError::NotFound`] if there is none of this id, or it is removed already.
+/// [`GarageError::NotFound`] if there is no such record or it is already removed.
 pub(crate) fn remove(
     journal: &mut Journal<'_>,
     collection: &'static Collection,
@@ -94,10 +94,10 @@ pub(crate) fn remove(
     store(journal, Some(&before), after, ChangeKind::Removed, None)
 }
 
-/// Brings a removed record back as it was. One that is not removed stays as it is.
+/// Restores a removed record. Does nothing to a record that is not removed.
 ///
 /// # Errors
-/// [`GarageError::NotFound`] if there is none of this id; [`GarageError::DuplicateVin`].
+/// [`GarageError::NotFound`] if there was never such a record; [`GarageError::DuplicateVin`].
 pub(crate) fn restore(
     journal: &mut Journal<'_>,
     collection: &'static Collection,
@@ -109,10 +109,10 @@ pub(crate) fn restore(
     store(journal, Some(&before), after, ChangeKind::Restored, None)
 }
 
-/// Takes a change back, as a change of its own. Fields get their old values with their old origins; what was added is
-/// removed, what was removed is restored. Each of these only while the change is the last word on it: a field has
-/// the value that the change gave it, and nothing has been removed or restored since; an addition is taken back only
-/// while nothing else happened to the record.
+/// Undoes a change by a new change. Fields get their old values and origins; an added record is removed, a removed one
+/// restored. This is possible only while nothing newer depends on the change: each field still has the value that the
+/// change set, and the record was not removed or restored since. An addition can be undone only if the record has no
+/// later change.
 ///
 /// # Errors
 /// [`GarageError::NoSuchChange`], [`GarageError::ChangedSince`], [`GarageError::Removed`],
@@ -163,7 +163,8 @@ pub(crate) fn undo(
     store(journal, Some(&before), after, kind, Some(id))
 }
 
-/// A value that was only confirmed looks the same after another change and back, so what came since decides.
+/// A change that kept a value and only replaced its origin cannot be detected by comparing values, so look for later
+/// changes of the same field.
 fn refuse_if_confirmed_since(change: &HistoryEntry, since: &[HistoryEntry]) -> Result<(), GarageError> {
     let is_confirmed = |name: &str| change.fields.iter().any(|it| it.field == name && it.old == it.new);
     match since.iter().flat_map(|entry| &entry.fields).find(|it| is_confirmed(&it.field)) {
@@ -187,10 +188,10 @@ fn take_back(record: &mut Record, fields: &[FieldChange]) -> Result<(), GarageEr
 }
 
 impl Garage {
-    /// Everything that happened to a record of a collection, newest first; of a removed one as well.
+    /// Lists all changes of a record, newest first, removed or not.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never a record of this id.
+    /// [`GarageError::NotFound`] if there was never a record with this id.
     pub(crate) async fn history_of(
         &self,
         collection: &'static Collection,
@@ -205,10 +206,10 @@ impl Garage {
             .await
     }
 
-    /// The record of this id; a removed one too.
+    /// Returns the record, removed or not.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never a record of this id.
+    /// [`GarageError::NotFound`] if there was never a record with this id.
     pub(crate) async fn record_or_removed(
         &self,
         collection: &'static Collection,
@@ -219,7 +220,7 @@ impl Garage {
         read.await?.ok_or(GarageError::NotFound(collection.noun))
     }
 
-    /// The record of this id, unless it is removed.
+    /// Returns the record unless it is removed.
     ///
     /// # Errors
     /// [`GarageError::NotFound`].

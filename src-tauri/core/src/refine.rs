@@ -1,7 +1,7 @@
-//! Asking vPIC in the background, and keeping what it says in the [`VpicCache`](crate::vpic_cache::VpicCache).
+//! Requests to vPIC in the background. Their answers go to the [`VpicCache`](crate::vpic_cache::VpicCache).
 //!
-//! Nobody waits: an answer is there for the next decode, and listeners hear that it came. Thirty days it counts as
-//! fresh; then it is still used, and asked for again. While vPIC is away, what was kept stays.
+//! No decode waits for vPIC: the next decode uses the answer, and the listener is notified when it arrives. An answer
+//! is fresh for 30 days. After that it is still used, and requested again. If that request fails, the old answer stays.
 
 use std::{
     collections::HashSet,
@@ -23,30 +23,30 @@ use crate::{
     vpic_cache::{Cached, Question},
 };
 
-/// How long an answer is not asked for again.
+/// How long an answer is not requested again.
 const FRESH: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long an unused answer is kept at all: well beyond the longest outage, and not for ever.
+/// How long an answer is kept: longer than any outage.
 const KEPT: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
 
-/// vPIC, the switch, and the questions that are under way.
+/// The vPIC client, its switch, and the requests in progress.
 #[derive(Clone)]
 pub(crate) struct Refiner {
     base_url: Option<Arc<str>>,
-    /// Made at the first question: setting TLS up takes a while that no start should wait for.
+    /// Created by the first request: setting up TLS is too slow for the app's start.
     client: Arc<OnceLock<Option<VpicClient>>>,
     is_on: Arc<AtomicBool>,
     under_way: Arc<Mutex<HashSet<Question>>>,
 }
 
 impl Refiner {
-    /// Asks the API at this address; without one, never anything.
+    /// Sends requests to this base URL; `None` disables them.
     pub fn new(base_url: Option<&str>) -> Refiner {
         let is_on = Arc::new(AtomicBool::new(true));
         Refiner { base_url: base_url.map(Arc::from), client: Arc::default(), is_on, under_way: Arc::default() }
     }
 
-    /// The client, unless vPIC is not to be asked.
+    /// The client, or `None` if requests are switched off.
     fn client(&self) -> Option<VpicClient> {
         let base_url = self.base_url.as_ref().filter(|_| self.is_on.load(Ordering::Relaxed))?;
         let make = || match VpicClient::new(base_url) {
@@ -64,21 +64,21 @@ impl Refiner {
     }
 }
 
-/// The year is part of the question unless the VIN decides it.
+/// Includes the year only if the VIN fits more than one.
 fn question(decode: &Decode<'_>, vin: &Vin, model_year: Option<i32>) -> Question {
     (vin.clone(), model_year.filter(|_| decode.years.len() != 1))
 }
 
 impl Garage {
-    /// Switches asking vPIC on or off. What it has said stays in use.
+    /// Switches requests to vPIC on or off. Cached answers stay in use.
     pub fn set_vpic(&self, is_on: bool) {
         self.refiner.is_on.store(is_on, Ordering::Relaxed);
     }
 
-    /// Lays what vPIC has said over the snapshot's answer, and sees to it that it is asked where that is due.
+    /// Adds the cached vPIC answer to the snapshot's decode. Starts a request if there is none or it is old.
     pub(crate) async fn refined(&self, decode: Decode<'static>, vin: &Vin, model_year: Option<i32>) -> Decode<'static> {
         let question = question(&decode, vin, model_year);
-        // Without a cache vPIC is not asked either: its answer could not be kept for anybody.
+        // Without a usable cache, do not ask vPIC: its answer could not be stored.
         let Ok(cached) = self.vpic_cache.get(&question).await else { return decode };
         if self.is_due(cached.as_ref()) {
             self.ask_in_background(question);
@@ -89,12 +89,13 @@ impl Garage {
         }
     }
 
-    /// Asks vPIC about all of these VINs, unless its answers are fresh, and waits: for callers who asked for just that.
-    /// Later decodes use the answers. Progress counts VINs.
+    /// Requests vPIC's answers for all of these VINs unless they are fresh, and waits for them. Later decodes use the
+    /// answers. Progress counts VINs.
     ///
     /// # Errors
-    /// vPIC is switched off, or gives no answer (those that came before are kept); its answers cannot be kept; or it was
-    /// stopped.
+    /// [`GarageError::Vpic`] (`VpicAway`) if vPIC is switched off or a request fails; [`GarageError::Snapshot`]
+    /// (`SnapshotMissing`); [`GarageError::AnswersNotKept`] (`FileFailed`) if the cache cannot be used;
+    /// [`GarageError::Canceled`]. Answers of the batches before the failure are kept.
     pub async fn ask_vpic(&self, queries: &[(VinQuery, Option<i32>)], progress: Progress) -> Result<(), GarageError> {
         let client = self.refiner.client().ok_or(VpicError::SwitchedOff)?;
         let snapshot = self.snapshot.get().await?;
@@ -122,18 +123,17 @@ impl Garage {
         Ok(())
     }
 
-    /// Forgets vPIC's answers that nobody has asked for in two years.
+    /// Deletes cached vPIC answers that are older than two years.
     ///
     /// # Errors
-    /// The file of answers cannot be written.
+    /// [`GarageError::AnswersNotKept`] (`FileFailed`) if the cache cannot be written.
     pub async fn forget_old_answers(&self) -> Result<(), GarageError> {
         let oldest = self.environment.now() - KEPT;
         self.vpic_cache.remove_older(oldest).await.map_err(GarageError::AnswersNotKept)
     }
 
-    /// Whether vPIC is to be asked: there is no answer, or an old one.
     fn is_due(&self, cached: Option<&Cached>) -> bool {
-        // A clock that was set back makes an answer from the future; that is not old.
+        // After the clock was set back, an answer may be from the future; treat it as fresh.
         cached.is_none_or(|cached| self.environment.now().duration_since(cached.answered_at) >= FRESH)
     }
 
@@ -149,11 +149,11 @@ impl Garage {
                 Ok(answer) => {
                     match garage.vpic_cache.keep(vec![(question.clone(), answer)], garage.environment.now()).await {
                         Ok(()) => garage.on_change.decode_refined(vin),
-                        Err(error) => tracing::warn!(%error, "vPIC's answer could not be kept"),
+                        Err(error) => tracing::warn!(%error, "vPIC's answer could not be cached"),
                     }
                 }
-                // Usual enough: there is no network, or vPIC is away. The next decode asks again.
-                Err(error) => tracing::debug!(%error, "vPIC gave no answer"),
+                // Expected without a network connection. The next decode asks again.
+                Err(error) => tracing::debug!(%error, "a request to vPIC failed"),
             }
             garage.refiner.under_way().remove(&question);
         });

@@ -1,10 +1,11 @@
-//! vPIC's answers, kept in a SQLite file of their own beside the vPIC data.
+//! The cache of vPIC's answers: a separate SQLite file beside the vPIC data.
 //!
-//! They are no user data. In the garage's file they would fill backups, and wake every program that watches it.
+//! The answers are not user data. In the garage's file they would bloat backups and notify every program that watches
+//! it.
 //!
-//! Invariants: the file is opened at first use, and made by the first answer. A damaged file is deleted and made anew.
-//! A file that cannot be used for another reason (read-only, locked, from a newer version) is left as it is, and this
-//! program works without until it ends. No failure here fails a decode or a save.
+//! Invariants: the file is opened on first use and created by the first answer. A damaged file is deleted and created
+//! again. If the file cannot be used for another reason (read-only, locked, from a newer version), it is left
+//! unchanged, and this program works without a cache until it exits. No failure here makes a decode or a save fail.
 
 use std::{path::Path, sync::Arc};
 
@@ -19,19 +20,18 @@ mod migrations {
     refinery::embed_migrations!("../../migrations/vpic-cache");
 }
 
-/// "MVVa", by which a file is known to hold vPIC's answers.
+/// The SQLite application id of a cache file, "MVVa".
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVVa");
 
-/// A VIN, and the model year where the VIN leaves it open.
+/// A VIN, and the model year if the VIN fits more than one.
 pub(crate) type Question = (Vin, Option<i32>);
 
-/// A kept answer and when it came.
 pub(crate) struct Cached {
     pub answer: VpicAnswer,
     pub answered_at: Timestamp,
 }
 
-/// The kept answers. Cloning shares the file.
+/// The cache. Clones share the file.
 #[derive(Clone)]
 pub(crate) struct VpicCache {
     path: Arc<Path>,
@@ -41,11 +41,11 @@ pub(crate) struct VpicCache {
 enum State {
     NotOpened,
     Open(Arc<Database>),
-    /// Not tried again: an opening may wait for seconds before it fails.
+    /// Opening failed. It is not retried, because it may take seconds to fail.
     Unusable(Arc<Error>),
 }
 
-/// What happens where there is no file yet.
+/// What to do if the file does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Missing {
     IsMade,
@@ -53,15 +53,14 @@ enum Missing {
 }
 
 impl VpicCache {
-    /// The answers in this file; nothing is opened yet.
     pub fn new(path: &Path) -> VpicCache {
         VpicCache { path: path.into(), state: Arc::new(Mutex::new(State::NotOpened)) }
     }
 
-    /// The kept answer to a question.
+    /// Returns the cached answer to a question.
     ///
     /// # Errors
-    /// The file cannot be used, so that a new answer could not be kept either.
+    /// The file cannot be used, so a new answer could not be stored either.
     pub async fn get(&self, question: &Question) -> Result<Option<Cached>, Arc<Error>> {
         let Some(database) = self.database(Missing::StaysMissing).await? else { return Ok(None) };
         let (vin, model_year) = question.clone();
@@ -74,10 +73,10 @@ impl VpicCache {
         }
     }
 
-    /// Keeps answers in place of older ones.
+    /// Stores answers; they replace older ones.
     ///
     /// # Errors
-    /// The file cannot be made or written.
+    /// The file cannot be created or written.
     pub async fn keep(&self, answers: Vec<(Question, VpicAnswer)>, answered_at: Timestamp) -> Result<(), Arc<Error>> {
         let answers = Arc::new(answers);
         self.write(Missing::IsMade, move |transaction| {
@@ -88,10 +87,10 @@ impl VpicCache {
         .await
     }
 
-    /// Deletes answers that came before a time.
+    /// Deletes answers that are older than `oldest`.
     ///
     /// # Errors
-    /// The file is there and cannot be written.
+    /// The file exists and cannot be written.
     pub async fn remove_older(&self, oldest: Timestamp) -> Result<(), Arc<Error>> {
         let oldest = oldest.as_microsecond();
         self.write(Missing::StaysMissing, move |transaction| {
@@ -100,7 +99,7 @@ impl VpicCache {
         .await
     }
 
-    /// Closes the file; it is not opened again.
+    /// Closes the file. It is not opened again.
     pub async fn close(&self) {
         let mut state = self.state.lock().await;
         if let State::Open(database) = std::mem::replace(&mut *state, State::Unusable(Arc::new(Error::Closed))) {
@@ -152,19 +151,19 @@ impl VpicCache {
         }
     }
 
-    /// Deletes the file of this database, unless another caller has done so.
+    /// Closes and deletes the file of this database, unless another caller has done so.
     async fn discard(&self, damaged: &Arc<Database>, error: &Error) {
         let mut state = self.state.lock().await;
         if !matches!(&*state, State::Open(database) if Arc::ptr_eq(database, damaged)) {
             return;
         }
         *state = State::NotOpened;
-        // Close before deleting: SQLite would fold its log into the file, and Windows deletes no open files.
+        // Close before deleting: SQLite would fold its log into the file, and Windows does not delete open files.
         Database::clone(damaged).close().await;
         self.delete_file(error);
     }
 
-    /// Deletes a damaged file. Where that fails, the next opening fails as well and says why.
+    /// Deletes a damaged file. If that fails, the next opening fails too and returns the reason.
     fn delete_file(&self, error: &Error) {
         tracing::warn!(%error, file = %self.path.display(), "deleting the damaged cache of vPIC's answers");
         for suffix in ["-wal", "-shm", ""] {
@@ -192,7 +191,7 @@ fn select(transaction: &Transaction<'_>, vin: &Vin, model_year: Option<i32>) -> 
         .prepare_cached("SELECT answer, answered_at_us FROM vin_cache WHERE vin = ?1 AND model_year = ?2")?
         .query_row(params![vin.as_str(), model_year.unwrap_or_default()], |row| {
             let (answer, answered_at): (String, i64) = (row.get(0)?, row.get(1)?);
-            // A row that cannot be read is as good as none, and the next answer replaces it.
+            // Ignore an unreadable row; the next answer replaces it.
             let answer = serde_json::from_str(&answer).ok();
             let answered_at = Timestamp::from_microsecond(answered_at).ok();
             Ok(answer.zip(answered_at).map(|(answer, answered_at)| Cached { answer, answered_at }))

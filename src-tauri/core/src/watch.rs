@@ -1,4 +1,4 @@
-//! Hearing of what other programs write into the garage, without asking again and again.
+//! Notices writes of other programs to the garage, without polling.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{sync::Notify, task::JoinHandle};
 
 use crate::{ChangeListener, Garage};
 
-/// Writes that come one upon the other are told once.
+/// Combines writes in quick succession into one notification.
 const GATHERING: Duration = Duration::from_millis(100);
 
-/// Listens for as long as it lives.
+/// Watches until it is dropped.
 pub struct Watch {
     _watcher: notify::RecommendedWatcher,
     task: JoinHandle<()>,
@@ -24,11 +24,11 @@ impl Drop for Watch {
 }
 
 impl Garage {
-    /// Has the garage's listener told of other programs' writes, too. The system says when the files change; SQLite says
-    /// whether that was somebody else.
+    /// Calls the garage's listener after writes of other programs, too. File system events say that a file changed;
+    /// SQLite's data version says whether another connection changed it.
     ///
     /// # Errors
-    /// The system does not watch files, or no more of them.
+    /// [`notify::Error`] if the system cannot watch files, or has reached its limit of watches.
     pub fn watch_others(&self) -> Result<Watch, notify::Error> {
         let changed = Arc::new(Notify::new());
         let file = self.garage_file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Garage {
                 waker.notify_one();
             }
         })?;
-        // The folder, since the log beside the file comes and goes.
+        // Watch the folder, since SQLite creates and deletes the log beside the file.
         let folder = make_folder_of(&self.garage_file).map_err(|error| notify::Error::generic(&error.to_string()))?;
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
         let task = tokio::spawn(listen(self.database.clone(), self.on_change.clone(), changed));
@@ -51,7 +51,7 @@ impl Garage {
     }
 }
 
-/// Until the garage is closed.
+/// Runs until the garage is closed.
 async fn listen(database: Database, on_change: ChangeListener, changed: Arc<Notify>) {
     let Ok(mut known) = database.others_version().await else { return };
     loop {

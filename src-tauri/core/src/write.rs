@@ -1,4 +1,4 @@
-//! The one way by which the garage is written: a transaction with a journal, then one notice, then the day's backup.
+//! The only way to write to the garage: one transaction with a journal, then one notification, then the daily backup.
 
 use crate::{
     Garage, GarageError,
@@ -6,7 +6,7 @@ use crate::{
 };
 
 impl Garage {
-    /// The time and the ids of one write.
+    /// Takes the time and the ids of one write from the environment.
     pub(crate) fn stamp(&self) -> Stamp {
         let environment = self.environment.clone();
         Stamp {
@@ -16,12 +16,12 @@ impl Garage {
         }
     }
 
-    /// Runs `work` in an IMMEDIATE transaction. Once that is on disk, the listener hears of every record that was
-    /// written, and the day's backup is started after the first write of the day.
+    /// Runs `work` in an IMMEDIATE transaction. After the commit, notifies the listener of the written records and
+    /// starts the daily backup if it is due.
     ///
     /// # Errors
-    /// The error of `work`, with nothing written; [`GarageError::Store`] if the store cannot be written;
-    /// [`GarageError::FileGone`] if the garage's file is no longer where it was opened.
+    /// The error of `work`, after a rollback; [`GarageError::Store`] if the store cannot be written;
+    /// [`GarageError::FileGone`] if the garage's file was moved or deleted.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         stamp: Stamp,

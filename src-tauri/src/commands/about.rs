@@ -1,22 +1,22 @@
-//! What this app is and where it keeps things.
+//! The app's version and files.
 
 use serde::Serialize;
 
 use super::{Answer, Garage};
 
-/// For the settings and for reports of trouble.
+/// Shown in the settings and included in bug reports.
 #[derive(Serialize, specta::Type)]
 #[serde(rename_all = "camelCase")]
 pub struct About {
     /// The app's version.
     version: String,
-    /// The garage's file on this device.
+    /// The path of the garage's file.
     garage_file: String,
-    /// The release of the vPIC data, such as `2026-10`; null where there is none to decode with.
+    /// The release of the vPIC data, such as `2026-10`; null if there is none.
     snapshot_month: Option<String>,
 }
 
-/// The app's version, the garage's file and the month of the vPIC data.
+/// Returns the app's version, the garage's file and the release of the vPIC data.
 #[tauri::command]
 #[specta::specta]
 pub async fn about(garage: Garage<'_>) -> Answer<About> {

@@ -1,10 +1,10 @@
-//! Decoding, live while a VIN is typed.
+//! Decoding a VIN while it is typed.
 
 use garage_core::{Decode, Detail};
 
 use super::{Answer, Garage};
 
-/// Decodes a VIN or a part of one, with every fact. A known model year decides where the VIN fits two.
+/// Decodes a full or partial VIN with all facts. `year` decides between two model years that fit the VIN.
 #[tauri::command]
 #[specta::specta]
 pub async fn decode_vin(garage: Garage<'_>, text: String, year: Option<i32>) -> Answer<Decode<'static>> {

@@ -1,4 +1,4 @@
-//! The garage as files: export, backup, restore, repair. Long tasks say how far they are and can be stopped.
+//! Export, backup, restore and repair. Long tasks report progress and can be canceled.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use garage_core::{BackupFile, Existing, ExportFormat, Repair};
 
 use super::{Answer, Garage};
 
-/// Writes the garage into a file, as JSON everything, as CSV the vehicles. A file of this name is replaced: the
-/// dialog that named it has asked.
+/// Writes the garage to a file: everything as JSON, or the vehicles as CSV. Replaces an existing file, which the save
+/// dialog has confirmed.
 #[tauri::command]
 #[specta::specta]
 pub async fn export_garage(garage: Garage<'_>, file: String, format: ExportFormat) -> Answer<()> {
@@ -15,7 +15,7 @@ pub async fn export_garage(garage: Garage<'_>, file: String, format: ExportForma
     Ok(garage.get().await?.export_to_file(format, Path::new(&file), Existing::Replace, progress).await?)
 }
 
-/// Copies the whole garage into a file. A file of this name is replaced: the dialog that named it has asked.
+/// Backs up the whole garage to a file. Replaces an existing file, which the save dialog has confirmed.
 #[tauri::command]
 #[specta::specta]
 pub async fn back_up_garage(garage: Garage<'_>, file: String) -> Answer<()> {
@@ -23,7 +23,7 @@ pub async fn back_up_garage(garage: Garage<'_>, file: String) -> Answer<()> {
     Ok(garage.get().await?.back_up(Path::new(&file), Existing::Replace, progress).await?)
 }
 
-/// Replaces the whole garage by a backup, and gives the file that holds what was there before.
+/// Replaces the whole garage with a backup. Returns the path of a backup of the replaced content.
 #[tauri::command]
 #[specta::specta]
 pub async fn restore_garage(garage: Garage<'_>, file: String) -> Answer<String> {
@@ -32,28 +32,29 @@ pub async fn restore_garage(garage: Garage<'_>, file: String) -> Answer<String> 
     Ok(replaced.display().to_string())
 }
 
-/// The backups beside the garage, the newest first.
+/// Lists the backups beside the garage, newest first.
 #[tauri::command]
 #[specta::specta]
 pub async fn list_backups(garage: Garage<'_>) -> Answer<Vec<BackupFile>> {
     Ok(garage.get().await?.backups()?)
 }
 
-/// Stops the long task that is under way; it answers that it was stopped.
+/// Cancels the running long task, which then fails with the code `canceled`.
 #[tauri::command]
 #[specta::specta]
 pub fn stop_task(garage: Garage<'_>) {
     garage.stop_task();
 }
 
-/// Moves a garage whose damage showed in use aside, and saves what can be read of it.
+/// Repairs a garage that was found to be damaged after it had been opened: moves the file aside and saves its readable
+/// content.
 #[tauri::command]
 #[specta::specta]
 pub async fn repair_garage(garage: Garage<'_>) -> Answer<Repair> {
     Ok(garage.repair().await?)
 }
 
-/// What a repair at the start has done; told once.
+/// Returns the result of a repair at startup, once.
 #[tauri::command]
 #[specta::specta]
 pub async fn take_repair(garage: Garage<'_>) -> Answer<Option<Repair>> {

@@ -1,4 +1,4 @@
-//! The commands a page can call: take the state, call the core, map the error.
+//! The commands that the page can call. Each takes the state, calls the core and maps the error.
 
 pub mod about;
 pub mod catalog;
@@ -9,7 +9,5 @@ pub mod vehicles;
 
 use crate::{error::CommandError, state::AppGarage};
 
-/// The garage as commands receive it.
 type Garage<'a> = tauri::State<'a, AppGarage>;
-/// What commands answer.
 type Answer<T> = Result<T, CommandError>;

@@ -1,4 +1,4 @@
-//! What a person prefers on this device.
+//! The user's preferences on this device.
 
 use tauri::State;
 
@@ -8,14 +8,14 @@ use crate::{
     preferences::{PreferenceStore, Preferences},
 };
 
-/// What is preferred; the usual where nothing has been chosen.
+/// Returns the preferences, with defaults for values that were never set.
 #[tauri::command]
 #[specta::specta]
 pub fn preferences(store: State<'_, PreferenceStore>) -> Preferences {
     store.get()
 }
 
-/// Keeps what is preferred, and heeds it.
+/// Saves the preferences and applies them.
 #[tauri::command]
 #[specta::specta]
 pub async fn set_preferences(

@@ -1,4 +1,4 @@
-//! Desktop: the app and the CLI share the user's folders.
+//! Desktop: the app and the CLI use the same files in the user's data folder.
 
 use garage_core::{GarageConfig, Program};
 use tauri::{App, Runtime};

@@ -1,4 +1,4 @@
-//! Phones: every app has folders of its own, which only the system's API names.
+//! Phones: each app has its own folders, which only the system's API knows.
 
 use garage_core::{
     Environment, GarageConfig, Program,
@@ -13,7 +13,7 @@ pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Bo
         garage_file: app.path().app_data_dir()?.join(locations::GARAGE_FILE_NAME),
         vpic_answers_file: locations::vpic_answers_file(&snapshot_file),
         snapshot_file,
-        // A file on iOS. On Android resources lie inside the app's archive, where no path leads.
+        // A file on iOS. On Android, resources are inside the APK and have no path.
         packed_snapshots: vec![app.path().resource_dir()?.join(pinned::PACKED_FILE_NAME)],
         vpic_url: Some(decoding::vpic::VpicClient::base_url()),
         environment: Environment::system(),

@@ -1,4 +1,4 @@
-//! Everything that differs between desktop and phone; no other module asks which it is.
+//! The differences between desktop and phone. No other module uses `cfg(mobile)` or `cfg(desktop)`.
 
 #[cfg(desktop)]
 mod desktop;

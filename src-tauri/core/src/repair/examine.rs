@@ -1,4 +1,4 @@
-//! Finding out what state a garage's file is in.
+//! Checks a garage's file and counts its content.
 
 use std::path::PathBuf;
 
@@ -11,41 +11,41 @@ use crate::{
     store::{self, history, records, schema},
 };
 
-/// Whether a garage's file is sound.
+/// The result of checking a garage's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum FileState {
-    /// SQLite finds nothing wrong with it, and nothing of its schema is missing.
+    /// SQLite's integrity check passes, and the schema is complete.
     Sound,
-    /// SQLite finds it damaged, or a part of its schema is missing.
+    /// SQLite's integrity check fails, or a part of the schema is missing.
     Damaged {
-        /// What is wrong.
+        /// One message per problem.
         problems: Vec<String>,
     },
-    /// It could not be checked, so nobody knows.
+    /// The check itself failed, so the state is unknown.
     CouldNotCheck {
-        /// Why.
+        /// The error message.
         reason: String,
     },
 }
 
-/// The state of a garage's file, and what is in it.
+/// The state of a garage's file and the amount of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Examination {
-    /// Whether the file is sound.
+    /// The result of the check.
     pub file: FileState,
-    /// Vehicles in the garage.
+    /// Vehicles that are not removed.
     pub vehicles: u64,
-    /// Vehicles that were removed and can be restored.
+    /// Removed vehicles.
     pub removed: u64,
-    /// Service entries, removed ones included.
+    /// Service entries, including removed ones.
     pub service_entries: u64,
     /// Records of collections that this version does not know.
     pub foreign_records: u64,
     /// Changes in history.
     pub changes: u64,
-    /// Rows that this version cannot read. They are left out of lists, and kept in backups, exports and repairs.
+    /// Rows that this version cannot read. Lists leave them out; backups, exports and repairs keep them.
     pub unreadable: u64,
     /// The version of the file's schema.
     pub schema: i64,
@@ -53,15 +53,14 @@ pub struct Examination {
     pub garage_file: PathBuf,
     /// Its size in bytes.
     pub size_bytes: u64,
-    /// Where its backups are.
+    /// The folder of its backups.
     pub backup_folder: PathBuf,
-    /// The release of the vPIC data, such as `2026-10`; none where there is no usable data.
+    /// The release of the vPIC data, such as `2026-10`; `None` without usable data.
     pub snapshot_month: Option<String>,
-    /// The vPIC data's file.
+    /// The file of the vPIC data.
     pub snapshot_file: PathBuf,
 }
 
-/// What is counted in a garage.
 struct Counted {
     vehicles: u64,
     removed: u64,
@@ -73,7 +72,7 @@ struct Counted {
 }
 
 impl Garage {
-    /// Checks the whole file and counts what is in it. Does not hold up writers.
+    /// Checks the whole file and counts its content. Writers are not blocked.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the file is too damaged to count anything.
@@ -119,7 +118,7 @@ fn counted(connection: &Connection) -> rusqlite::Result<Counted> {
     })
 }
 
-/// What SQLite says of a file, and what is missing of its schema.
+/// Runs SQLite's integrity check and compares the schema with the current one.
 pub(super) fn state_of(connection: &Connection) -> FileState {
     let mut problems = Vec::new();
     let checked = connection.pragma_query(None, "integrity_check", |row| {

@@ -1,11 +1,11 @@
-//! When a garage's file is damaged: finding out, moving it aside, and saving what can still be read.
+//! Repair of a damaged garage: detects the damage, moves the file aside, and saves its readable content.
 //!
-//! - `examine`: what state the file is in
-//! - `salvage`: reading a damaged file
-//! - `told`: records whose rows are lost, put together from history
+//! - `examine`: checks a file and counts its content
+//! - `salvage`: reads rows of a damaged file
+//! - `told`: rebuilds lost records from history
 //!
-//! Invariants: a damaged file is never deleted. A repair that is killed between two of its steps loses nothing: the
-//! next one finds, by a note beside the file, what the first had set aside, and puts it back before it begins anew.
+//! Invariants: a damaged file is never deleted. A repair that crashes between two steps loses nothing: a note beside
+//! the garage's file names the file that was set aside, and the next repair undoes the finished steps before it starts.
 
 pub(crate) mod examine;
 mod salvage;
@@ -32,30 +32,30 @@ use crate::{
     store::{self, history, journal::Journal, records, schema},
 };
 
-/// What a repair did.
+/// The result of a repair.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct Repair {
-    /// Where the damaged file is now; it is never deleted. Null if the file was mended where it is.
+    /// Where the damaged file was moved to; it is never deleted. Null if the file was repaired in place.
     pub damaged_file: Option<PathBuf>,
-    /// Parts of the schema that were missing and were made again, such as `index vehicles_by_name`.
+    /// Missing parts of the schema that were created again, such as `index vehicles_by_name`.
     pub mended: Vec<String>,
-    /// Vehicles that were saved from it, the removed ones included.
+    /// Vehicles saved to the new garage, including removed ones.
     #[cfg_attr(feature = "specta", specta(type = u32))]
     pub vehicles: usize,
-    /// Service entries that were saved from it, the removed ones included.
+    /// Service entries saved to the new garage, including removed ones.
     #[cfg_attr(feature = "specta", specta(type = u32))]
     pub service_entries: usize,
-    /// Changes of history that were saved from it.
+    /// Changes of history saved to the new garage.
     #[cfg_attr(feature = "specta", specta(type = u32))]
     pub changes: usize,
-    /// The newest backup beside the garage, which may hold what could not be saved.
+    /// The newest backup beside the garage, which may have records that could not be saved.
     pub newest_backup: Option<PathBuf>,
 }
 
 impl Garage {
-    /// Opens the garage as [`Garage::open`] does; a damaged one is repaired first, and then the repair is told.
+    /// Opens the garage as [`Garage::open`] does. A damaged garage is repaired first, and the repair is returned.
     ///
     /// # Errors
     /// Same as [`Garage::open`] and [`Garage::repair`].
@@ -68,27 +68,27 @@ impl Garage {
             opened => return Ok((opened?, None)),
         }
         match Garage::repair(config.clone(), on_change.clone()).await {
-            // Another program was quicker.
+            // Another program has repaired it meanwhile.
             Err(GarageError::NotDamaged) => Ok((Garage::open(config, on_change).await?, None)),
             repaired => repaired.map(|(garage, repair)| (garage, Some(repair))),
         }
     }
 
-    /// Repairs a damaged garage. Missing parts of the schema are made again where the file is. Otherwise the file is
-    /// moved aside, and a new one is made of what can be read in it; a record whose own row is lost is put together
-    /// again from its history.
+    /// Repairs a damaged garage. If only parts of the schema without records are missing, they are created again in
+    /// place. Otherwise the file is moved aside, and its readable rows are copied to a new one. A record whose row is
+    /// lost is rebuilt from history.
     ///
     /// # Errors
-    /// [`GarageError::NotDamaged`] if the garage is sound; [`GarageError::InUse`] if another program has it open;
-    /// [`GarageError::Store`] if the files cannot be moved, or the new garage cannot be written. The damaged file is there
-    /// in any case.
+    /// [`GarageError::NotDamaged`] (`Canceled`) if the garage is sound; [`GarageError::InUse`] (`GarageLocked`) if
+    /// another program has it open; [`GarageError::Store`] if the files cannot be moved or the new garage cannot be
+    /// written. The damaged file is kept in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let config = config.without_link();
         let lock = GarageLock::alone(&config.garage_file).await?;
         let file = config.garage_file.clone();
         let was_interrupted = blocking(move || resume(&file)).await?;
         let saved = match damage(&config.garage_file).await? {
-            // Another program may have been quicker, and what it made is sound.
+            // Another program may have repaired it while this one waited for the lock.
             Damage::None if !was_interrupted => return Err(GarageError::NotDamaged),
             Damage::SchemaOnly => mend(&config.garage_file).await?,
             Damage::None | Damage::Content => replace(&config).await?,
@@ -100,10 +100,9 @@ impl Garage {
     }
 }
 
-/// What is wrong with a file.
 enum Damage {
     None,
-    /// SQLite finds the file sound, and only parts without records are missing of its schema.
+    /// Only parts of the schema that hold no records are missing.
     SchemaOnly,
     Content,
 }
@@ -114,7 +113,7 @@ async fn damage(file: &Path) -> Result<Damage, GarageError> {
         let is_older = store::schema_version(&connection)? < store::newest_version();
         Ok(match examine::state_of(&connection) {
             FileState::Sound => Damage::None,
-            // Opening upgrades it, which makes what it lacks.
+            // Opening it runs the missing migrations.
             FileState::Damaged { .. } if is_older => Damage::None,
             FileState::Damaged { .. } => {
                 let missing = schema::missing(&connection)?;
@@ -127,7 +126,7 @@ async fn damage(file: &Path) -> Result<Damage, GarageError> {
     .await
 }
 
-/// Makes the missing parts of the schema again, in one transaction.
+/// Creates the missing parts of the schema in one transaction.
 async fn mend(file: &Path) -> Result<Repair, GarageError> {
     let database = store::open_any(file).await?;
     let mended = database
@@ -143,11 +142,11 @@ async fn mend(file: &Path) -> Result<Repair, GarageError> {
     Ok(Repair { damaged_file: None, mended, vehicles: 0, service_entries: 0, changes: 0, newest_backup: None })
 }
 
-/// Puts a new garage of what can be read in the place of a damaged one, which is set aside.
+/// Replaces a damaged garage with a new one that holds its readable content, and sets the damaged file aside.
 async fn replace(config: &GarageConfig) -> Result<Repair, GarageError> {
     let stamp = config.environment.now().strftime("%Y%m%dT%H%M%S%.fZ");
     let damaged_file = with_suffix(&config.garage_file, &format!(".damaged-{stamp}"));
-    // Everything is done in a folder of its own and put in place when it is whole: where that fails, all is as it was.
+    // Work in a scratch folder and move the result into place when it is complete, so that a failure changes nothing.
     let folder = make_folder_of(&config.garage_file)?;
     let scratch = tempfile::Builder::new().prefix(".motovault-repair-").tempdir_in(folder);
     let scratch = scratch.map_err(|source| at(folder, source))?;
@@ -164,7 +163,7 @@ async fn replace(config: &GarageConfig) -> Result<Repair, GarageError> {
     Ok(Repair { damaged_file, mended: Vec::new(), vehicles, service_entries, changes, newest_backup: None })
 }
 
-/// Fills a new garage; returns how many vehicles, service entries and changes are in it.
+/// Fills a new garage. Returns the numbers of vehicles, service entries and changes in it.
 async fn fill(file: &Path, tables: Vec<Table>, config: &GarageConfig) -> Result<(usize, usize, usize), GarageError> {
     let database = store::open(file).await?;
     let environment = config.environment.clone();
@@ -177,7 +176,7 @@ async fn fill(file: &Path, tables: Vec<Table>, config: &GarageConfig) -> Result<
         let mut journal = Journal::begin(transaction, stamp)?;
         for Table { name, columns, rows } in tables {
             for values in rows {
-                // A row whose columns are not what they were, or that breaks a constraint, is lost alone.
+                // Skip only this row if its columns do not match or it breaks a constraint.
                 if let Err(error) = journal.salvaged(name, &columns, values) {
                     tracing::warn!(table = name, %error, "a row could not be saved");
                 }
@@ -202,7 +201,7 @@ async fn fill(file: &Path, tables: Vec<Table>, config: &GarageConfig) -> Result<
     filled
 }
 
-/// The steps of putting a repaired garage in place, for tests that end a repair between them.
+/// The steps of putting a repaired garage in place. Tests stop a repair after each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum LastStep {
     Noted,
@@ -214,8 +213,8 @@ enum LastStep {
 
 type Step<'a> = &'a dyn Fn() -> Result<(), GarageError>;
 
-/// Sets the damaged file and its log aside, and puts the new one in its place. `garage_file` is never without a file:
-/// who ends this program in between finds the damage again, or the repaired garage, and never an empty one.
+/// Sets the damaged file and its log aside and puts the new file in its place. `garage_file` always exists: after a
+/// crash it is the damaged or the repaired garage, never an empty one.
 fn put_in_place(garage_file: &Path, new_file: &Path, damaged_file: &Path, last: LastStep) -> Result<(), GarageError> {
     let folder = make_folder_of(garage_file)?;
     let note = note_of(garage_file);
@@ -232,7 +231,7 @@ fn put_in_place(garage_file: &Path, new_file: &Path, damaged_file: &Path, last: 
             Ok(())
         }),
         (LastStep::LogRemoved, &|| {
-            // SQLite would lay the old log over the new file.
+            // SQLite would replay the old log into the new file.
             for suffix in ["-wal", "-shm"] {
                 remove(&with_suffix(garage_file, suffix))?;
             }
@@ -251,8 +250,8 @@ fn put_in_place(garage_file: &Path, new_file: &Path, damaged_file: &Path, last: 
     Ok(())
 }
 
-/// Undoes the steps of a repair that was ended before the new garage was in place: the log that was set aside belongs
-/// to the file that is still there. Returns whether there was such a repair.
+/// Undoes the steps of a repair that crashed before the new file was in place: the log that was set aside belongs to
+/// the damaged file. Returns whether there was such a repair.
 fn resume(garage_file: &Path) -> Result<bool, GarageError> {
     let note = note_of(garage_file);
     let mut name = Vec::new();
@@ -262,7 +261,7 @@ fn resume(garage_file: &Path) -> Result<bool, GarageError> {
     };
     let damaged_file = match String::from_utf8(name) {
         Ok(name) if !name.is_empty() && !name.contains(['/', '\\']) => garage_file.with_file_name(name),
-        // It was ended before the note was whole, and nothing else had been done.
+        // The repair crashed before the note was complete, which is the first step.
         _ => {
             remove(&note)?;
             return Ok(false);
@@ -275,7 +274,7 @@ fn resume(garage_file: &Path) -> Result<bool, GarageError> {
             keep_as(&aside, &log)?;
         }
         sync_folder(make_folder_of(garage_file)?)?;
-        // Only further names of what is in its place again.
+        // These are further links to, or copies of, the files that are in place again.
         for suffix in ["", "-wal"] {
             remove(&with_suffix(&damaged_file, suffix))?;
         }
@@ -285,12 +284,12 @@ fn resume(garage_file: &Path) -> Result<bool, GarageError> {
     Ok(!is_in_place)
 }
 
-/// Whether a repair of this garage was ended before it was done.
+/// Whether a repair of this garage did not finish.
 pub(crate) fn is_interrupted(garage_file: &Path) -> bool {
     note_of(garage_file).exists()
 }
 
-/// The file beside a garage that says under which name a repair sets the damaged file aside.
+/// The note beside the garage's file: it holds the name under which a repair sets the damaged file aside.
 fn note_of(garage_file: &Path) -> PathBuf {
     with_suffix(garage_file, ".repairing")
 }
@@ -318,7 +317,7 @@ fn remove(file: &Path) -> Result<(), GarageError> {
     }
 }
 
-/// Gives a file, if it is there, another name besides its own; a copy where the file system has no links.
+/// Hard-links a file to a second name, or copies it if the file system has no links. Does nothing if it does not exist.
 fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
     let copy = || {
         std::fs::copy(file, kept)?;
@@ -340,9 +339,8 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    /// Whatever step a repair is ended after, the next one finds every byte of what was there, the log included.
     #[test]
-    fn a_repair_that_is_killed_between_its_steps_loses_nothing() {
+    fn after_a_crash_at_any_step_of_a_repair_the_next_one_finds_every_file() {
         for last in [LastStep::Noted, LastStep::SetAside, LastStep::LogRemoved, LastStep::InPlace, LastStep::Done] {
             let folder = tempfile::tempdir().expect("a folder");
             let path = |name: &str| folder.path().join(name);
@@ -352,8 +350,8 @@ mod tests {
             write(&garage, "damaged");
             write(&with_suffix(&garage, "-wal"), "newest edits");
             write(&new, "repaired");
-            put_in_place(&garage, &new, &aside, last).expect("done so far");
-            assert!(garage.exists(), "{last:?}: never without a file");
+            put_in_place(&garage, &new, &aside, last).expect("the steps up to this one");
+            assert!(garage.exists(), "{last:?}: the garage's file exists");
             let was_interrupted = resume(&garage).expect("resumed");
             assert!(!is_interrupted(&garage), "{last:?}");
             let log = read(&with_suffix(&garage, "-wal"));
@@ -372,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_that_names_no_file_beside_the_garage_is_removed() {
+    fn a_note_without_a_plain_file_name_changes_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let garage = folder.path().join("garage.db");
         for note in ["", "../elsewhere", "\u{0}"] {

@@ -1,4 +1,4 @@
-//! Reading what can be read of a damaged file, row by row, as the rows stand there.
+//! Reads the readable rows of a damaged file, without interpreting their values.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,21 +13,20 @@ use rusqlite::{Connection, OpenFlags, Result, Row, types::Value};
 
 use crate::{GarageError, error::at};
 
-/// The tables that are salvaged beside those of the collections. Search index and sort keys are made anew.
+/// The tables to read besides those of the collections. The search index and sort keys are rebuilt instead.
 const TABLES: [&str; 8] = ["history", "device", "waiting", "base", "alias", "conflict", "foreign_records", "refused"];
-/// How often the rows between two damaged places are looked for by halving the distance.
+/// The recursion limit of the binary search for readable rows between two damaged places.
 const DEEPEST_PROBE: u32 = 12;
 
-/// A table's rows, each with a value for every column.
 pub(super) struct Table {
     pub name: &'static str,
     pub columns: Vec<String>,
     pub rows: Vec<Vec<Value>>,
 }
 
-/// Reads a copy, since reading a damaged database can change it: as it is, then with the beginning of a `sound` garage
-/// in place of its own, since SQLite reads nothing of a file whose first page is lost. No table if there is nothing to
-/// read.
+/// Reads a copy of the file, since reading a damaged database can change it. SQLite reads nothing if the first page is
+/// damaged, so the copy is read up to three times: as it is, with the header of the `sound` garage, and with its first
+/// page. Returns no table if nothing is readable.
 ///
 /// # Errors
 /// [`GarageError::Store`] if the file cannot be copied.
@@ -57,14 +56,14 @@ fn read(copy: &Path, sound: &Path) -> Vec<Table> {
     else {
         return Vec::new();
     };
-    // Lets SQLite read a file that is shorter than it says.
+    // Lets SQLite read a file that is shorter than its header says.
     let _ = damaged.pragma_update(None, "writable_schema", true);
     let collections = COLLECTIONS.iter().map(|collection| collection.table);
     collections.chain(TABLES).filter_map(|name| table(&damaged, &sound, name)).collect()
 }
 
-/// A table by the columns of the current schema. A garage that was not upgraded before it was damaged lacks what came
-/// later; there the new file's defaults stand.
+/// Reads a table by the columns of the current schema. A file with an older schema lacks some of them, which then get
+/// the new file's defaults.
 fn table(damaged: &Connection, sound: &Connection, name: &'static str) -> Option<Table> {
     let of_table = "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0";
     let names = |connection: &Connection| -> Result<Vec<String>> {
@@ -94,7 +93,7 @@ fn table(damaged: &Connection, sound: &Connection, name: &'static str) -> Option
     Some(Table { name, columns, rows })
 }
 
-/// The rows before the first damaged place.
+/// Reads rows up to the first damaged place.
 fn rows_in_order(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<Value>> {
     let mut found = Vec::new();
     let mut read = || {
@@ -109,8 +108,7 @@ fn rows_in_order(connection: &Connection, table: &str, columns: &str) -> Vec<Vec
     found
 }
 
-/// Rows by their position: those before a damaged place, those behind it, read from the other end, and those between
-/// damaged places.
+/// Reads rows by position: up to the first damaged place, from the end back to the last one, and those in between.
 fn rows_by_position(connection: &Connection, table: &'static str, columns: &str) -> Vec<Vec<Value>> {
     let mut search = Search { connection, table, columns, rows: BTreeMap::new() };
     let (before, is_all) = search.read("", "ORDER BY position");
@@ -128,7 +126,7 @@ fn rows_by_position(connection: &Connection, table: &'static str, columns: &str)
     search.rows.into_values().collect()
 }
 
-/// The rows of a table that were found, by position.
+/// The rows of a table found so far, by position.
 struct Search<'a> {
     connection: &'a Connection,
     table: &'static str,
@@ -137,8 +135,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Reads until the rows or what can be read of them end. Returns the last position that was read, and whether the
-    /// rows ended there.
+    /// Reads rows until they end or one cannot be read. Returns the last position read, and whether it reached the end.
     fn read(&mut self, condition: &str, order: &str) -> (Option<i64>, bool) {
         let Search { connection, table, columns, rows: found } = self;
         let sql = format!("SELECT {columns}, position AS place FROM {table} {condition} {order}");
@@ -161,7 +158,7 @@ impl Search<'_> {
         (last, is_end)
     }
 
-    /// The positions that the table's indexes list, without a look at the table itself.
+    /// Lists the positions in the table's indexes, without reading the table.
     fn listed_by_indexes(&self) -> HashSet<i64> {
         let mut listed = HashSet::new();
         let indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = ?1";
@@ -170,7 +167,7 @@ impl Search<'_> {
         };
         for index in names(indexes).unwrap_or_default() {
             for order in ["ASC", "DESC"] {
-                // Partial indexes are usable only for their own rows.
+                // SQLite uses a partial index only with its own condition.
                 for presence in ["", "WHERE deleted_at_us IS NULL", "WHERE deleted_at_us IS NOT NULL"] {
                     let table = self.table;
                     let sql = format!(
@@ -192,7 +189,7 @@ impl Search<'_> {
         listed
     }
 
-    /// Looks for rows between two positions, which themselves were read, by halving the distance.
+    /// Binary search for readable rows between two positions that were read.
     fn between(&mut self, low: i64, high: i64, depth: u32) {
         if depth > DEEPEST_PROBE || high.saturating_sub(low) < 2 {
             return;
@@ -213,19 +210,19 @@ impl Search<'_> {
     }
 }
 
-/// A row's values; `None` if one of them is no valid text, since a strict table takes no other.
+/// Returns a row's values, or `None` if one of them is text that is not UTF-8, which a strict table rejects.
 fn values_of(row: &Row<'_>) -> Option<Vec<Value>> {
     (0..row.as_ref().column_count()).map(|index| row.get(index).ok()).collect()
 }
 
-/// SQLite's header, and a garage's pages (<https://sqlite.org/fileformat.html>).
+/// The sizes of SQLite's header and of a garage's pages (<https://sqlite.org/fileformat.html>).
 const HEADER_BYTES: usize = 100;
 const PAGE_BYTES: usize = 4_096;
 
-/// Puts a sound garage's first bytes in the place of a file's.
+/// Overwrites the first `length` bytes of a file with those of a sound garage.
 fn replace_beginning(file: &Path, sound: &Path, length: usize) -> std::io::Result<()> {
-    // The counter of changes, and the one that says whether the number of pages is right: if they differ, SQLite goes by
-    // the file's size.
+    // If "change counter" and "version-valid-for" differ, SQLite ignores the header's page count and uses the file's
+    // size.
     const CHANGE_COUNTER: std::ops::Range<usize> = 24..28;
     const PAGES_VALID_FOR: std::ops::Range<usize> = 92..96;
     const FREE_PAGES: std::ops::Range<usize> = 32..40;

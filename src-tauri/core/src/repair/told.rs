@@ -1,11 +1,11 @@
-//! Records whose own rows are lost, put together again from history.
+//! Rebuilds lost records from history.
 
 use std::collections::{HashMap, HashSet};
 
 use garage_domain::{ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Record, RecordId};
 
-/// The records that history tells and that were not found. A found record that history does not know, with the fields
-/// that history tells of a missing one, is that record: it has lost only its id.
+/// Returns the records of `history` that are not in `found`. A found record without history that has the same fields as
+/// a missing record is that record with a damaged id, so it is not rebuilt.
 pub(super) fn missing(found: &[Record], history: &[HistoryEntry]) -> Vec<Record> {
     let with_history: HashSet<RecordId> = history.iter().map(|entry| entry.record_id).collect();
     let ids: HashSet<RecordId> = found.iter().map(|record| record.id).collect();
@@ -18,13 +18,13 @@ pub(super) fn missing(found: &[Record], history: &[HistoryEntry]) -> Vec<Record>
     told_by(history).into_iter().filter(is_missing).collect()
 }
 
-/// The records as their history tells them, in the order in which they were added. One whose beginning is lost is put
-/// together as far as its changes go; one that lacks what it needs at least is left out.
+/// Replays history into records, in the order in which they were added. A record whose oldest changes are lost is
+/// rebuilt from the remaining ones; a record that does not pass its collection's check is left out.
 fn told_by(history: &[HistoryEntry]) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     let mut places: HashMap<RecordId, usize> = HashMap::new();
     for entry in history {
-        // What had another id then is told by the record that it was joined to.
+        // A merged record's own history is part of the record that it was merged into.
         let Some(collection) = Collection::by_name(&entry.collection).filter(|_| entry.moved_from.is_none()) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! The operations on service entries.
+//! Operations on service entries.
 
 use garage_domain::{
     ChangeId, ChangeKind, FieldAccess, HistoryEntry, Patch, Record, SERVICE_ENTRIES, ServiceEntry, ServiceEntryDraft,
@@ -16,18 +16,18 @@ use crate::{
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceLog {
-    /// Those that are not removed, the latest date first.
+    /// The entries that are not removed, latest date first.
     pub entries: Vec<ServiceEntry>,
-    /// How many of them came after the vehicle was removed, from another device; 0 for a vehicle that is not removed.
+    /// How many entries were created after the vehicle was removed, by another device; 0 unless the vehicle is removed.
     pub added_after_removal: u32,
 }
 
 impl Garage {
-    /// Adds a service entry to a vehicle. A reading without a unit is in the vehicle's, and becomes the vehicle's
-    /// reading if no entry of a later date has one.
+    /// Adds a service entry to a vehicle. A reading without a unit gets the vehicle's unit. If no entry with a later
+    /// date has a reading, it becomes the vehicle's reading.
     ///
     /// # Errors
-    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::NotFound`] if there is no such vehicle, or it
+    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::NotFound`] if the vehicle does not exist or
     /// is removed.
     pub async fn add_service_entry(&self, draft: &ServiceEntryDraft) -> Result<ServiceEntry, GarageError> {
         let stamp = self.stamp();
@@ -40,11 +40,11 @@ impl Garage {
         .await
     }
 
-    /// Changes the fields that the draft names.
+    /// Sets the fields that the draft names.
     ///
     /// # Errors
-    /// [`GarageError::Invalid`] if the draft, or the entry after it, breaks rules; [`GarageError::NotFound`] if there is
-    /// no such entry or its vehicle is not there, or one of them is removed.
+    /// [`GarageError::Invalid`] if the draft or the resulting entry breaks rules; [`GarageError::NotFound`] if the
+    /// entry or its vehicle does not exist or is removed.
     pub async fn edit_service_entry(
         &self,
         id: ServiceEntryId,
@@ -60,18 +60,18 @@ impl Garage {
         .await
     }
 
-    /// Removes a service entry; it can be restored. If the vehicle's reading comes from it, that is taken back.
+    /// Removes a service entry, which can be restored. If the vehicle's reading comes from it, the reading is reverted.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is no such entry, or it is removed already.
+    /// [`GarageError::NotFound`] if the entry does not exist or is already removed.
     pub async fn remove_service_entry(&self, id: ServiceEntryId) -> Result<ServiceEntry, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::remove(journal, &SERVICE_ENTRIES, id)?.into())).await
     }
 
-    /// Brings a removed service entry back.
+    /// Restores a removed service entry.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is no such entry, or its vehicle is removed.
+    /// [`GarageError::NotFound`] if the entry does not exist, or its vehicle is removed.
     pub async fn restore_service_entry(&self, id: ServiceEntryId) -> Result<ServiceEntry, GarageError> {
         self.write(self.stamp(), move |journal| {
             let entry = journal.record(&SERVICE_ENTRIES, id)?.ok_or(GarageError::NotFound(SERVICE_ENTRIES.noun))?;
@@ -81,18 +81,18 @@ impl Garage {
         .await
     }
 
-    /// One service entry; a removed one has the time of it in `deleted_at`.
+    /// Returns a service entry, removed or not. A removed entry has `deleted_at`.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never one of this id.
+    /// [`GarageError::NotFound`] if there was never an entry with this id.
     pub async fn service_entry(&self, id: ServiceEntryId) -> Result<ServiceEntry, GarageError> {
         Ok(self.record_or_removed(&SERVICE_ENTRIES, id).await?.into())
     }
 
-    /// The service entries of a vehicle, the latest date first; of a removed vehicle, too.
+    /// Lists the service entries of a vehicle, removed or not, latest date first.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never a vehicle of this id.
+    /// [`GarageError::NotFound`] if there was never a vehicle with this id.
     pub async fn service_log(&self, vehicle: VehicleId) -> Result<ServiceLog, GarageError> {
         self.database
             .read(move |transaction| {
@@ -110,33 +110,33 @@ impl Garage {
             .await
     }
 
-    /// Everything that happened to a service entry, newest first; of a removed one as well.
+    /// Lists all changes of a service entry, removed or not, newest first.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never one of this id.
+    /// [`GarageError::NotFound`] if there was never an entry with this id.
     pub async fn service_history(&self, id: ServiceEntryId) -> Result<Vec<HistoryEntry>, GarageError> {
         self.history_of(&SERVICE_ENTRIES, id).await
     }
 
-    /// Takes a change of a service entry back, as a change of its own; see [`Garage::undo`].
+    /// Undoes a change of a service entry by a new change; see [`Garage::undo`].
     ///
     /// # Errors
-    /// As [`Garage::undo`].
+    /// Same as [`Garage::undo`].
     pub async fn undo_service_change(&self, id: ChangeId) -> Result<ServiceEntry, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::undo(journal, &SERVICE_ENTRIES, id)?.into())).await
     }
 }
 
-/// The entry's vehicle.
+/// Returns the entry's vehicle.
 ///
 /// # Errors
-/// [`GarageError::NotFound`] if it is not there, or removed: no entry is added to a removed vehicle.
+/// [`GarageError::NotFound`] if it does not exist or is removed: a removed vehicle gets no entries.
 fn vehicle_of(journal: &Journal<'_>, entry: &Record) -> Result<Record, GarageError> {
     let vehicle = entry.reference(&service_entry::VEHICLE_ID).ok_or(GarageError::NotFound(VEHICLES.noun))?;
     records::live(journal, &VEHICLES, vehicle)
 }
 
-/// The entry after a patch, checked as a whole; a reading without a unit gets the vehicle's.
+/// Applies a patch and checks the result. A reading without a unit gets the vehicle's unit.
 fn patched(
     journal: &Journal<'_>,
     before: Option<&Record>,

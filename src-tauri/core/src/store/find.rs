@@ -1,11 +1,11 @@
-//! Single vehicles of the table `vehicles`, each through an index.
+//! Lookups of single vehicles in the table `vehicles`, each through an index.
 
 use garage_domain::{VEHICLES, Vehicle, Vin};
 use rusqlite::{Connection, Result, ToSql, params};
 
 use super::records::{record_of, select};
 
-/// Greater than any character of an id, so that `beginning || 'g'` ends the range of ids with that beginning.
+/// Sorts after every hexadecimal digit, so `prefix || 'g'` is the upper bound of the ids with that prefix.
 const AFTER_LAST_DIGIT: char = 'g';
 
 fn by_id_beginning_sql() -> String {
@@ -16,13 +16,12 @@ fn by_vin_sql() -> String {
     format!("{} WHERE vin = ?1 AND deleted_at_us IS NULL", select(&VEHICLES))
 }
 
-/// The vehicles whose ids begin so.
+/// Returns the vehicles whose ids start with `beginning`.
 pub(crate) fn by_id_beginning(connection: &Connection, beginning: &str, is_removed: bool) -> Result<Vec<Vehicle>> {
     let end = format!("{beginning}{AFTER_LAST_DIGIT}");
     found(connection, &by_id_beginning_sql(), params![beginning, end, is_removed])
 }
 
-/// The vehicles with this VIN that are not removed.
 pub(crate) fn by_vin(connection: &Connection, vin: &Vin) -> Result<Vec<Vehicle>> {
     found(connection, &by_vin_sql(), params![vin.as_str()])
 }
@@ -44,7 +43,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn ids_and_vins_are_looked_up_in_their_indexes() {
+    async fn lookups_by_id_prefix_and_by_vin_use_an_index() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = crate::store::open(&folder.path().join("garage.db")).await.expect("open");
         for (sql, parameters, plan) in [

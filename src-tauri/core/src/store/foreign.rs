@@ -7,29 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::records::{text, time};
 
-/// A record of a collection that this version does not know, as it came.
+/// A record of a collection that this version does not know, unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ForeignRecord {
-    /// The collection's name.
     pub collection: String,
-    /// The record's id.
     pub id: RecordId,
-    /// JSON by field name.
+    /// The values by field name.
     pub fields: Extra,
-    /// Who set each value.
+    /// The origins by field name.
     #[serde(default)]
     pub origins: Origins,
-    /// When it was added.
     pub created_at: Timestamp,
-    /// When it was changed last.
     pub updated_at: Timestamp,
-    /// Set once it is removed.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl ForeignRecord {
-    /// The same as a record of a collection that has become known.
+    /// Converts it to a record of a collection that this version knows.
     pub fn into_record(self, collection: &'static Collection) -> Record {
         let mut record = Record::new(collection, self.id, self.created_at);
         record.extra = self.fields;
@@ -40,7 +35,7 @@ impl ForeignRecord {
     }
 }
 
-/// All of them that can be read.
+/// Returns all readable foreign records.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ForeignRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT collection, record_id, fields, origins, created_at_us, updated_at_us, deleted_at_us

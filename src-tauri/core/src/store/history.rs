@@ -1,4 +1,4 @@
-//! Reading history. An entry that cannot be read is left out and counted.
+//! Reads history. Entries that cannot be read are left out of lists and counted.
 
 use garage_domain::{ChangeId, ChangeKind, FieldChange, HistoryEntry, RecordId};
 use rusqlite::{Connection, Result, Row};
@@ -8,14 +8,13 @@ use super::records::{Unreadable, text, time};
 const SELECT: &str = "SELECT id, collection, record_id, kind, fields, undoes, at_us, device_id, program, moved_from
                       FROM history";
 
-/// How many changes there are.
 pub(crate) fn count(connection: &Connection) -> Result<u64> {
     let count = connection.query_row("SELECT count(*) FROM history", [], |row| row.get::<_, i64>(0))?;
     Ok(count.unsigned_abs())
 }
 
-/// All changes that can be read, oldest first, and the rows that cannot; `at_each` can stop it. The order is the same in
-/// every garage that has the same changes.
+/// Returns all readable changes, oldest first, and the unreadable rows. `at_each` can cancel. The order depends only on
+/// the changes, so it is the same in every garage that has them.
 pub(crate) fn all<E: From<rusqlite::Error>>(
     connection: &Connection,
     at_each: &mut dyn FnMut() -> std::result::Result<(), E>,
@@ -33,7 +32,7 @@ pub(crate) fn all<E: From<rusqlite::Error>>(
     Ok((entries, unreadable))
 }
 
-/// The changes of a record, newest first.
+/// Lists the changes of a record, newest first.
 pub(crate) fn of_record(connection: &Connection, id: RecordId) -> Result<Vec<HistoryEntry>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE record_id = ?1 ORDER BY position DESC"))?;
     let mut rows = statement.query([id.to_string()])?;
@@ -44,14 +43,13 @@ pub(crate) fn of_record(connection: &Connection, id: RecordId) -> Result<Vec<His
     Ok(entries)
 }
 
-/// One change.
 pub(crate) fn by_id(connection: &Connection, id: ChangeId) -> Result<Option<HistoryEntry>> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     let mut rows = statement.query([id.0.to_string()])?;
     rows.next()?.map_or(Ok(None), entry_of)
 }
 
-/// A change from a row of `SELECT`; `None` if the row cannot be read.
+/// Returns the change in a row of `SELECT`, or `None` if the row cannot be read.
 fn entry_of(row: &Row<'_>) -> Result<Option<HistoryEntry>> {
     let owned = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.map(str::to_owned));
     let id = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.and_then(|text| text.parse::<RecordId>().ok()));

@@ -1,11 +1,11 @@
-//! The garage's SQLite file: its schema and its statements. A leaf: it knows rows and records, no operation.
+//! The garage's SQLite file: its schema and its statements. It knows rows and records, not operations.
 //!
-//! - `records`: reading records of any collection
-//! - `journal`: writing them; the only code that does
-//! - `history`, `vehicle_list`, `find`, `foreign`: reading history, pages of vehicles, single vehicles by their
-//!   names, and records of unknown collections
-//! - `schema`: what a file lacks of the schema
-//! - `text`: the SQL functions that fold letters for search and sorting
+//! - `records`: reads records of any collection
+//! - `journal`: writes them; no other code does
+//! - `history`, `vehicle_list`, `find`, `foreign`: read history, pages of vehicles, single vehicles, and records of
+//!   unknown collections
+//! - `schema`: finds and creates missing parts of the schema
+//! - `text`: the SQL functions that fold text for search and sorting
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ mod migrations {
     refinery::embed_migrations!("../../migrations/garage");
 }
 
-/// "MVGa", by which a file is known to be a garage.
+/// The SQLite application id of a garage, "MVGa".
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
 
 /// The folder of a garage's backups: beside its file and named after it, so that no two garages share one.
@@ -36,7 +36,7 @@ pub(crate) fn backup_folder(garage_file: &Path) -> PathBuf {
     garage_sqlite::with_suffix(garage_file, "-backups")
 }
 
-/// The backup of a garage that is about to be upgraded from one schema version to another.
+/// The backup to write before an upgrade between two schema versions.
 fn backup_before_upgrade(garage_file: &Path, from: i64, to: i64) -> PathBuf {
     backup_folder(garage_file).join(format!("before-upgrade-{from}-to-{to}.db"))
 }
@@ -51,7 +51,7 @@ fn definition() -> Schema {
     }
 }
 
-/// Opens the garage's file as [`open`] does, but backs it up before an upgrade.
+/// Same as [`open`], but backs the garage up before an upgrade.
 pub(crate) async fn open_backed_up(path: &Path) -> Result<Database, Error> {
     with_current_search(
         Database::open(path, Schema { backup_before_upgrade: Some(backup_before_upgrade), ..definition() }).await?,
@@ -59,12 +59,12 @@ pub(crate) async fn open_backed_up(path: &Path) -> Result<Database, Error> {
     .await
 }
 
-/// Opens the garage's file, brings its schema up to date, and rebuilds the search index if another version made it.
+/// Opens the garage's file, runs missing migrations, and rebuilds the search index if it is out of date.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
     with_current_search(open_any(path).await?).await
 }
 
-/// Opens the garage's file whatever its search index is, which may be what is to be mended.
+/// Opens the garage's file without checking the search index, for a repair of it.
 pub(crate) async fn open_any(path: &Path) -> Result<Database, Error> {
     Database::open(path, definition()).await
 }
@@ -73,7 +73,7 @@ async fn with_current_search(database: Database) -> Result<Database, Error> {
     let is_current = |transaction: &Transaction<'_>| Ok::<_, Error>(search_version(transaction)? == text::VERSION);
     if !database.read(is_current).await? {
         let rebuilt = database.write(|transaction| {
-            // Another program may have been quicker.
+            // Another program may have rebuilt it meanwhile.
             if search_version(transaction)? != text::VERSION {
                 journal::rebuild_search(transaction)?;
             }
@@ -84,12 +84,10 @@ async fn with_current_search(database: Database) -> Result<Database, Error> {
     Ok(database)
 }
 
-/// The version of a file's schema.
 pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
-/// The version of the schema that this program writes.
 pub(crate) fn newest_version() -> i64 {
     let runner = migrations::migrations::runner();
     runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
@@ -107,7 +105,7 @@ pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// What this device calls itself.
+/// The id of this device, which history records.
 pub(crate) fn device_id(connection: &Connection) -> rusqlite::Result<String> {
     connection.prepare_cached("SELECT device_id FROM device")?.query_row([], |row| row.get(0))
 }

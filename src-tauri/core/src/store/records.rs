@@ -1,5 +1,5 @@
-//! Reading records of any collection. Reading never judges: a value that no rule allows is carried, and a row that
-//! cannot be read at all is left out and counted, never an error.
+//! Reads records of any collection. Reading does not validate: values that break rules are returned, and a row that
+//! cannot be read is left out of lists and counted, never an error.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, types::ValueRef};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// `SELECT id, …, deleted_at_us FROM table` for each collection, by its declaration; to be continued with a condition.
+/// `SELECT id, …, deleted_at_us FROM table` for each collection, built from its declaration; a condition can follow.
 static SELECTS: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
     let select = |collection: &Collection| format!("SELECT {} FROM {}", columns(collection), collection.table);
     COLLECTIONS.into_iter().map(|collection| (collection.name, select(collection))).collect()
@@ -23,19 +23,18 @@ pub(super) fn columns(collection: &Collection) -> String {
     format!("id, {}, origins, extra, created_at_us, updated_at_us, deleted_at_us", fields.join(", "))
 }
 
-/// The beginning of a statement that reads records.
 pub(super) fn select(collection: &Collection) -> &'static str {
     SELECTS.get(collection.name).unwrap_or_else(|| unreachable!("every collection has its statement"))
 }
 
-/// Records that were read, and the rows that could not be.
+/// The readable records, and the unreadable rows.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub records: Vec<Record>,
     pub unreadable: Vec<Unreadable>,
 }
 
-/// A row that is no record or change, column by column, for a person to look at.
+/// A row that cannot be read as a record or change, by column, for a person to inspect.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Unreadable {
     table: &'static str,
@@ -62,7 +61,7 @@ impl Unreadable {
     }
 }
 
-/// The record of this id, or of the record that it was joined to; removed or not.
+/// Returns the record with this id, or the record that it was merged into; removed or not.
 pub(crate) fn by_id(connection: &Connection, collection: &'static Collection, id: RecordId) -> Result<Option<Record>> {
     let id = resolved(connection, collection, id)?;
     let sql = format!("{} WHERE id = ?1", select(collection));
@@ -71,7 +70,7 @@ pub(crate) fn by_id(connection: &Connection, collection: &'static Collection, id
     rows.next()?.map_or(Ok(None), |row| record_of(row, collection))
 }
 
-/// The id that records with this id go by: another one, if the record was joined to another.
+/// Returns the id that an alias stands for, or the id itself.
 pub(crate) fn resolved(connection: &Connection, collection: &Collection, id: RecordId) -> Result<RecordId> {
     let sql = "SELECT record_id FROM alias WHERE collection = ?1 AND alias_id = ?2";
     let alias: Option<String> =
@@ -79,7 +78,7 @@ pub(crate) fn resolved(connection: &Connection, collection: &Collection, id: Rec
     Ok(alias.and_then(|alias| alias.parse().ok()).unwrap_or(id))
 }
 
-/// All records of a collection, the removed ones too, in their order; `at_each` can stop it.
+/// Returns all records of a collection, including removed ones, by position. `at_each` can cancel.
 pub(crate) fn all<E: From<rusqlite::Error>>(
     connection: &Connection,
     collection: &'static Collection,
@@ -89,7 +88,7 @@ pub(crate) fn all<E: From<rusqlite::Error>>(
     collected(connection, collection, &sql, &[], at_each)
 }
 
-/// The records whose reference `field` leads to this record, the removed ones too, in the order of `field`.
+/// Returns the records whose reference `field` has this id, including removed ones, by position.
 pub(crate) fn referring(
     connection: &Connection,
     collection: &'static Collection,
@@ -122,20 +121,20 @@ fn collected<E: From<rusqlite::Error>>(
     Ok(found)
 }
 
-/// How many rows a collection has, the removed ones too.
+/// Returns how many rows a collection has, including removed ones.
 pub(crate) fn count(connection: &Connection, collection: &Collection) -> Result<u64> {
     let sql = format!("SELECT count(*) FROM {}", collection.table);
     let count = connection.query_row(&sql, [], |row| row.get::<_, i64>(0))?;
     Ok(count.unsigned_abs())
 }
 
-/// Whether there is a row of this id, readable or not.
+/// Whether a row with this id exists, readable or not.
 pub(crate) fn exists(connection: &Connection, collection: &Collection, id: RecordId) -> Result<bool> {
     let sql = format!("SELECT 1 FROM {} WHERE id = ?1", collection.table);
     connection.prepare_cached(&sql)?.exists([id.to_string()])
 }
 
-/// Another live record than `id` with this value in the collection's unique field.
+/// Returns another live record that has the same value in the collection's unique field.
 pub(crate) fn twin(connection: &Connection, collection: &Collection, record: &Record) -> Result<Option<RecordId>> {
     let Some(unique) = collection.unique else { return Ok(None) };
     let Some(FieldValue::Text(value)) = record.get(unique) else { return Ok(None) };
@@ -148,7 +147,7 @@ pub(crate) fn twin(connection: &Connection, collection: &Collection, record: &Re
     Ok(twin.and_then(|id| id.parse().ok()))
 }
 
-/// A record from a row of `select`; `None` if the row cannot be read.
+/// Reads a record from a row of `select`. Returns `None` if the row cannot be read.
 pub(super) fn record_of(row: &Row<'_>, collection: &'static Collection) -> Result<Option<Record>> {
     let first_last = collection.fields.len() + 1;
     let (Some(id), Some(created_at), Some(updated_at)) =
@@ -169,14 +168,14 @@ pub(super) fn record_of(row: &Row<'_>, collection: &'static Collection) -> Resul
                 Some(text) => Some(FieldValue::Text(text.to_owned())),
                 None => return Ok(None),
             },
-            // A strict table holds no other.
+            // A strict table has no such values.
             ValueRef::Real(_) | ValueRef::Blob(_) => return Ok(None),
         };
         if let Some(value) = value {
             record.set(field, Some(value));
         }
     }
-    // Bookkeeping that nobody can read says nothing, and the row is there all the same.
+    // Unreadable origins or extra fields do not make the row unreadable.
     record.origins =
         text(row, first_last)?.and_then(|text| serde_json::from_str::<Origins>(text).ok()).unwrap_or_default();
     let extra = text(row, first_last + 1)?.and_then(|text| serde_json::from_str::<Extra>(text).ok());
@@ -191,7 +190,7 @@ pub(super) fn record_of(row: &Row<'_>, collection: &'static Collection) -> Resul
     Ok(Some(record))
 }
 
-/// A column's text; `None` if it holds none, or no UTF-8.
+/// Returns a column's text, or `None` if it is not valid UTF-8 text.
 pub(super) fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<Option<&'r str>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Text(text) => str::from_utf8(text).ok(),
@@ -199,7 +198,7 @@ pub(super) fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<Option<&'r str>
     })
 }
 
-/// A column's microseconds as a time; `None` if it holds none, or one out of range.
+/// Returns a column's microseconds as a time, or `None` if it is not an integer in range.
 pub(super) fn time(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>> {
     Ok(match row.get_ref(index)? {
         ValueRef::Integer(us) => Timestamp::from_microsecond(us).ok(),

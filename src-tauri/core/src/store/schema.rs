@@ -1,4 +1,4 @@
-//! What a garage's schema consists of, and what of it a file lacks: a tool, or damage, may have dropped a part.
+//! The parts of a garage's schema, and which of them a file lacks because of damage or a tool.
 
 use garage_domain::COLLECTIONS;
 use rusqlite::{Connection, Result};
@@ -14,19 +14,19 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// What it is and is called, such as `index vehicles_by_name`.
+    /// The kind and the name, such as `index vehicles_by_name`.
     pub fn name(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 
-    /// Whether it holds records, which nothing but a salvage brings back.
+    /// Whether it holds records, which cannot be created again.
     pub fn holds_records(&self) -> bool {
         let is_of_collection = || COLLECTIONS.iter().any(|collection| collection.table == self.name);
         self.kind == "table" && (self.name == "history" || is_of_collection())
     }
 }
 
-/// The parts of the current schema that a file lacks. Only for a file whose migrations have all been applied.
+/// Returns the parts of the current schema that a file lacks. All migrations must have been applied.
 pub(crate) fn missing(connection: &Connection) -> Result<Vec<Part>> {
     let present = parts(connection)?;
     let expected = parts(&reference()?)?;
@@ -34,7 +34,7 @@ pub(crate) fn missing(connection: &Connection) -> Result<Vec<Part>> {
     Ok(expected.into_iter().filter(is_missing).collect())
 }
 
-/// Makes missing parts again. Tables first, so that the others find what they are on.
+/// Creates missing parts. Tables come first, because indexes, triggers and views need them.
 pub(crate) fn mend(connection: &Connection, missing: &[Part]) -> Result<()> {
     let mut missing: Vec<&Part> = missing.iter().collect();
     missing.sort_by_key(|part| (part.kind != "table", part.kind != "view"));
@@ -47,17 +47,17 @@ pub(crate) fn mend(connection: &Connection, missing: &[Part]) -> Result<()> {
     if connection.query_row("SELECT count(*) FROM device", [], |row| row.get::<_, i64>(0))? == 0 {
         connection.execute_batch(NEW_DEVICE)?;
     }
-    // A missing trigger has left the index behind.
+    // While a trigger was missing, the index was not updated.
     journal::rebuild_search(connection)
 }
 
-/// A random UUID (version 4) for a device whose name is lost; history keeps the old one.
+/// A random UUID (version 4) as the new device id if the old one is lost. History keeps the old id.
 const NEW_DEVICE: &str = "INSERT INTO device VALUES (1, lower(
     hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8'
     || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))
 ))";
 
-/// An empty garage of the current schema, in memory.
+/// An empty in-memory garage with the current schema.
 fn reference() -> Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
     text::register(&connection)?;
@@ -66,7 +66,7 @@ fn reference() -> Result<Connection> {
     Ok(connection)
 }
 
-/// Without those that SQLite makes itself, such as the tables of a search index.
+/// Lists the parts of a schema, except those that SQLite creates itself, such as a search index's tables.
 fn parts(connection: &Connection) -> Result<Vec<Part>> {
     let mut statement = connection.prepare(
         "SELECT type, name, sql FROM sqlite_schema

@@ -1,4 +1,4 @@
-//! Writing on a full disk.
+//! Writes on a full disk.
 
 use garage_domain::VehicleDraft;
 use garage_sqlite::Existing;
@@ -26,7 +26,7 @@ async fn open(folder: &std::path::Path) -> Garage {
     Garage::open(config, ChangeListener::none()).await.expect("open")
 }
 
-/// Leaves this many pages of room on what is, for the garage, its disk; all there is with none.
+/// Limits the database to this many more pages, or removes the limit if `None`.
 async fn leave_room(garage: &Garage, pages: Option<i64>) {
     let limit = garage.database.write::<_, GarageError>(move |transaction| {
         let used: i64 = transaction.pragma_query_value(None, "page_count", |row| row.get(0))?;
@@ -36,7 +36,7 @@ async fn leave_room(garage: &Garage, pages: Option<i64>) {
     limit.await.expect("a limit");
 }
 
-/// Everything that the garage shows, and that its search index agrees.
+/// Returns all content of the garage, and asserts that the file is sound.
 async fn content(garage: &Garage) -> String {
     let export = garage.export(Progress::none()).await.expect("an export");
     let mut value = serde_json::to_value(export).expect("JSON");
@@ -48,10 +48,10 @@ async fn content(garage: &Garage) -> String {
     format!("{value} {found}")
 }
 
-/// SQLite takes pages as its statements go along, so that each number of them ends at another statement: in the
-/// row, its indexes, the search index, the history.
+/// SQLite allocates pages while a statement runs, so each limit fails another statement: of the row, its indexes, the
+/// search index, or history.
 #[tokio::test]
-async fn a_full_disk_at_any_statement_is_said_and_leaves_nothing_half_written() {
+async fn a_full_disk_at_any_statement_returns_an_error_and_changes_nothing() {
     let notes = |name: &str| format!("{name} {}", "nebulous notes ".repeat(600));
     for operation in ["add", "edit", "remove", "import", "restore"] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -98,6 +98,6 @@ async fn a_full_disk_at_any_statement_is_said_and_leaves_nothing_half_written() 
         assert!(failures > 1, "{operation} failed {failures} times");
         assert_ne!(content(&garage).await, before, "{operation}, once there is room");
         leave_room(&garage, None).await;
-        garage.add_vehicle(&draft(json!({"nickname": "after"}))).await.expect("it goes on");
+        garage.add_vehicle(&draft(json!({"nickname": "after"}))).await.expect("added after the limit is removed");
     }
 }

@@ -1,20 +1,19 @@
-//! The SQL functions of the garage: folding letters, and the text that is searched.
+//! The garage's SQL functions: case and accent folding, and the text of the search index.
 //!
-//! Search text is made in one place for the index and for what a person types, so both fold alike. Change
-//! [`VERSION`] with any change of what the functions answer: the next opening rebuilds the index.
+//! Index and search input use the same functions, so both fold alike. Increase [`VERSION`] when a function's result
+//! changes: the next opening then rebuilds the index.
 
 use caseless::Caseless;
 use rusqlite::{Connection, Result, functions::FunctionFlags, types::ValueRef};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The version of these functions.
 pub(crate) const VERSION: i64 = 1;
 
-/// Registers `fold` and `search_text` on a connection. The schema's view and triggers call them, so a program that writes
-/// to a garage's file by SQL of its own, such as a benchmark or a test, has to register them first.
+/// Registers `fold` and `search_text` on a connection. The schema's view and triggers call them, so a program that
+/// writes to a garage's file with its own SQL, such as a test, must register them first.
 ///
 /// # Errors
-/// SQLite refuses to register a function.
+/// [`rusqlite::Error`] if SQLite refuses to register a function.
 pub fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("fold", 1, flags, |context| {
@@ -34,9 +33,9 @@ pub fn register(connection: &Connection) -> Result<()> {
     })
 }
 
-/// Text without what does not matter to a person who searches or sorts: case, accents, and letters' other forms.
+/// Removes what search and sorting ignore: case, accents and compatibility forms of letters.
 pub(crate) fn fold(text: &str) -> String {
-    // Almost all text of vehicles is ASCII, where folding is only a matter of case.
+    // Fast path: almost all text is ASCII.
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -44,7 +43,7 @@ pub(crate) fn fold(text: &str) -> String {
     folded.nfkd().filter(|letter| !is_combining_mark(*letter)).collect()
 }
 
-/// Letters that Unicode does not decompose, as people type them on a keyboard without them.
+/// Replaces letters that Unicode does not decompose by what people type on a keyboard without them.
 fn base_letter(letter: char) -> impl Iterator<Item = char> {
     let letters: &'static str = match letter {
         'Ł' | 'ł' => "l",
@@ -62,13 +61,13 @@ fn base_letter(letter: char) -> impl Iterator<Item = char> {
     letters.chars().chain(letters.is_empty().then_some(letter))
 }
 
-/// The letters and digits of a text, however they are divided.
+/// Returns only the letters and digits of a text.
 pub(crate) fn letters_of(text: &str) -> String {
     text.chars().filter(|character| character.is_alphanumeric()).collect()
 }
 
-/// What the index holds of a vehicle: every word, models with and without their dashes, and every suffix of VIN and
-/// plate. A fragment is the beginning of a suffix, so an index of prefixes finds it.
+/// Builds the indexed text of a vehicle: every word, the model with and without dashes, and every suffix of VIN and
+/// plate. Any fragment of those is a prefix of a suffix, so a prefix index finds it.
 fn search_text(vin: &str, plate: &str, model: &str, words: &[String]) -> String {
     let mut text = String::new();
     let mut push = |word: &str| {
@@ -98,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folding_drops_case_accents_and_forms() {
+    fn fold_removes_case_accents_and_compatibility_forms() {
         for (text, folded) in [
             ("HONDA", "honda"),
             ("Äpfel", "apfel"),
@@ -118,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fragment_of_vin_and_plate_begins_a_word() {
+    fn every_fragment_of_vin_and_plate_is_a_prefix_of_a_word() {
         let text = search_text("1HGCM8", "B-AB 12", "F-150", &["Blue Čar".to_owned()]);
         let words: Vec<&str> = text.split_whitespace().collect();
         for fragment in ["blue", "car", "hgcm8", "8", "bab12", "12", "ab12", "2", "f150"] {

@@ -1,4 +1,4 @@
-//! Pages of the table `vehicles`, through the search index and the sort keys' indexes.
+//! Pages of the table `vehicles`, read through the search index and the indexes of the sort keys.
 
 use garage_domain::{
     FilterChoices, OdometerUnit, PageEnd, RecordId, Sort, VEHICLES, Vehicle, VehiclePage, VehicleQuery, VehicleSummary,
@@ -14,11 +14,11 @@ use super::{
     text::{fold, letters_of},
 };
 
-/// What a summary is read from, in the order of [`summary_of`].
+/// The columns of a summary, in the order of [`summary_of`].
 const SUMMARY: &str = "id, vin, license_plate, color, nickname, make, model, trim_level, engine, body_class, \
                        vehicle_type, year, odometer_reading, odometer_unit, is_active, deleted_at_us";
 
-/// How a sort is said in SQL: the key's column and its direction.
+/// Returns a sort's key column and direction.
 fn order(sort: Sort) -> (&'static str, &'static str) {
     match sort {
         Sort::Newest => ("position", "DESC"),
@@ -30,10 +30,10 @@ fn order(sort: Sort) -> (&'static str, &'static str) {
     }
 }
 
-/// Which rows are wanted, as SQL. Only constants enter it; what the caller gave is bound.
+/// A query as SQL. It contains only constants; values from the caller are bound.
 struct Wanted {
     source: &'static str,
-    /// The column of the row's place.
+    /// The column with the row's position.
     position: &'static str,
     conditions: Vec<String>,
     values: Vec<Value>,
@@ -50,13 +50,13 @@ impl Wanted {
         };
         let words = match_expression(&query.search);
         if words.is_none() && !query.search.trim().is_empty() {
-            // Nothing in it is a word, so no vehicle has it.
+            // The search contains no letter or digit, so nothing matches.
             wanted.conditions.push("0".to_owned());
         }
         if let Some(words) = words {
             let words = wanted.bind(words.into());
             if query.sort == Sort::Newest {
-                // The index yields its matches by position, so it stops at the page's end.
+                // The search index returns matches by position, so the query stops at the end of the page.
                 wanted.source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
                 wanted.position = "vehicle_words.rowid";
                 wanted.conditions.push(format!("vehicle_words MATCH {words}"));
@@ -93,7 +93,7 @@ impl Wanted {
     }
 }
 
-/// The vehicles of a page and where it ends, read by `read` from `columns`; rows that cannot be read are left out.
+/// Reads the rows of a page and the page's end. Rows that cannot be read are left out.
 fn rows<T>(
     connection: &Connection,
     query: &VehicleQuery,
@@ -104,7 +104,7 @@ fn rows<T>(
     let mut wanted = Wanted::of(query);
     let position = wanted.position;
     if let Some(PageEnd { key: last_key, position: last_position }) = &query.after {
-        // A page end that was tampered with ends the list, at worst.
+        // `after` comes from the caller: an invalid position only ends the list.
         let last_position = wanted.bind(last_position.parse().unwrap_or(0_i64).into());
         let comparison = if direction == "DESC" { '<' } else { '>' };
         let condition = if query.sort == Sort::Newest {
@@ -128,7 +128,7 @@ fn rows<T>(
         "SELECT {columns}, {key} AS sort_key, position FROM {} WHERE {} ORDER BY {order} LIMIT {}",
         wanted.source,
         wanted.conditions.join(" AND "),
-        // One more than the page tells whether there is another.
+        // One row more than the page shows whether there is another page.
         length + 1
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -154,27 +154,26 @@ fn rows<T>(
     Ok((vehicles, None))
 }
 
-/// One page.
 pub(crate) fn page(connection: &Connection, query: &VehicleQuery) -> Result<VehiclePage> {
     let (vehicles, next) = rows(connection, query, SUMMARY, summary_of)?;
     Ok(VehiclePage { vehicles, next })
 }
 
-/// One page of whole vehicles.
+/// Returns one page of complete vehicles.
 pub(crate) fn whole_page(connection: &Connection, query: &VehicleQuery) -> Result<(Vec<Vehicle>, Option<PageEnd>)> {
     let read = |row: &Row<'_>| Ok(record_of(row, &VEHICLES)?.map(Vehicle::from));
     rows(connection, query, &columns(&VEHICLES), read)
 }
 
-/// How many rows are wanted, whatever the page.
+/// Returns how many rows match, regardless of the page.
 pub(crate) fn count(connection: &Connection, query: &VehicleQuery) -> Result<u32> {
     let wanted = Wanted::of(query);
     let sql = format!("SELECT count(*) FROM {} WHERE {}", wanted.source, wanted.conditions.join(" AND "));
     connection.prepare_cached(&sql)?.query_row(&wanted.parameters()[..], |row| row.get(0))
 }
 
-/// What the vehicles of the garage can be filtered by: each choice is found by a step in an index, however many
-/// vehicles share it.
+/// Returns the values by which vehicles can be filtered. It seeks each distinct value in an index, so its time does not
+/// depend on how many vehicles share one.
 pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
     let texts = |key: &str, column: &str| -> Result<Vec<String>> {
         let sql = format!(
@@ -183,7 +182,7 @@ pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
         );
         let mut next = connection.prepare_cached(&sql)?;
         let (mut texts, mut last) = (Vec::new(), String::new());
-        // Of spellings that differ in case only, one is enough: the filter does not mind.
+        // List one spelling per key: the filter ignores case.
         while let Some((key, text)) = next.query_row([&last], |row| Ok((row.get(0)?, row.get(1)?))).optional()? {
             texts.push(text);
             last = key;
@@ -202,7 +201,7 @@ pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
     Ok(FilterChoices { makes: texts("make_key", "make")?, years, vehicle_types: texts("type_key", "vehicle_type")? })
 }
 
-/// A summary from a row of [`SUMMARY`]; by number, since looking names up would take a third of a page's time.
+/// Reads a summary from a row of [`SUMMARY`], by index: lookups by name would take a third of a page's time.
 fn summary_of(row: &Row<'_>) -> Result<Option<VehicleSummary>> {
     let Some(id) = text(row, 0)?.and_then(|id| id.parse::<RecordId>().ok()) else { return Ok(None) };
     let owned = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.map(str::to_owned));
@@ -229,18 +228,18 @@ fn summary_of(row: &Row<'_>) -> Result<Option<VehicleSummary>> {
     }))
 }
 
-/// What the search index is asked: each word as a prefix, all of them. `None` if there is no word in it.
+/// Builds the full-text query: all words must match as prefixes. Returns `None` if there is no word.
 fn match_expression(search: &str) -> Option<String> {
     let folded = fold(search);
     let words: Vec<String> = folded
         .split_whitespace()
         .map(|word| (word.replace('"', " "), letters_of(word)))
         .filter(|(_, letters)| !letters.is_empty())
-        // Enough to find one vehicle among any number; a pasted page must not become a query of its length.
+        // Enough words to find one vehicle; bounds the query when a whole page is pasted.
         .take(16)
         .map(|(word, letters)| match word == letters {
             true => format!("\"{word}\"*"),
-            // What is divided, as `F-150` or `AB.123`, may stand there so or together. The index itself divides words.
+            // Match divided text such as `F-150` or `AB.123` both divided and joined. The index divides words itself.
             false => format!("(\"{word}\"* OR \"{letters}\"*)"),
         })
         .collect();

@@ -1,4 +1,4 @@
-//! The vehicles for a spreadsheet.
+//! Export of the vehicles as CSV.
 
 use std::io::Write;
 
@@ -7,13 +7,13 @@ use garage_domain::{FieldAccess, FieldValue, VEHICLES, VehicleQuery};
 use crate::{Garage, GarageError, Progress};
 
 impl Garage {
-    /// Writes the vehicles that are not removed as CSV (RFC 4180), newest first, a column a field.
+    /// Writes the vehicles that are not removed as CSV (RFC 4180), newest first, one column per field.
     ///
-    /// Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    /// Text that a spreadsheet would evaluate as a formula gets an apostrophe before it.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Export`] if `out` cannot be written;
-    /// [`GarageError::Canceled`] if it was stopped.
+    /// [`GarageError::Canceled`].
     pub async fn export_csv(&self, out: impl Write, progress: Progress) -> Result<(), GarageError> {
         let vehicles = self.all_vehicles(VehicleQuery::default()).await?;
         let mut csv = csv::Writer::from_writer(out);

@@ -1,5 +1,5 @@
-//! Writing the garage as JSON. Holds everything: values and collections that this version does not know, and rows that
-//! it cannot read.
+//! Export of the garage as JSON. It is complete: it includes values and collections that this version does not know,
+//! and rows that it cannot read.
 
 use std::{
     io::{BufWriter, Write},
@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// A garage as a file: every record, the removed ones too, and all history.
+/// The content of a garage: every record, including removed ones, and all history.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Export {
     exported_at: Timestamp,
@@ -52,7 +52,7 @@ impl Serialize for Export {
     }
 }
 
-/// A record as JSON, flat but for `origins` and `extra`; the same form as the typed views'.
+/// A record as JSON, flat except for `origins` and `extra`; the same form as the typed records'.
 struct RecordJson<'a>(&'a Record);
 
 impl Serialize for RecordJson<'_> {
@@ -75,10 +75,10 @@ impl Serialize for RecordJson<'_> {
 }
 
 impl Garage {
-    /// Everything the garage holds, of one moment. Does not hold up writers. Progress counts records and changes.
+    /// Reads the garage's content in one transaction. Writers are not blocked. Progress counts records and changes.
     ///
     /// # Errors
-    /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Canceled`] if it was stopped.
+    /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Canceled`].
     pub async fn export(&self, progress: Progress) -> Result<Export, GarageError> {
         let exported_at = self.environment.now();
         self.database
@@ -105,11 +105,11 @@ impl Garage {
             .await
     }
 
-    /// Writes the garage in this form. Progress counts records and changes.
+    /// Writes the garage in this format. Progress counts records and changes.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read; [`GarageError::Export`] if `out` cannot be written;
-    /// [`GarageError::Canceled`] if it was stopped. `out` may hold a part then.
+    /// [`GarageError::Canceled`]. `out` may then hold partial content.
     pub async fn write_export(
         &self,
         format: ExportFormat,
@@ -127,11 +127,11 @@ impl Garage {
         }
     }
 
-    /// Same as [`Garage::write_export`], into a file that gets its name when it is complete.
+    /// Same as [`Garage::write_export`], but writes to a temporary file and renames it when it is complete.
     ///
     /// # Errors
-    /// Same as [`Garage::write_export`]; [`GarageError::Unwritable`] if the file cannot be written, or exists and
-    /// `existing` is [`Existing::Keep`]. No half file is left.
+    /// Same as [`Garage::write_export`]; [`GarageError::Unwritable`] if the file cannot be written (`FileFailed`), or
+    /// if it exists and `existing` is [`Existing::Keep`] (`FileExists`). No partial file is left.
     pub async fn export_to_file(
         &self,
         format: ExportFormat,

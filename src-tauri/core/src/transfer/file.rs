@@ -1,5 +1,5 @@
-//! Reading a JSON file as far as its form: which lists of records it has. What is in a record is judged later, one by
-//! one, so that one bad record does not keep the others out.
+//! Parses the outer structure of a JSON file: its lists of records. `plan` validates each record on its own, so that
+//! one invalid record does not reject the others.
 
 use std::collections::BTreeMap;
 
@@ -8,32 +8,32 @@ use garage_domain::{HistoryEntry, Json, VEHICLES};
 use super::{FORMAT, VERSION};
 use crate::GarageError;
 
-/// A file's records in its own order.
+/// The content of a file, in its order.
 pub(super) struct File {
     pub form: Form,
-    /// Each list by its collection's name.
+    /// The records by the name of their collection.
     pub lists: Vec<(String, Vec<Json>)>,
     /// Records of collections that the program that wrote the file did not know.
     pub foreign: Vec<Json>,
     pub history: Vec<HistoryEntry>,
-    /// Changes of history that cannot be read.
+    /// The number of changes that cannot be read.
     pub unreadable_history: usize,
 }
 
-/// Who wrote the file.
+/// What kind of file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// This program, in this version or another: values that this version does not know are carried.
+    /// An export of this program, of any version: values that this version does not know are kept.
     Export,
-    /// Anybody: values have to obey the rules, and unknown names are ignored.
+    /// A list from another source: values must obey the rules, and unknown fields are ignored.
     List,
 }
 
 /// # Errors
-/// [`GarageError::ImportUnreadable`] if the text is no JSON, neither an export nor a list, or from a newer version.
+/// [`GarageError::ImportUnreadable`] if the text is not JSON, not an export or a list, or from a newer version.
 pub(super) fn read(text: &str) -> Result<File, GarageError> {
     let unreadable = |reason: &str| GarageError::ImportUnreadable(reason.to_owned());
-    // Some editors put a byte order mark before UTF-8.
+    // Some editors write a byte order mark before UTF-8.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let json: Json = serde_json::from_str(text).map_err(|error| unreadable(&format!("it is not JSON: {error}")))?;
     if let Ok(vehicles) = serde_json::from_str(json.text()) {
@@ -45,7 +45,7 @@ pub(super) fn read(text: &str) -> Result<File, GarageError> {
     };
     let format = file.remove("format").map(|format| format.value());
     if format.as_ref().is_some_and(|format| format != FORMAT) {
-        return Err(unreadable("it is of another program"));
+        return Err(unreadable("another program wrote it"));
     }
     let version = file.remove("version").map(|version| version.value().as_u64());
     if version.is_some_and(|version| version.is_none_or(|it| it > VERSION.into())) {
@@ -57,15 +57,15 @@ pub(super) fn read(text: &str) -> Result<File, GarageError> {
     }
     let changes = match file.remove("history") {
         None => Vec::new(),
-        Some(history) => list(&history).ok_or_else(|| unreadable("its history is no list"))?,
+        Some(history) => list(&history).ok_or_else(|| unreadable("its history is not a list"))?,
     };
     let read: Vec<Option<HistoryEntry>> =
         changes.iter().map(|change| serde_json::from_str(change.text()).ok()).collect();
     let unreadable_history = read.iter().filter(|entry| entry.is_none()).count();
     let foreign = file.remove("foreignRecords").and_then(|json| list(&json)).unwrap_or_default();
-    // Rows that the exporting program could not read, for a person to look at.
+    // `unreadable` holds rows that the exporting program could not read; it is only for a person to inspect.
     file.remove("unreadable");
-    // Service entries follow their vehicles.
+    // Vehicles come first, so that service entries find them.
     let vehicles = file.remove_entry(VEHICLES.name);
     let lists = vehicles.into_iter().chain(file);
     Ok(File {

@@ -1,4 +1,4 @@
-//! Writing what a file brings, in batches, so that no other program waits for the whole of it.
+//! Writes the records of a file in batches, so that other programs can write in between.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -18,62 +18,61 @@ use crate::{
     },
 };
 
-/// Records of one transaction: about ten milliseconds, so that another program's edit gets its turn.
+/// The number of records per transaction: about 10 ms, so that other programs' writes do not wait long.
 const BATCH: usize = 200;
 
-/// What an import did, or, as a preview, would do.
+/// The result of an import, or, for a preview, what it would be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct ImportReport {
-    /// Vehicles that came in.
+    /// Vehicles that were added.
     pub added: u32,
-    /// Records of other collections that came in, by the collection's name; service entries among them.
+    /// Records of other collections that were added, by the collection's name; for example service entries.
     pub others_added: BTreeMap<String, u32>,
-    /// Records that were here already, exactly so.
+    /// Records that already exist with the same content.
     pub unchanged: u32,
-    /// Records that are here with other content; ours was kept.
+    /// Records that already exist with other content; the existing ones were kept.
     pub kept: Vec<ImportProblem>,
     /// Records that break rules, with the reason.
     pub refused: Vec<ImportProblem>,
 }
 
-/// Whether an import is done or only tried.
+/// Whether to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportMode {
-    /// Write what comes in.
+    /// Writes the records.
     Write,
-    /// Only say what would happen.
+    /// Only reports what would happen.
     Preview,
 }
 
-/// What becomes of a record of a file.
 enum Verdict {
     New,
     Unchanged,
     Kept(&'static str),
 }
 
-/// What this import has brought so far, and what else is live with the same VIN only because of it.
+/// The records that this import has added so far, and their unique values.
 #[derive(Default)]
 struct Seen {
     records: HashMap<(&'static str, RecordId), Record>,
-    /// Text of unique fields.
+    /// The unique values of the added records.
     unique: HashSet<(&'static str, String)>,
 }
 
 impl Garage {
-    /// Takes in the records of a JSON text: an export, or a list of vehicles from anywhere. Records that are here
-    /// already stay as they are. Progress counts records.
+    /// Imports the records of a JSON text: an export, or a list of vehicles from any source. Existing records are not
+    /// changed. Progress counts records.
     ///
-    /// Records are written in batches of some milliseconds, and other programs can write between them. On an error, and
-    /// when it is stopped, what came in is taken out again. If the program is killed instead, the batches before stay;
-    /// the same import then adds the rest. A preview only reads.
+    /// Records are written in batches of some milliseconds, and other programs can write in between. On an error or
+    /// cancellation, the import is rolled back. After a crash, the finished batches remain, and the same import adds
+    /// the rest. A preview only reads.
     ///
     /// # Errors
-    /// [`GarageError::ImportUnreadable`] if the text is no JSON, or neither an export nor a list;
-    /// [`GarageError::Canceled`] if it was stopped; [`GarageError::PartlyImported`] if what came in before another error
-    /// could not be taken out again; [`GarageError::Store`] if the store cannot be written.
+    /// [`GarageError::ImportUnreadable`] (`Invalid`) if the text is not JSON, not an export or a list, or from a newer
+    /// version; [`GarageError::Canceled`]; [`GarageError::Store`] if the store cannot be read or written;
+    /// [`GarageError::PartlyImported`], with the code of the first error, if the rollback fails.
     pub async fn import_json(
         &self,
         text: &str,
@@ -149,7 +148,7 @@ impl Garage {
         }
     }
 
-    /// The error, after what came in before it was taken out again.
+    /// Rolls the import back. Returns `error`, or [`GarageError::PartlyImported`] if the rollback fails.
     async fn taken_out_again(&self, brought: Vec<Imported>, error: GarageError) -> GarageError {
         let mut left = brought;
         while !left.is_empty() {
@@ -162,7 +161,7 @@ impl Garage {
                 Ok(())
             });
             if let Err(failure) = taken_out.await {
-                tracing::warn!(%failure, "an import that failed could not be taken out again");
+                tracing::warn!(%failure, "the rollback of a failed import failed");
                 return GarageError::PartlyImported { added: left.len() + count, source: Box::new(error) };
             }
         }
@@ -170,7 +169,7 @@ impl Garage {
     }
 }
 
-/// Writes a batch; returns what is known after it, and what it brought.
+/// Writes a batch. Returns the updated state and the records that it added.
 fn write_batch(
     journal: &mut Journal<'_>,
     form: Form,
@@ -191,7 +190,7 @@ fn write_batch(
 }
 
 impl Seen {
-    /// What becomes of a record, by what the garage holds and what the import has brought.
+    /// Decides about a record by the garage's content and the records that this import has added.
     fn judge(&self, connection: &Connection, form: Form, it: &Incoming) -> Result<Verdict, GarageError> {
         let record = &it.record;
         let ours = match self.records.get(&(record.collection.name, record.id)) {
@@ -209,7 +208,7 @@ impl Seen {
         if record.is_removed() {
             return Ok(Verdict::New);
         }
-        // Two live vehicles of one export may share a VIN: devices add them apart, until they are joined.
+        // An export may have two live vehicles with one VIN: devices can add them before sync merges them.
         let unique = unique_value(record);
         let is_twin = unique.is_some_and(|unique| self.unique.contains(&unique)) && form == Form::List;
         let twin = records::twin(connection, record.collection, record)?;
@@ -228,7 +227,7 @@ fn unique_value(record: &Record) -> Option<(&'static str, String)> {
     Some((record.collection.name, record.value(unique.name)?.to_string()))
 }
 
-/// Whether a record of a file says nothing new: times and origins are the garage's own business.
+/// Whether a record in the file equals the existing one, apart from times and origins.
 fn holds_the_same(ours: &Record, theirs: &Record) -> bool {
     let differ = garage_domain::differences(Some(ours), theirs).iter().any(|it| it.old != it.new);
     !differ && ours.is_removed() == theirs.is_removed()

@@ -1,10 +1,10 @@
-//! Everything a garage holds as a file, and back: JSON loses nothing, CSV is for spreadsheets.
+//! Export and import: JSON is complete, CSV is for spreadsheets.
 //!
-//! - `export`: writing the garage as JSON
-//! - `csv`: writing the vehicles for a spreadsheet
-//! - `file`: reading a JSON file as far as its form
-//! - `plan`: judging what the file holds; pure
-//! - `import`: writing what was judged, in batches
+//! - `export`: writes the garage as JSON
+//! - `csv`: writes the vehicles as CSV
+//! - `file`: parses the outer structure of a JSON file
+//! - `plan`: validates the file's records; pure
+//! - `import`: writes the valid records in batches
 
 mod csv;
 mod export;
@@ -20,17 +20,17 @@ pub use self::{
     plan::ImportProblem,
 };
 
-/// Marks a file as an export of this program.
+/// The value of `format` in an export of this program.
 const FORMAT: &str = "motovault-garage";
-/// Raised when an older version cannot read a file of the new form.
+/// The version of the export format; increased when older versions cannot read a new file.
 const VERSION: u32 = 2;
 
-/// In which form a garage is written to a file.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum ExportFormat {
-    /// Everything, to be read again.
+    /// Everything; can be imported.
     Json,
     /// The vehicles, for a spreadsheet.
     Csv,

@@ -1,4 +1,4 @@
-//! Judging what a file holds, record by record. Pure: what the garage holds already is looked at when it is written.
+//! Validates the records of a file, one by one. Pure: the import compares them with the garage's content.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::file::{File, Form};
 use crate::store::foreign::ForeignRecord;
 
-/// Bytes of a record's JSON; the same bound as the server's.
+/// The largest JSON of a record in bytes; same limit as the server's.
 const LARGEST_RECORD: usize = 512 * 1024;
 
-/// A record of a file that did not come in.
+/// A record of a file that was not imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 pub struct ImportProblem {
-    /// What it is, such as `vehicle`.
+    /// The kind of record, such as `vehicle`.
     pub what: String,
-    /// Its place in its list in the file, from 1.
+    /// Its position in its list in the file, from 1.
     pub number: u32,
-    /// Why.
+    /// The reason.
     pub message: String,
 }
 
-/// What a file brings.
+/// The result of validating a file.
 pub(super) struct Plan {
     pub form: Form,
     pub incoming: Vec<Incoming>,
@@ -36,7 +36,7 @@ pub(super) struct Plan {
     pub refused: Vec<ImportProblem>,
 }
 
-/// A record that obeys the rules, and what the file says of how it came to be so.
+/// A valid record and its history in the file.
 pub(super) struct Incoming {
     pub number: u32,
     pub record: Record,
@@ -53,8 +53,8 @@ impl Incoming {
     }
 }
 
-/// Judges every record of a file. Records without an id get one of `new_id`; those without a time of creation get
-/// `now` and the microseconds after it, in the file's order.
+/// Validates every record of a file. Records without an id get a `new_id`; records without a creation time get `now`
+/// plus one microsecond per record, in the file's order.
 pub(super) fn plan(file: File, now: Timestamp, new_id: &dyn Fn() -> RecordId) -> Plan {
     let mut histories: HashMap<(String, RecordId), Vec<HistoryEntry>> = HashMap::new();
     for entry in file.history {
@@ -99,7 +99,7 @@ pub(super) fn plan(file: File, now: Timestamp, new_id: &dyn Fn() -> RecordId) ->
         let Ok(foreign) = serde_json::from_str::<ForeignRecord>(json.text()) else { continue };
         match Collection::by_name(&foreign.collection) {
             None => plan.foreign.push((foreign, Vec::new())),
-            // This version knows what the one that wrote the file did not.
+            // This version knows a collection that the file's program did not know.
             Some(collection) => plan.incoming.push(Incoming {
                 number: u32::try_from(plan.incoming.len()).unwrap_or(u32::MAX).saturating_add(1),
                 record: foreign.into_record(collection),
@@ -113,7 +113,6 @@ pub(super) fn plan(file: File, now: Timestamp, new_id: &dyn Fn() -> RecordId) ->
     plan
 }
 
-/// A record of a list of a collection that this version does not know.
 fn foreign_record(collection: &str, json: &Json, now: Timestamp) -> Option<ForeignRecord> {
     let mut fields: Extra = serde_json::from_str(json.text()).ok()?;
     let created_at = taken(&mut fields, "createdAt").ok()?.unwrap_or(now);
@@ -131,12 +130,12 @@ fn foreign_record(collection: &str, json: &Json, now: Timestamp) -> Option<Forei
     Some(ForeignRecord { fields, ..record })
 }
 
-/// Takes a member out of an object; `None` if it is missing or null.
+/// Removes a member from an object. Returns `None` if it is missing or null.
 fn taken<T: DeserializeOwned>(object: &mut Extra, name: &str) -> serde_json::Result<Option<T>> {
     object.remove(name).map_or(Ok(None), |json| serde_json::from_str(json.text()))
 }
 
-/// A record from a file. The error says everything that is wrong with it, in a line.
+/// Reads a record from a file. The error lists every problem in one line.
 fn record_of(
     collection: &'static Collection,
     form: Form,
@@ -176,7 +175,7 @@ fn record_of(
             if !errors.is_empty() {
                 return Err(errors.join("; "));
             }
-            // What is left is another version's.
+            // The remaining members are fields of another version.
             record.extra.extend(object);
         }
     }
@@ -187,7 +186,7 @@ fn record_of(
         }
     }
     match (collection.check)(&mut record) {
-        // A newer version may tell it by what this one does not know.
+        // A field of a newer version may identify the record.
         Err(Invalid::Incomplete(_)) if form == Form::Export && !record.extra.is_empty() => {}
         checked => checked.map_err(messages)?,
     }
@@ -196,17 +195,17 @@ fn record_of(
     Ok(record)
 }
 
-/// A value that obeys its rule, or that another version may have written.
+/// Accepts a value that obeys its rule, or that another version may have written.
 fn carried(field: &Field, value: FieldValue, now: Timestamp) -> Result<FieldValue, String> {
     match field.validate(&value.to_json().value(), now) {
-        // As it was stored, and not as this version would spell it: an export comes back byte for byte.
+        // Keep the stored spelling instead of normalizing it, so that an export can be imported unchanged.
         Ok(_) => Ok(value),
         Err(_) if field.may_be_of_another_version(&value) => Ok(value),
         Err(message) => Err(message),
     }
 }
 
-/// Whether the values of a change obey the rules: undo would bring them back.
+/// Validates the values in a change, since undo would restore them.
 fn judge(collection: &Collection, entry: &HistoryEntry, now: Timestamp) -> Result<(), String> {
     for change in &entry.fields {
         let Some(field) = collection.field(&change.field) else { continue };
@@ -217,7 +216,7 @@ fn judge(collection: &Collection, entry: &HistoryEntry, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Without a history of its own, what a record holds was set by the file.
+/// Marks the values of a record without history as imported.
 fn note_imported(record: &mut Record) {
     let names: Vec<String> = record.names().map(str::to_owned).collect();
     for name in names {
@@ -228,7 +227,7 @@ fn note_imported(record: &mut Record) {
     }
 }
 
-/// Everything that is wrong, in a line.
+/// Joins all messages to one line.
 fn messages(invalid: Invalid) -> String {
     match invalid {
         Invalid::Fields(errors) => {

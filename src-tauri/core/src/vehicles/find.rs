@@ -1,11 +1,11 @@
-//! Finding a vehicle by what names it, without reading the others.
+//! Finding vehicles by id prefix or VIN.
 
 use garage_domain::{Vehicle, Vin};
 
 use crate::{Garage, GarageError, store::find as find_table};
 
 impl Garage {
-    /// The vehicles whose ids begin so, of those that are removed or of the others. Case does not matter.
+    /// Returns the vehicles whose ids start with `beginning`, removed or not removed. Case is ignored.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.
@@ -20,7 +20,7 @@ impl Garage {
             .await
     }
 
-    /// The vehicles with this VIN that are not removed: one, or several where a server has sent a second.
+    /// Returns the vehicles with this VIN that are not removed: usually one, or several if sync received duplicates.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.

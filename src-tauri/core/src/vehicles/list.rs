@@ -1,11 +1,11 @@
-//! Lists of vehicles: searched, filtered, sorted, a page at a time.
+//! Lists of vehicles: search, filter, sort and pages.
 
 use garage_domain::{FilterChoices, LONGEST_PAGE, Vehicle, VehiclePage, VehicleQuery};
 
 use crate::{Garage, GarageError, store::vehicle_list};
 
 impl Garage {
-    /// One page of the vehicles that are wanted.
+    /// Returns one page of the vehicles that match the query.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.
@@ -13,7 +13,7 @@ impl Garage {
         self.database.read(move |transaction| Ok(vehicle_list::page(transaction, &query)?)).await
     }
 
-    /// How many vehicles are wanted, whatever the page.
+    /// Returns how many vehicles match the query, regardless of its page.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.
@@ -21,7 +21,7 @@ impl Garage {
         self.database.read(move |transaction| Ok(vehicle_list::count(transaction, &query)?)).await
     }
 
-    /// What the vehicles that are not removed can be filtered by.
+    /// Returns the values by which the vehicles that are not removed can be filtered.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.
@@ -29,7 +29,7 @@ impl Garage {
         self.database.read(|transaction| Ok(vehicle_list::filter_choices(transaction)?)).await
     }
 
-    /// All vehicles that are wanted, whole, page by page.
+    /// Returns all vehicles that match the query, complete. Reads page by page.
     ///
     /// # Errors
     /// [`GarageError::Store`] if the store cannot be read.

@@ -1,4 +1,4 @@
-//! The operations on vehicles. Each write is one transaction and returns what was stored.
+//! Operations on vehicles. Each write is one transaction and returns the stored vehicle.
 
 mod find;
 mod list;
@@ -16,11 +16,11 @@ use crate::{
 };
 
 impl Garage {
-    /// Adds a vehicle; its VIN fills the fields that the draft leaves empty.
+    /// Adds a vehicle. Decoding its VIN fills the fields that the draft leaves empty.
     ///
     /// # Errors
-    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::DuplicateVin`] if a vehicle of the garage has
-    /// its VIN.
+    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::DuplicateVin`] if another vehicle has its
+    /// VIN.
     pub async fn add_vehicle(&self, draft: &VehicleDraft) -> Result<Vehicle, GarageError> {
         let stamp = self.stamp();
         let now = stamp.now;
@@ -33,33 +33,33 @@ impl Garage {
             .await
     }
 
-    /// One vehicle.
+    /// Returns a vehicle that is not removed.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is none of this id, or it is removed.
+    /// [`GarageError::NotFound`] if the vehicle does not exist or is removed.
     pub async fn vehicle(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
         Ok(self.live_record(&VEHICLES, id).await?.into())
     }
 
-    /// One vehicle; a removed one has the time of it in `deleted_at`.
+    /// Returns a vehicle, removed or not. A removed vehicle has `deleted_at`.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never one of this id.
+    /// [`GarageError::NotFound`] if there was never a vehicle with this id.
     pub async fn vehicle_or_removed(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
         Ok(self.record_or_removed(&VEHICLES, id).await?.into())
     }
 
-    /// Changes the fields that the draft names. A new VIN fills the fields that are empty after the change, and those
-    /// that the old VIN had filled.
+    /// Sets the fields that the draft names. Decoding a new VIN fills the fields that are empty after the edit, and
+    /// replaces the values decoded from the old VIN.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is no such vehicle, or it is removed; [`GarageError::Invalid`] if the draft, or
-    /// the vehicle after it, breaks rules; [`GarageError::DuplicateVin`] if another vehicle has the new VIN.
+    /// [`GarageError::NotFound`] if the vehicle does not exist or is removed; [`GarageError::Invalid`] if the draft or
+    /// the resulting vehicle breaks rules; [`GarageError::DuplicateVin`] if another vehicle has the new VIN.
     pub async fn edit_vehicle(&self, id: VehicleId, draft: &VehicleDraft) -> Result<Vehicle, GarageError> {
         let stamp = self.stamp();
         let now = stamp.now;
         let patch = Patch::parse(&VEHICLES, &draft.0, now)?;
-        // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
+        // Decode before the transaction: opening the snapshot takes too long to block other writers.
         let decoded = if patch.names(&vehicle::VIN) {
             let before = self.live_record(&VEHICLES, id).await?;
             let after = records::patched(&before, &patch)?;
@@ -71,11 +71,11 @@ impl Garage {
         self.write(stamp, move |journal| {
             let before = records::live(journal, &VEHICLES, id)?;
             let mut after = records::patched(&before, &patch)?;
-            // What a person gives is theirs, also where decoding has said the same.
+            // A value from the draft counts as typed, even if it equals the decoded one.
             for field in patch.fields() {
                 after.origins.remove(field.name);
             }
-            // A short one, from before 1981, says nothing that could fill a field, but it is another all the same.
+            // A short VIN, from before 1981, cannot be decoded, but the old VIN's values are out of date too.
             let is_short = vin_of(&after).is_some_and(|vin| !vin.is_full());
             let is_other = after.get(&vehicle::VIN) != before.get(&vehicle::VIN);
             if is_other && (decoded.is_some() || is_short) {
@@ -87,39 +87,39 @@ impl Garage {
         .await
     }
 
-    /// Removes a vehicle from the garage. It keeps everything, its service entries too, and can be restored.
+    /// Removes a vehicle. Its data and its service entries are kept, so that it can be restored.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is none of this id, or it is removed already.
+    /// [`GarageError::NotFound`] if the vehicle does not exist or is already removed.
     pub async fn remove_vehicle(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::remove(journal, &VEHICLES, id)?.into())).await
     }
 
-    /// Brings a removed vehicle back as it was. One that is not removed stays as it is.
+    /// Restores a removed vehicle. Does nothing to a vehicle that is not removed.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is none of this id; [`GarageError::DuplicateVin`] if its VIN has been added
-    /// again.
+    /// [`GarageError::NotFound`] if there was never a vehicle with this id; [`GarageError::DuplicateVin`] if another
+    /// vehicle has its VIN now.
     pub async fn restore_vehicle(&self, id: VehicleId) -> Result<Vehicle, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::restore(journal, &VEHICLES, id)?.into())).await
     }
 
-    /// Everything that happened to a vehicle, newest first; of a removed one as well.
+    /// Lists all changes of a vehicle, removed or not, newest first.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there was never a vehicle of this id.
+    /// [`GarageError::NotFound`] if there was never a vehicle with this id.
     pub async fn history(&self, id: VehicleId) -> Result<Vec<HistoryEntry>, GarageError> {
         self.history_of(&VEHICLES, id).await
     }
 
-    /// Takes a change of a vehicle back, as a change of its own. Fields get their old values with their old origins;
-    /// what was added is removed, what was removed is restored.
+    /// Undoes a change of a vehicle by a new change. Fields get their old values and origins; an added vehicle is
+    /// removed, a removed one restored.
     ///
     /// # Errors
-    /// [`GarageError::NoSuchChange`]; [`GarageError::ChangedSince`] if a field has another value by now, or the vehicle
-    /// has been removed or restored since, or, for an addition, anything else has happened to it;
-    /// [`GarageError::Removed`] if the vehicle is removed; [`GarageError::CannotUndo`] for a kind of change that this
-    /// version does not know; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for an edit.
+    /// [`GarageError::NoSuchChange`]; [`GarageError::ChangedSince`] if a field has another value now, or the vehicle
+    /// was removed or restored since, or, for an addition, has any later change; [`GarageError::Removed`] if the
+    /// vehicle is removed; [`GarageError::CannotUndo`] for a merge, or a kind of change that this version does not
+    /// know; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for an edit.
     pub async fn undo(&self, id: ChangeId) -> Result<Vehicle, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::undo(journal, &VEHICLES, id)?.into())).await
     }

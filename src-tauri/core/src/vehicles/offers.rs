@@ -1,4 +1,4 @@
-//! What decoding knows better by now: offered, never imposed.
+//! Offers: newer decoded values that the user can accept.
 
 use garage_domain::{ChangeKind, Field, FieldAccess, FieldValue, Origin, Record, VEHICLES, Vehicle, VehicleId};
 use serde::Serialize;
@@ -9,36 +9,36 @@ use crate::{
     records,
 };
 
-/// A decoded value that differs from the vehicle's, which is empty or was decoded itself.
+/// A decoded value that differs from the current one, which is empty or was decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 pub struct Offer {
     /// The field.
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub field: &'static Field,
-    /// Its value now, null where it is empty.
+    /// The current value; null if it is empty.
     pub current: Option<FieldValue>,
-    /// The value on offer.
+    /// The offered value.
     pub offered: FieldValue,
-    /// Where that comes from.
+    /// The origin of the offered value.
     pub origin: Origin,
 }
 
 impl Garage {
-    /// What decoding the vehicle's VIN would change today. Nothing that a person typed is ever in it.
+    /// Lists the fields that decoding the vehicle's VIN would change today. Never offers to replace a typed value.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is no such vehicle.
+    /// [`GarageError::NotFound`] if the vehicle does not exist or is removed.
     pub async fn decode_offers(&self, id: VehicleId) -> Result<Vec<Offer>, GarageError> {
         let (vehicle, now) = (self.live_record(&VEHICLES, id).await?, self.environment.now());
         let decoded = self.decode_new_vin(vin_of(&vehicle), known_year(&vehicle)).await;
         Ok(decoded.into_iter().flat_map(|it| decoded_values(it, now)).filter_map(|it| offer(&vehicle, it)).collect())
     }
 
-    /// Takes what is on offer for the fields of these names; those that have been typed meanwhile stay.
+    /// Sets the named fields to their offered values, except those that were typed meanwhile.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if there is no such vehicle.
+    /// [`GarageError::NotFound`] if the vehicle does not exist or is removed.
     pub async fn accept_offers(&self, id: VehicleId, fields: Vec<String>) -> Result<Vehicle, GarageError> {
         let stamp = self.stamp();
         let (vehicle, now) = (self.live_record(&VEHICLES, id).await?, stamp.now);

@@ -1,4 +1,4 @@
-//! Backups and restoring them.
+//! Backup and restore.
 
 use garage_core::{ErrorCode, Existing, ExportFormat, FileState, Progress, VehicleQuery};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{ACCORD, Folder, add, code, open};
 
 #[tokio::test]
-async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
+async fn restoring_a_backup_replaces_the_garage_and_backs_up_the_replaced_content() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let accord = add(&garage, json!({"vin": ACCORD})).await;
@@ -26,7 +26,7 @@ async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
     let new_device = add(&garage, json!({"nickname": "new"})).await;
     assert_ne!(garage.history(new_device.id).await.expect("a history")[0].device_id, device);
     let before = open(&replaced).await.expect("open");
-    assert_eq!(before.vehicle(later.id).await.expect("it was kept"), later);
+    assert_eq!(before.vehicle(later.id).await.expect("the replaced vehicle"), later);
     assert_eq!(
         std::fs::read_dir(folder.0.path())
             .expect("a folder")
@@ -38,7 +38,7 @@ async fn a_backup_restores_everything_and_keeps_what_it_replaced() {
 }
 
 #[tokio::test]
-async fn what_is_no_intact_garage_replaces_nothing() {
+async fn restoring_a_file_that_is_not_an_intact_garage_fails_and_changes_nothing() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "here"})).await;
@@ -68,15 +68,15 @@ async fn what_is_no_intact_garage_replaces_nothing() {
     assert_eq!(code(garage.restore_backup(&file("newer"), Progress::none()).await), ErrorCode::GarageNewer);
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list").len(), 1);
     let saved = garage.backups().expect("a list").into_iter().filter(|it| it.file.to_string_lossy().contains("before"));
-    assert_eq!(saved.count(), 0, "nothing was about to be replaced");
+    assert_eq!(saved.count(), 0, "no backup before a failed restore");
 }
 
 #[tokio::test]
-async fn a_backup_a_day_and_seven_are_kept() {
+async fn one_backup_is_made_per_day_and_seven_are_kept() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
-    garage.back_up_daily().await.expect("nothing to do");
-    assert!(!garage.backup_folder().exists(), "an empty garage displaces nothing");
+    garage.back_up_daily().await.expect("no backup needed");
+    assert!(!garage.backup_folder().exists(), "an empty garage is not backed up");
     add(&garage, json!({"nickname": "here"})).await;
     garage.close().await;
     let garage = open(&folder.garage_file()).await.expect("open");
@@ -108,18 +108,18 @@ async fn a_backup_a_day_and_seven_are_kept() {
     let theirs = ["daily-2026-01-01.tar.gz", "daily-notes.txt", "daily-old.db", ".backup-mine"];
     expected.extend(theirs.map(str::to_owned));
     expected.sort();
-    assert_eq!(names, expected, "seven of ours, and everything that is not");
+    assert_eq!(names, expected, "seven daily backups and every other file");
     for day in 10..20 {
         std::fs::write(garage.backup_folder().join(format!("daily-2099-11-{day}.db")), "early").expect("write");
     }
     let today = garage.backup_folder().join("daily-2026-11-23.db");
     std::fs::remove_file(&today).expect("removed");
     garage.back_up_daily().await.expect("backed up");
-    assert!(today.exists(), "whatever the clock has said before");
+    assert!(today.exists(), "future names do not displace today's backup");
 }
 
 #[tokio::test]
-async fn the_days_first_write_has_a_backup_made() {
+async fn the_first_write_of_the_day_starts_the_daily_backup() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "a"})).await;
@@ -132,7 +132,7 @@ async fn the_days_first_write_has_a_backup_made() {
 }
 
 #[tokio::test]
-async fn two_garages_in_one_folder_have_backups_of_their_own() {
+async fn two_garages_in_one_folder_have_separate_backups() {
     let folder = Folder::new();
     for name in ["a.db", "b.db"] {
         let garage = open(&folder.0.path().join(name)).await.expect("open");
@@ -148,25 +148,26 @@ async fn two_garages_in_one_folder_have_backups_of_their_own() {
 }
 
 #[tokio::test]
-async fn targets_that_cannot_be_written_are_named() {
+async fn an_error_about_an_unwritable_target_contains_its_path() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let blocked = folder.0.path().join("file");
     std::fs::write(&blocked, "in the way").expect("write");
     let target = blocked.join("copy.db");
-    let refused = garage.back_up(&target, Existing::Keep, Progress::none()).await.expect_err("no folder");
+    let refused =
+        garage.back_up(&target, Existing::Keep, Progress::none()).await.expect_err("a file blocks the folder");
     assert_eq!(refused.code(), ErrorCode::FileFailed, "{refused}");
     assert!(refused.to_string().contains(&blocked.display().to_string()), "{refused}");
     let export = garage.export_to_file(ExportFormat::Json, &target, Existing::Keep, Progress::none());
-    let refused = export.await.expect_err("no folder");
+    let refused = export.await.expect_err("a file blocks the folder");
     assert_eq!(refused.code(), ErrorCode::FileFailed, "{refused}");
     assert!(refused.to_string().contains(&blocked.display().to_string()), "{refused}");
 }
 
-/// Every schema that was ever released opens and keeps what is in it. The fixtures hold the checksums of the migrations
-/// that made them: a released one that is changed is refused here, as it would be on every device.
+/// The fixtures contain the checksums of the released migrations: a migration that was changed after its release fails
+/// here as it would on every device.
 #[tokio::test]
-async fn older_garages_are_upgraded() {
+async fn garages_of_every_older_schema_are_upgraded_with_their_content() {
     let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage");
     let mut files: Vec<_> =
@@ -202,7 +203,7 @@ async fn older_garages_are_upgraded() {
 }
 
 #[tokio::test]
-async fn a_garage_that_cannot_be_backed_up_is_not_upgraded() {
+async fn the_upgrade_fails_without_a_change_if_the_backup_before_it_fails() {
     let folder = Folder::new();
     let migration = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage/V0001__vehicles.sql");
     let old = rusqlite::Connection::open(folder.garage_file()).expect("open");
@@ -225,7 +226,7 @@ async fn a_garage_that_cannot_be_backed_up_is_not_upgraded() {
 }
 
 #[tokio::test]
-async fn the_garages_own_file_is_never_written_over() {
+async fn backup_export_and_restore_refuse_the_garages_own_file() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let here = add(&garage, json!({"nickname": "here"})).await;
@@ -239,12 +240,11 @@ async fn the_garages_own_file_is_never_written_over() {
     }
     drop(garage);
     let reopened = open(&path).await.expect("open");
-    assert_eq!(reopened.vehicle(here.id).await.expect("it is there"), here);
+    assert_eq!(reopened.vehicle(here.id).await.expect("the vehicle"), here);
 }
 
-/// What only looks like a garage is found out before it has replaced one.
 #[tokio::test]
-async fn a_backup_that_cannot_be_upgraded_replaces_nothing() {
+async fn restoring_a_backup_that_cannot_be_upgraded_fails_and_changes_nothing() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let here = add(&garage, json!({"nickname": "here"})).await;
@@ -262,9 +262,8 @@ async fn a_backup_that_cannot_be_upgraded_replaces_nothing() {
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), [here]);
 }
 
-/// The app and the CLI may both be the first after an upgrade.
 #[tokio::test]
-async fn many_may_open_a_new_garage_at_once() {
+async fn a_new_garage_can_be_opened_concurrently() {
     for _ in 0..5 {
         let folder = Folder::new();
         let openings: Vec<_> = (0..8)
@@ -279,12 +278,11 @@ async fn many_may_open_a_new_garage_at_once() {
     }
 }
 
-/// A full disk or a missing folder of an hour ago must not cost the day's backup.
 #[tokio::test]
-async fn a_daily_backup_that_failed_is_tried_again_after_the_next_write() {
+async fn a_failed_daily_backup_is_retried_after_the_next_write() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
-    // A file where the folder of backups should be.
+    // A file where the backup folder should be.
     std::fs::write(garage.backup_folder(), "").expect("written");
     add(&garage, json!({"nickname": "first"})).await;
     garage.daily_backup_settled().await;

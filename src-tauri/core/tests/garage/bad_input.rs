@@ -1,4 +1,4 @@
-//! Everything hostile or mistaken that a person or a file can give: a clear answer at its place, and nothing lost.
+//! Invalid and hostile input from users and files: each returns an error at its field and changes nothing.
 
 use garage_core::{Detail, ErrorCode, FileState, Garage, GarageError, VehicleQuery};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn at_field(error: &GarageError) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn vins_that_are_none_are_refused_at_their_field_and_decode_to_nothing() {
+async fn an_invalid_vin_is_refused_with_a_field_error_and_cannot_be_decoded() {
     let folder = Folder::new();
     let garage = garage(&folder).await;
     let length = "VIN must be 17 characters, or 5 to 16 for vehicles before 1981";
@@ -46,7 +46,7 @@ async fn vins_that_are_none_are_refused_at_their_field_and_decode_to_nothing() {
 }
 
 #[tokio::test]
-async fn vins_are_taken_as_people_write_them() {
+async fn a_vin_is_accepted_with_spaces_dashes_and_lower_case() {
     for vin_text in [
         "1hgcm82633a004352",
         " 1HGCM 82633 A004352\n",
@@ -66,10 +66,10 @@ async fn vins_are_taken_as_people_write_them() {
 }
 
 #[tokio::test]
-async fn doubtful_vins_warn_and_are_saved() {
+async fn a_vin_with_decode_errors_is_saved() {
     let folder = Folder::new();
     let garage = garage(&folder).await;
-    // A failed check digit, an unregistered manufacturer, words, all ones, and a number from before 1981.
+    // A wrong check digit, an unregistered manufacturer, words, only ones, and a number from before 1981.
     for (vin_text, expected_digit) in [
         ("1HGCM82643A004352", Some('3')),
         ("ZZZZZZZZ0ZZ000000", None),
@@ -80,20 +80,20 @@ async fn doubtful_vins_warn_and_are_saved() {
         let decode = garage.decode_vin(vin_text, None, Detail::Fields).await.expect("a decode");
         let failed = decode.check_digit.filter(|check_digit| !check_digit.valid);
         if let Some(expected) = expected_digit {
-            assert_eq!(failed.expect("it fails").expected, expected, "{vin_text}");
+            assert_eq!(failed.expect("a wrong check digit").expected, expected, "{vin_text}");
             assert!(decode.errors.iter().any(|error| error.code == 1), "{vin_text}: {:?}", decode.errors);
         }
         let added = add(&garage, json!({"vin": vin_text})).await;
-        assert_eq!(garage.vehicle(added.id).await.expect("it is there"), added, "{vin_text}");
+        assert_eq!(garage.vehicle(added.id).await.expect("the vehicle"), added, "{vin_text}");
     }
 }
 
 #[tokio::test]
-async fn values_beyond_their_bounds_are_refused_at_their_field() {
+async fn an_out_of_range_value_is_refused_with_a_field_error() {
     let folder = Folder::new();
     let garage = garage(&folder).await;
     let id = add(&garage, json!({"nickname": "here", "year": 1999, "odometerReading": 7})).await.id;
-    let before = garage.vehicle(id).await.expect("it is there");
+    let before = garage.vehicle(id).await.expect("the vehicle");
     let integer = |field: &str| format!("{field} must be an integer");
     let reading = "odometerReading must be between 0 and 9999999";
     for (field, value, message) in [
@@ -120,11 +120,11 @@ async fn values_beyond_their_bounds_are_refused_at_their_field() {
     assert_eq!(garage.history(id).await.expect("a history").len(), 1);
     let notes = "n".repeat(10_000);
     let edited = garage.edit_vehicle(id, &draft(json!({"notes": notes, "odometerReading": 9_999_999}))).await;
-    assert_eq!(edited.expect("the bounds belong to it").fields.notes, Some(notes));
+    assert_eq!(edited.expect("a value at its limit").fields.notes, Some(notes));
 }
 
 #[tokio::test]
-async fn a_garage_whose_file_was_taken_away_takes_no_edit_that_would_be_lost() {
+async fn an_edit_fails_if_the_garages_file_was_moved_or_replaced() {
     let folder = Folder::new();
     let garage = garage(&folder).await;
     let here = add(&garage, json!({"nickname": "here"})).await;
@@ -142,7 +142,7 @@ async fn a_garage_whose_file_was_taken_away_takes_no_edit_that_would_be_lost() {
 }
 
 #[tokio::test]
-async fn sql_and_markup_are_text_like_any_other() {
+async fn sql_and_markup_are_stored_and_searched_as_plain_text() {
     let texts = [
         "'; DROP TABLE vehicles; --",
         "\" OR 1=1 --",
@@ -178,7 +178,7 @@ async fn sql_and_markup_are_text_like_any_other() {
             .map(|field| ((*field).to_owned(), json!(text)))
             .collect();
         let added = add(&garage, Value::Object(all.clone())).await;
-        let stored = serde_json::to_value(garage.vehicle(added.id).await.expect("it is there")).expect("JSON");
+        let stored = serde_json::to_value(garage.vehicle(added.id).await.expect("the vehicle")).expect("JSON");
         for field in all.keys() {
             assert_eq!(stored[field], text, "{field}");
         }
@@ -188,7 +188,7 @@ async fn sql_and_markup_are_text_like_any_other() {
             VehicleQuery { vehicle_type: Some(text.to_owned()), ..VehicleQuery::default() },
         ] {
             let found = garage.all_vehicles(query.clone()).await.expect("a list");
-            // What holds no word finds nothing; it must not find everything either.
+            // A search without a letter or digit must find nothing, not everything.
             let is_searched = query.search.is_empty() || query.search.contains(char::is_alphanumeric);
             let expected = if is_searched { vec![added.clone()] } else { vec![] };
             assert_eq!(found, expected, "{query:?}");

@@ -1,4 +1,4 @@
-//! History, undo, and who set a value.
+//! History, undo, and the origins of values.
 
 use garage_core::{ChangeKind, ErrorCode, FieldValue, Garage, HistoryEntry, Origin, VehicleId, VehicleQuery};
 use serde_json::json;
@@ -18,12 +18,12 @@ fn from_snapshot() -> Origin {
 }
 
 #[tokio::test]
-async fn every_write_is_remembered_with_old_new_when_and_where() {
+async fn every_write_adds_a_history_entry_with_values_time_program_and_device() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"vin": ACCORD, "nickname": "Blue"})).await.id;
     garage.edit_vehicle(id, &draft(json!({"nickname": "Bluey", "odometerReading": 5}))).await.expect("edited");
-    garage.edit_vehicle(id, &draft(json!({"nickname": "Bluey"}))).await.expect("nothing to change");
+    garage.edit_vehicle(id, &draft(json!({"nickname": "Bluey"}))).await.expect("no change");
     garage.remove_vehicle(id).await.expect("removed");
     garage.restore_vehicle(id).await.expect("restored");
 
@@ -40,7 +40,7 @@ async fn every_write_is_remembered_with_old_new_when_and_where() {
     let origin = |field: &str| added.fields.iter().find(|it| it.field == field).map(|it| it.origin.clone());
     assert_eq!(origin("nickname"), Some(Origin::Typed));
     assert_eq!(origin("make"), Some(from_snapshot()));
-    assert_eq!(origin("color"), None, "an empty field is no change");
+    assert_eq!(origin("color"), None, "a field that stays empty is not a change");
     assert!(entries.windows(2).all(|pair| pair[0].at > pair[1].at));
     assert!(entries.iter().all(|entry| entry.program == "app" && entry.device_id == entries[0].device_id));
     assert_eq!(entries[0].device_id.len(), 36);
@@ -51,7 +51,7 @@ async fn every_write_is_remembered_with_old_new_when_and_where() {
 }
 
 #[tokio::test]
-async fn a_typed_value_takes_over_from_a_decoded_one() {
+async fn typing_a_value_replaces_the_decoded_origin() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD, "engine": "J30A4"})).await;
@@ -63,18 +63,18 @@ async fn a_typed_value_takes_over_from_a_decoded_one() {
     assert_eq!(garage.vehicle(added.id).await.expect("the vehicle"), edited);
 
     let confirmed = garage.edit_vehicle(added.id, &draft(json!({"model": "Accord"}))).await.expect("confirmed");
-    assert_eq!(confirmed.origins.get("model"), None, "typed again, it is theirs");
+    assert_eq!(confirmed.origins.get("model"), None, "a confirmed value counts as typed");
     let entries = history(&garage, added.id).await;
     assert_eq!((&entries[0].fields[0].old, &entries[0].fields[0].new), (&text("Accord"), &text("Accord")));
     let undone = garage.undo(entries[0].id).await.expect("undone");
     assert_eq!(undone.origins, edited.origins);
-    assert_eq!(code(garage.undo(entries[0].id).await), ErrorCode::ChangedSince, "once is enough");
+    assert_eq!(code(garage.undo(entries[0].id).await), ErrorCode::ChangedSince, "a change can be undone once");
     let unchanged = garage.edit_vehicle(added.id, &draft(json!({"make": "Honda"}))).await.expect("the same");
-    assert_eq!(unchanged, undone, "nothing is new about it");
+    assert_eq!(unchanged, undone, "the same value is not a change");
 }
 
 #[tokio::test]
-async fn any_change_can_be_taken_back_and_that_too() {
+async fn any_change_can_be_undone_and_an_undo_too() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD, "nickname": "Blue"})).await;
@@ -82,7 +82,7 @@ async fn any_change_can_be_taken_back_and_that_too() {
     garage.edit_vehicle(id, &draft(json!({"make": "Honda", "nickname": null}))).await.expect("edited");
     let edit = history(&garage, id).await[0].id;
     let undone = garage.undo(edit).await.expect("undone");
-    assert_eq!((&undone.fields, &undone.origins), (&added.fields, &added.origins), "origins come back as well");
+    assert_eq!((&undone.fields, &undone.origins), (&added.fields, &added.origins), "origins are restored too");
     let undo = history(&garage, id).await[0].clone();
     assert_eq!((undo.kind, undo.undoes), (ChangeKind::Edited, Some(edit)));
     let redone = garage.undo(undo.id).await.expect("redone");
@@ -92,18 +92,17 @@ async fn any_change_can_be_taken_back_and_that_too() {
     let removal = history(&garage, id).await[0].id;
     assert_eq!(garage.undo(removal).await.expect("undone").deleted_at, None);
     assert_eq!(code(garage.undo(removal).await), ErrorCode::ChangedSince);
-    assert_eq!(history(&garage, id).await.len(), 6, "nothing is forgotten");
+    assert_eq!(history(&garage, id).await.len(), 6, "every change is in history");
 }
 
-/// As with fields: a change is taken back only while it is the last word.
 #[tokio::test]
-async fn presence_is_taken_back_only_by_its_last_word() {
+async fn only_the_last_addition_removal_or_restore_can_be_undone() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "Blue"})).await.id;
     let addition = history(&garage, id).await[0].id;
     garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await.expect("edited");
-    let refused = garage.undo(addition).await.expect_err("something else happened");
+    let refused = garage.undo(addition).await.expect_err("the vehicle has a later change");
     assert_eq!(refused.code(), ErrorCode::ChangedSince);
     garage.remove_vehicle(id).await.expect("removed");
     let first_removal = history(&garage, id).await[0].id;
@@ -111,22 +110,25 @@ async fn presence_is_taken_back_only_by_its_last_word() {
     let restoring = history(&garage, id).await[0].id;
     garage.remove_vehicle(id).await.expect("removed again");
     for earlier in [first_removal, restoring] {
-        assert_eq!(code(garage.undo(earlier).await), ErrorCode::ChangedSince, "the second removal is the last word");
+        assert_eq!(code(garage.undo(earlier).await), ErrorCode::ChangedSince, "the second removal is the latest");
     }
     let second_removal = history(&garage, id).await[0].id;
     assert_eq!(garage.undo(second_removal).await.expect("undone").deleted_at, None);
-    garage.edit_vehicle(id, &draft(json!({"color": "blue"}))).await.expect("an edit says nothing of presence");
+    garage
+        .edit_vehicle(id, &draft(json!({"color": "blue"})))
+        .await
+        .expect("an edit does not prevent undo of the removal");
     let undoing = history(&garage, id).await[1].id;
     assert!(garage.undo(undoing).await.expect("undone").deleted_at.is_some());
 
     let other = add(&garage, json!({"nickname": "other"})).await.id;
     let addition = history(&garage, other).await[0].id;
-    assert!(garage.undo(addition).await.expect("nothing else happened").deleted_at.is_some());
+    assert!(garage.undo(addition).await.expect("no later change").deleted_at.is_some());
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
 }
 
 #[tokio::test]
-async fn what_has_changed_since_is_not_undone_and_says_which_field() {
+async fn undo_of_a_field_that_changed_since_fails_and_names_the_field() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "a", "color": "red"})).await.id;
@@ -135,11 +137,15 @@ async fn what_has_changed_since_is_not_undone_and_says_which_field() {
     garage.edit_vehicle(id, &draft(json!({"color": "green"}))).await.expect("edited");
     let refused = garage.undo(change).await.expect_err("refused");
     assert_eq!(refused.to_string(), "color has been changed since; undo that change first");
-    assert_eq!(garage.vehicle(id).await.expect("the vehicle").fields.nickname.as_deref(), Some("b"), "all or nothing");
+    assert_eq!(
+        garage.vehicle(id).await.expect("the vehicle").fields.nickname.as_deref(),
+        Some("b"),
+        "no field is undone"
+    );
 }
 
 #[tokio::test]
-async fn undo_obeys_the_rules_of_any_edit() {
+async fn undo_validates_the_vehicle_as_an_edit_does() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let first = add(&garage, json!({"vin": ACCORD})).await.id;
@@ -152,5 +158,5 @@ async fn undo_obeys_the_rules_of_any_edit() {
     garage.edit_vehicle(bare, &draft(json!({"nickname": "Y"}))).await.expect("edited");
     let named = history(&garage, bare).await[0].id;
     garage.edit_vehicle(bare, &draft(json!({"licensePlate": null}))).await.expect("edited");
-    assert_eq!(code(garage.undo(named).await), ErrorCode::Invalid, "nothing would be left to tell it by");
+    assert_eq!(code(garage.undo(named).await), ErrorCode::Invalid, "nothing would identify the vehicle");
 }

@@ -1,4 +1,4 @@
-//! Search, sorting, filters, pages.
+//! Search, sort, filters and pages.
 
 use garage_core::{Garage, ImportMode, Progress, Sort, VehicleQuery};
 use proptest::prelude::*;
@@ -29,7 +29,7 @@ async fn garage_of_three(folder: &Folder) -> Garage {
 }
 
 #[tokio::test]
-async fn words_are_found_by_their_beginnings_without_case_or_accents() {
+async fn search_matches_word_prefixes_ignoring_case_and_accents() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     for (search, found) in [
@@ -56,7 +56,7 @@ async fn words_are_found_by_their_beginnings_without_case_or_accents() {
 }
 
 #[tokio::test]
-async fn any_fragment_of_a_vin_or_a_plate_finds_the_vehicle() {
+async fn search_matches_any_fragment_of_a_vin_or_a_plate() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     for start in 0..ACCORD.len() - 1 {
@@ -71,7 +71,7 @@ async fn any_fragment_of_a_vin_or_a_plate_finds_the_vehicle() {
 }
 
 #[tokio::test]
-async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_type() {
+async fn search_ignores_the_separators_of_plates_and_matches_special_letters_by_base_letters() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "Łódź Straße", "licensePlate": "AB.123·X"})).await;
@@ -106,7 +106,7 @@ async fn plates_are_found_however_they_are_divided_and_letters_by_those_people_t
 }
 
 #[tokio::test]
-async fn the_index_follows_every_write() {
+async fn every_write_updates_the_search_index() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     let id = garage.all_vehicles(searching("landy")).await.expect("a list")[0].id;
@@ -120,7 +120,7 @@ async fn the_index_follows_every_write() {
 }
 
 #[tokio::test]
-async fn filters_narrow_down() {
+async fn each_filter_returns_only_matching_vehicles() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     let all = VehicleQuery::default;
@@ -138,13 +138,13 @@ async fn filters_narrow_down() {
 }
 
 #[tokio::test]
-async fn filters_do_not_mind_the_case_of_any_letter() {
+async fn filters_ignore_the_case_of_any_letter() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for make in ["Škoda", "ŠKODA", "škoda"] {
         add(&garage, json!({"nickname": make, "make": make, "vehicleType": format!("{make} Ö")})).await;
     }
-    assert_eq!(garage.filter_choices().await.expect("choices").makes.len(), 1, "one is enough");
+    assert_eq!(garage.filter_choices().await.expect("choices").makes.len(), 1, "one spelling per make");
     for make in ["Škoda", "ŠKODA", "škoda"] {
         let by_make = VehicleQuery { make: Some(make.to_owned()), ..VehicleQuery::default() };
         assert_eq!(names(&garage, by_make).await.len(), 3, "{make}");
@@ -154,7 +154,7 @@ async fn filters_do_not_mind_the_case_of_any_letter() {
 }
 
 #[tokio::test]
-async fn sorts_as_people_read_with_empty_values_last() {
+async fn each_sort_orders_by_its_field_with_empty_values_last() {
     let folder = Folder::new();
     let garage = garage_of_three(&folder).await;
     add(&garage, json!({"licensePlate": "ZZZ", "notes": "nothing else"})).await;
@@ -180,7 +180,7 @@ async fn sorts_as_people_read_with_empty_values_last() {
 }
 
 #[tokio::test]
-async fn pages_hold_everything_once_while_others_write() {
+async fn paging_returns_every_vehicle_once_during_concurrent_writes() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for index in 0..25 {
@@ -204,7 +204,7 @@ async fn pages_hold_everything_once_while_others_write() {
                     Some(next) => query.after = Some(next),
                     None => break,
                 }
-                // One that comes before the page, and one behind it, are not of this reading; none is read twice.
+                // New vehicles before and after the current page may be missing; no vehicle is returned twice.
                 if seen.len() == 4 {
                     add(&garage, json!({"nickname": "in between", "make": "0", "year": 2020})).await;
                     add(&garage, json!({"nickname": "in between", "make": "Z", "year": 1900})).await;
@@ -220,7 +220,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_text_breaks_the_search(search in "\\PC{0,60}") {
+    fn search_succeeds_with_any_text(search in "\\PC{0,60}") {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             let folder = Folder::new();
@@ -230,9 +230,8 @@ proptest! {
     }
 }
 
-/// By creation, not by arrival; and of one moment by id.
 #[tokio::test]
-async fn newest_is_by_creation_time_then_id() {
+async fn sort_newest_orders_by_creation_time_then_id() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "now n"})).await;
@@ -250,7 +249,7 @@ async fn newest_is_by_creation_time_then_id() {
 }
 
 #[tokio::test]
-async fn names_are_sorted_by_their_letters_and_filters_fold_them() {
+async fn names_are_sorted_by_base_letters_and_filters_ignore_accents() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for name in ["Zebra", "Äpfel", "apfel", "Öl", "nut", "Łódź"] {

@@ -1,4 +1,4 @@
-//! The garage on real files with the complete vPIC data, a module for each part of it.
+//! Integration tests on real files with the complete vPIC data, one module per area.
 
 mod backup;
 mod bad_input;

@@ -1,5 +1,5 @@
-//! A garage that version n + 1 has written: an unknown unit, origin, kind of change, field, column value, VIN and
-//! collection. Version n shows it, edits it, and loses nothing of it.
+//! A garage that the next version has written, with an unknown unit, origin, kind of change, field, column value, VIN
+//! and collection. This version lists and edits it without losing any of them.
 
 use garage_core::{
     ChangeKind, ChangeListener, Environment, ErrorCode, Existing, FileState, Garage, GarageConfig, GarageError,
@@ -15,7 +15,7 @@ fn id() -> VehicleId {
     VEHICLE.parse().expect("an id")
 }
 
-/// The fixture: what version n + 1 wrote into a garage of this schema.
+/// Writes the rows of the next version to a garage.
 async fn written_by_the_next_version(folder: &Folder) {
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "known"})).await;
@@ -24,7 +24,7 @@ async fn written_by_the_next_version(folder: &Folder) {
     raw(&folder.garage_file()).execute_batch(fixture).expect("the fixture");
 }
 
-/// The garage, with ids that were not given before.
+/// Reopens the garage with an id source that does not repeat earlier ids.
 async fn reopened(folder: &Folder) -> Garage {
     let config = GarageConfig { environment: Environment::system(), ..config(&folder.garage_file()) };
     Garage::open(config, ChangeListener::none()).await.expect("open")
@@ -42,14 +42,14 @@ fn the_vehicle(export: &Value) -> &Value {
 }
 
 #[tokio::test]
-async fn it_lists_shows_and_edits_what_it_does_not_know() {
+async fn values_that_this_version_does_not_know_are_listed_returned_and_kept_by_edits() {
     let folder = Folder::new();
     written_by_the_next_version(&folder).await;
     let garage = reopened(&folder).await;
     let page = garage.list_vehicles(VehicleQuery::default()).await.expect("a page");
     assert_eq!(page.vehicles.len(), 2);
     let examination = garage.examine().await.expect("examined");
-    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 0), "it is no damage");
+    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 0), "unknown values are not damage");
     assert_eq!(examination.foreign_records, 1);
 
     let shown = serde_json::to_value(garage.vehicle(id()).await.expect("the vehicle")).expect("JSON");
@@ -60,9 +60,13 @@ async fn it_lists_shows_and_edits_what_it_does_not_know() {
     let history = garage.history(id()).await.expect("a history");
     assert_eq!(history[0].kind, ChangeKind::Other("painted".to_owned()));
     assert_eq!(history[0].fields[0].field, "gloss");
-    assert_eq!(code(garage.undo(history[0].id).await), ErrorCode::ChangedSince, "nobody here knows what it was");
+    assert_eq!(
+        code(garage.undo(history[0].id).await),
+        ErrorCode::ChangedSince,
+        "an unknown kind of change cannot be undone"
+    );
 
-    // An edit beside all of it, and back.
+    // Edit a field that is known, and undo it.
     let before = exported(&garage).await;
     garage.edit_vehicle(id(), &draft(json!({"color": "Red"}))).await.expect("edited");
     let change = garage.history(id()).await.expect("a history")[0].id;
@@ -71,7 +75,7 @@ async fn it_lists_shows_and_edits_what_it_does_not_know() {
         assert_eq!(the_vehicle(&edited)[field], the_vehicle(&before)[field], "{field}");
     }
     garage.undo(change).await.expect("undone");
-    // An edit of a field whose value it does not know, and back.
+    // Edit fields with unknown values, and undo it.
     garage.edit_vehicle(id(), &draft(json!({"year": 2020, "odometerUnit": "km"}))).await.expect("edited");
     let known = garage.vehicle(id()).await.expect("the vehicle");
     assert_eq!((known.fields.year, known.extra.contains_key("year")), (Some(2020), false));
@@ -79,17 +83,17 @@ async fn it_lists_shows_and_edits_what_it_does_not_know() {
     garage.undo(change).await.expect("undone");
     let mut undone = the_vehicle(&exported(&garage).await).clone();
     undone["updatedAt"] = the_vehicle(&before)["updatedAt"].clone();
-    assert_eq!(&undone, the_vehicle(&before), "byte for byte");
+    assert_eq!(&undone, the_vehicle(&before), "undo restores the unknown values unchanged");
 }
 
 #[tokio::test]
-async fn its_export_backup_and_repair_carry_everything() {
+async fn export_backup_and_repair_keep_values_that_this_version_does_not_know() {
     let folder = Folder::new();
     written_by_the_next_version(&folder).await;
     let garage = reopened(&folder).await;
     let export = exported(&garage).await;
     assert_eq!(export["foreignRecords"][0]["collection"], "fuelEntries");
-    // The text itself, since numbers must not lose their digits on the way.
+    // Compare the text: parsing could change the digits of numbers.
     let mut text = Vec::new();
     garage.write_export(garage_core::ExportFormat::Json, &mut text, Progress::none()).await.expect("an export");
     let text = String::from_utf8(text).expect("UTF-8");
@@ -101,7 +105,7 @@ async fn its_export_backup_and_repair_carry_everything() {
     let report = imported.import_json(&text, ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!(report, preview);
     assert_eq!((report.added, report.refused.len(), report.others_added["fuelEntries"]), (2, 0, 1));
-    assert_eq!(exported(&imported).await, export, "there and back");
+    assert_eq!(exported(&imported).await, export, "importing the export yields the same export");
 
     let backup = folder.0.path().join("backup.db");
     garage.back_up(&backup, Existing::Keep, Progress::none()).await.expect("backed up");
@@ -118,9 +122,8 @@ async fn its_export_backup_and_repair_carry_everything() {
     assert_eq!(exported(&repaired).await, export);
 }
 
-/// A field that the next version added is in `extra` here, and a field there.
 #[tokio::test]
-async fn what_was_unknown_becomes_a_field_once_it_is_known() {
+async fn import_moves_values_from_extra_to_the_fields_that_this_version_knows() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let file = json!({"format": "motovault-garage", "version": 2, "vehicles": [
@@ -149,14 +152,14 @@ async fn what_was_unknown_becomes_a_field_once_it_is_known() {
     assert_eq!((vehicle.fields.year, vehicle.fields.color.as_deref()), (Some(2003), Some("red")));
     assert_eq!(vehicle.extra.keys().collect::<Vec<_>>(), ["gloss", "wheels"]);
     assert_eq!(vehicle.origins["year"], Origin::Imported);
-    // A list from anywhere has no unknown fields, and obeys the rules.
+    // A list from another source must obey the rules, and its unknown fields are ignored.
     let list = json!([{"nickname": "n", "odometerUnit": "ly"}, {"nickname": "m", "wheels": 4}]);
     let report = import(&list).await;
     assert_eq!((report.added, report.refused.len()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_record_of_any_size_is_bounded() {
+async fn a_record_larger_than_512_kib_is_refused() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let file = json!({"format": "motovault-garage", "vehicles": [{"nickname": "n", "huge": "x".repeat(600_000)}]});

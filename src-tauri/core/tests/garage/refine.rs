@@ -1,4 +1,4 @@
-//! vPIC in the background, its cache, and what it offers.
+//! Background requests to vPIC, the cache, and offers.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::support::{ACCORD, Folder, add, config, draft};
 
-/// A garage with a vPIC, a clock in days, and a listener.
+/// A garage with a fake vPIC, a clock that counts days, and a listener.
 pub struct Online {
     pub garage: Garage,
     pub fake: FakeVpic,
@@ -56,7 +56,7 @@ impl Online {
         self.garage.decode_vin(ACCORD, None, Detail::Fields).await.expect("a decode")
     }
 
-    /// Waits until vPIC has been asked this often.
+    /// Waits until the fake has received this many requests.
     pub async fn asked(&self, times: u32) {
         for _ in 0..500 {
             if self.fake.questions() >= times {
@@ -67,7 +67,7 @@ impl Online {
         panic!("vPIC was asked {} times and not {times}", self.fake.questions());
     }
 
-    /// Waits until vPIC's answer has been kept.
+    /// Waits until vPIC's answer has been stored.
     pub async fn refined(&self) {
         for _ in 0..500 {
             if self.heard.try_iter().any(|change| matches!(change, Change::Decode(_))) {
@@ -89,18 +89,18 @@ pub fn trim(decode: &Decode<'_>) -> (String, Source) {
 }
 
 #[tokio::test]
-async fn the_snapshot_answers_at_once_and_vpic_refines_the_next_answer() {
+async fn the_first_decode_uses_the_snapshot_and_the_next_one_vpics_answer() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     assert_eq!(trim(&online.decode().await), ("EX-V6".to_owned(), Source::Snapshot));
     online.refined().await;
     assert_eq!(trim(&online.decode().await), ("EX-V6 6MT".to_owned(), Source::Cache));
-    assert_eq!(online.fake.questions(), 1, "what is fresh is not asked for again");
+    assert_eq!(online.fake.questions(), 1, "a fresh answer is not requested again");
     online.garage.decode_vin("1HGCM8", None, Detail::Fields).await.expect("a decode");
-    assert_eq!(online.fake.questions(), 1, "a part of a VIN is not asked about");
+    assert_eq!(online.fake.questions(), 1, "a partial VIN is not sent");
 }
 
 #[tokio::test]
-async fn no_command_waits_and_one_question_is_asked_once() {
+async fn no_command_waits_for_vpic_and_concurrent_decodes_send_one_request() {
     let online = Online::start(Behavior::IsSlow(Duration::from_secs(600))).await;
     online.decode().await;
     online.asked(1).await;
@@ -109,13 +109,13 @@ async fn no_command_waits_and_one_question_is_asked_once() {
     }
     let added = add(&online.garage, json!({"vin": ACCORD})).await;
     assert_eq!(added.fields.trim_level.as_deref(), Some("EX-V6"));
-    // Time for a second question to arrive, if there were one.
+    // Leaves time for a wrong second request to arrive.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(online.fake.questions(), 1);
 }
 
 #[tokio::test]
-async fn an_old_answer_is_used_while_it_is_asked_for_again_and_when_vpic_is_away() {
+async fn an_old_answer_is_used_while_it_is_requested_again_and_if_vpic_fails() {
     let online = Online::start(corrected("first")).await;
     online.decode().await;
     online.refined().await;
@@ -141,7 +141,7 @@ async fn an_old_answer_is_used_while_it_is_asked_for_again_and_when_vpic_is_away
 }
 
 #[tokio::test]
-async fn vpic_can_be_switched_off() {
+async fn no_request_is_sent_while_vpic_is_switched_off() {
     let online = Online::start(Behavior::Answers).await;
     online.garage.set_vpic(false);
     online.decode().await;
@@ -151,7 +151,7 @@ async fn vpic_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_better_decode_is_offered_and_never_imposed() {
+async fn a_newer_decoded_value_is_offered_and_applied_only_when_accepted() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     let added = add(&online.garage, json!({"vin": ACCORD, "engine": "J30A4"})).await;
     online.refined().await;
@@ -160,7 +160,7 @@ async fn a_better_decode_is_offered_and_never_imposed() {
 
     let offers = online.garage.decode_offers(added.id).await.expect("offers");
     let told: Vec<_> = offers.iter().map(|offer| (offer.field.name, offer.offered.clone())).collect();
-    assert_eq!(told, [("trimLevel", FieldValue::Text("EX-V6 6MT".to_owned()))], "the typed engine is not in it");
+    assert_eq!(told, [("trimLevel", FieldValue::Text("EX-V6 6MT".to_owned()))], "the typed engine is not offered");
     let taken =
         online.garage.accept_offers(added.id, vec!["trimLevel".to_owned(), "engine".to_owned()]).await.expect("taken");
     assert_eq!(taken.fields.trim_level.as_deref(), Some("EX-V6 6MT"));
@@ -177,9 +177,9 @@ async fn a_better_decode_is_offered_and_never_imposed() {
     );
 }
 
-/// vPIC's values obey the rules that typed ones obey, or a garage could not read its own export again.
+/// Without this, a garage could not import its own export.
 #[tokio::test]
-async fn what_vpic_says_is_made_to_fit() {
+async fn values_from_vpic_are_adjusted_to_the_field_rules() {
     let said = [("Trim", "a\u{1b}[2Jb".to_owned()), ("Series", "x".to_owned()), ("Model", "m".repeat(150))];
     let said = said
         .into_iter()
@@ -191,7 +191,7 @@ async fn what_vpic_says_is_made_to_fit() {
     let added = add(&online.garage, json!({"vin": ACCORD})).await;
     assert_eq!(added.fields.trim_level.as_deref(), Some("a [2Jb"));
     assert_eq!(added.fields.model, Some("m".repeat(100)));
-    assert_eq!(added.fields.year, Some(2003), "in 1500 there were no automobiles");
+    assert_eq!(added.fields.year, Some(2003), "the year 1500 is out of range");
     assert_eq!(online.garage.decode_offers(added.id).await.expect("offers"), []);
     let export = serde_json::to_string(&online.garage.export(Progress::none()).await.expect("an export"));
     let folder = Folder::new();
@@ -202,7 +202,7 @@ async fn what_vpic_says_is_made_to_fit() {
 }
 
 #[tokio::test]
-async fn however_vpic_fails_the_snapshot_answers_and_everything_is_saved() {
+async fn every_failure_of_vpic_leaves_the_snapshots_decode_and_saving_unaffected() {
     for behavior in [
         Behavior::IsSlow(Duration::from_secs(600)),
         Behavior::LimitsRate(1000),
@@ -218,7 +218,7 @@ async fn however_vpic_fails_the_snapshot_answers_and_everything_is_saved() {
             let decode = online.decode().await;
             assert_eq!(trim(&decode), ("EX-V6".to_owned(), Source::Snapshot), "{behavior:?}");
             online.asked(1).await;
-            // Time for the failure to arrive.
+            // Leaves time for the failure to arrive.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let added = add(&online.garage, json!({"vin": ACCORD})).await;
@@ -228,7 +228,7 @@ async fn however_vpic_fails_the_snapshot_answers_and_everything_is_saved() {
 }
 
 #[tokio::test]
-async fn vpic_is_asked_about_many_at_once_where_that_is_wanted() {
+async fn ask_vpic_requests_many_vins_in_batches_and_skips_fresh_answers() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     let queries: Vec<_> = (0..120)
         .map(|index| format!("1HGCM82633A{index:06}"))
@@ -243,10 +243,10 @@ async fn vpic_is_asked_about_many_at_once_where_that_is_wanted() {
         ControlFlow::Continue(())
     });
     online.garage.ask_vpic(&queries, progress.clone()).await.expect("answers");
-    assert_eq!((online.fake.questions(), told.load(Ordering::SeqCst)), (3, 122), "fifty at a time");
+    assert_eq!((online.fake.questions(), told.load(Ordering::SeqCst)), (3, 122), "batches of fifty");
     assert_eq!(trim(&online.decode().await), ("EX-V6 6MT".to_owned(), Source::Cache));
     online.garage.ask_vpic(&queries, progress).await.expect("answers");
-    assert_eq!(online.fake.questions(), 3, "they are fresh");
+    assert_eq!(online.fake.questions(), 3, "fresh answers are not requested");
 
     let stopped = online.garage.ask_vpic(&queries[..1], Progress::new(|_, _| ControlFlow::Break(()))).await;
     assert_eq!(crate::support::code(stopped), ErrorCode::Canceled);
@@ -260,14 +260,14 @@ async fn vpic_is_asked_about_many_at_once_where_that_is_wanted() {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_asked_for_in_years_are_forgotten() {
+async fn answers_older_than_two_years_are_deleted() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     online.decode().await;
     online.refined().await;
     online.fake.set(Behavior::Fails);
     for (day, source) in [(700, Source::Cache), (800, Source::Snapshot)] {
         online.days.store(day, Ordering::SeqCst);
-        online.garage.forget_old_answers().await.expect("forgotten");
+        online.garage.forget_old_answers().await.expect("deleted");
         assert_eq!(trim(&online.decode().await).1, source, "after {day} days");
     }
 }

@@ -1,4 +1,4 @@
-//! Damaged files.
+//! Examining and repairing damaged files.
 
 use garage_core::{ChangeListener, ErrorCode, Existing, FileState, Garage, GarageError, Progress, VehicleQuery};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::support::{Folder, add, code, config, draft, entry, open, raw};
 
 #[tokio::test]
-async fn a_healthy_garage_has_no_problems() {
+async fn an_intact_garage_is_examined_as_sound() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "a"})).await.id;
@@ -19,7 +19,7 @@ async fn a_healthy_garage_has_no_problems() {
 }
 
 #[tokio::test]
-async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
+async fn repair_saves_every_vehicle_of_a_damaged_file_and_keeps_the_file() {
     let folder = Folder::new();
     let path = folder.garage_file();
     let garage = open(&path).await.expect("open");
@@ -30,7 +30,7 @@ async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
     garage.back_up(&copy, Existing::Keep, Progress::none()).await.expect("backed up");
     drop(garage);
     let mut bytes = std::fs::read(&copy).expect("read");
-    // The page of the middle vehicle's row, where unit and notes follow the name.
+    // The page with the middle vehicle's row, in which unit and notes follow the name.
     let at = bytes.windows(10).position(|window| window == b"car 200min").expect("a row") / 4096 * 4096;
     bytes[at..at + 4096].fill(0xA5);
     let damaged_folder = Folder::new();
@@ -38,7 +38,7 @@ async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
 
     let (garage, repair) =
         Garage::repair(config(&damaged_folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repair.vehicles, 400, "those whose rows are lost are told by their history");
+    assert_eq!(repair.vehicles, 400, "vehicles with lost rows are rebuilt from history");
     let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
     assert_eq!(vehicles.len(), repair.vehicles);
     for name in ["car 0", "car 200", "car 399"] {
@@ -48,11 +48,11 @@ async fn of_a_damaged_file_everything_readable_is_saved_and_the_file_kept() {
         );
     }
     assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
-    assert_eq!(std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"), bytes);
+    assert_eq!(std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file"), bytes);
 }
 
 #[tokio::test]
-async fn files_that_are_no_database_are_moved_aside_whole() {
+async fn files_that_are_not_databases_are_moved_aside_unchanged() {
     for content in [&b"no database, but somebody's "[..], &[0xA5; 20_000]] {
         let folder = Folder::new();
         std::fs::write(folder.garage_file(), content.repeat(100)).expect("write");
@@ -61,7 +61,7 @@ async fn files_that_are_no_database_are_moved_aside_whole() {
             Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
         assert_eq!((repair.vehicles, repair.changes), (0, 0));
         assert_eq!(
-            std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"),
+            std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file"),
             content.repeat(100)
         );
         add(&garage, json!({"nickname": "works"})).await;
@@ -69,7 +69,7 @@ async fn files_that_are_no_database_are_moved_aside_whole() {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_a_new_garage() {
+async fn an_empty_file_without_backups_opens_as_a_new_garage() {
     let folder = Folder::new();
     std::fs::write(folder.garage_file(), "").expect("write");
     let garage = open(&folder.garage_file()).await.expect("open");
@@ -77,7 +77,7 @@ async fn an_empty_file_is_a_new_garage() {
 }
 
 #[tokio::test]
-async fn an_emptied_file_is_no_new_garage() {
+async fn an_empty_file_with_backups_is_repaired_instead_of_opened_as_new() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"nickname": "a"})).await;
@@ -86,12 +86,12 @@ async fn an_emptied_file_is_no_new_garage() {
     assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageDamaged);
     let (_, repair) =
         Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
-    assert!(repair.expect("repaired").newest_backup.is_some(), "it may hold what was there");
+    assert!(repair.expect("repaired").newest_backup.is_some(), "the backup from before");
 }
 
-/// Every byte of the header, and the whole first page: what lies behind is there to read.
+/// Damages each byte of the header, and then the whole first page.
 #[tokio::test]
-async fn a_damaged_beginning_costs_no_vehicle() {
+async fn no_vehicle_is_lost_if_the_first_page_is_damaged() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for index in 0..30 {
@@ -113,7 +113,7 @@ async fn a_damaged_beginning_costs_no_vehicle() {
 }
 
 #[tokio::test]
-async fn a_locked_garage_says_so() {
+async fn opening_a_locked_garage_fails_with_garage_locked() {
     let folder = Folder::new();
     drop(open(&folder.garage_file()).await.expect("open"));
     let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
@@ -124,7 +124,7 @@ async fn a_locked_garage_says_so() {
 }
 
 #[tokio::test]
-async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
+async fn a_truncated_garage_fails_to_open_and_repair_saves_its_readable_vehicles() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for index in 0..200 {
@@ -142,7 +142,7 @@ async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
             examined
         };
         match in_use.await {
-            // The last page's end may be the end of nothing.
+            // The end of the last page may be unused, so that nothing is damaged.
             Ok(examination) if examination.file == FileState::Sound => {
                 assert_eq!((length, examination.vehicles), (bytes.len() - 1, 200));
             }
@@ -151,25 +151,24 @@ async fn a_truncated_garage_says_so_and_is_repaired_as_far_as_it_goes() {
         }
         let repaired = Garage::repair(config(&damaged.garage_file()), ChangeListener::none()).await;
         if matches!(repaired, Err(GarageError::NotDamaged)) {
-            // The last page's end may be the end of nothing.
             assert_eq!(length, bytes.len() - 1);
             continue;
         }
         let (garage, repair) = repaired.expect("repaired");
         assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{length} bytes");
-        let kept = std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept");
+        let kept = std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file");
         assert!(kept == bytes[..length], "{length} bytes, {} kept", kept.len());
         if length == bytes.len() / 2 {
-            assert!(repair.vehicles > 50, "half of the file holds many of them: {repair:?}");
+            assert!(repair.vehicles > 50, "half of the file has many of them: {repair:?}");
         }
         if length == bytes.len() - 1 {
-            assert_eq!(repair.vehicles, 200, "a byte is missing, not a vehicle");
+            assert_eq!(repair.vehicles, 200, "one missing byte loses no vehicle");
         }
     }
 }
 
 #[tokio::test]
-async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() {
+async fn opening_a_damaged_garage_repairs_it_and_returns_the_newest_backup() {
     let folder = Folder::new();
     let (garage, repair) =
         Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
@@ -181,9 +180,9 @@ async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() 
 
     let (garage, repair) =
         Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
-    let repair = repair.expect("it was repaired");
-    assert_eq!(repair.vehicles, 0, "there is nothing to read in it");
-    let backup = repair.newest_backup.expect("there is one");
+    let repair = repair.expect("a repair");
+    assert_eq!(repair.vehicles, 0, "nothing in it is readable");
+    let backup = repair.newest_backup.expect("a backup");
     garage.restore_backup(&backup, Progress::none()).await.expect("restored");
     let names = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
     assert_eq!(names[0].fields.nickname.as_deref(), Some("saved"));
@@ -193,12 +192,12 @@ async fn a_garage_that_was_damaged_opens_repaired_and_names_the_newest_backup() 
     newer.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
     drop((garage, newer));
     let refused = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await;
-    assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageNewer, "a newer one is not damaged");
+    assert_eq!(code(refused.map(|_| ())), ErrorCode::GarageNewer, "a newer garage is not damaged");
 }
 
-/// A program that has the garage open would go on writing into the file that was moved aside.
+/// A program that has the garage open would keep writing to the file that was moved aside.
 #[tokio::test]
-async fn a_garage_that_is_open_elsewhere_is_not_moved() {
+async fn repair_fails_while_another_program_has_the_garage_open() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let refused = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await;
@@ -210,14 +209,13 @@ async fn a_garage_that_is_open_elsewhere_is_not_moved() {
     bytes[..16].fill(0);
     std::fs::write(folder.garage_file(), bytes).expect("write");
     let (repaired, _) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repaired.vehicle(saved.id).await.expect("it is there"), saved);
+    assert_eq!(repaired.vehicle(saved.id).await.expect("the vehicle"), saved);
     clone.edit_vehicle(saved.id, &draft(json!({"nickname": "lost"}))).await.expect_err("closed");
 }
 
-/// Whoever comes by a link finds the same garage, the same lock, and the same file to repair.
 #[cfg(unix)]
 #[tokio::test]
-async fn a_link_leads_to_the_garage_itself() {
+async fn a_symbolic_link_to_the_garage_shares_its_lock_and_repair_moves_the_target() {
     let folder = Folder::new();
     let link = folder.0.path().join("link.db");
     let garage = open(&folder.garage_file()).await.expect("open");
@@ -230,13 +228,13 @@ async fn a_link_leads_to_the_garage_itself() {
     std::fs::write(folder.garage_file(), bytes).expect("write");
     let (repaired, _) = Garage::repair(config(&link), ChangeListener::none()).await.expect("repaired");
     repaired.close().await;
-    assert!(std::fs::symlink_metadata(&link).is_ok_and(|it| it.is_symlink()), "the link stays");
+    assert!(std::fs::symlink_metadata(&link).is_ok_and(|it| it.is_symlink()), "the link still exists");
     let reopened = open(&folder.garage_file()).await.expect("open");
-    assert_eq!(reopened.vehicle(saved.id).await.expect("it is there"), saved);
+    assert_eq!(reopened.vehicle(saved.id).await.expect("the vehicle"), saved);
 }
 
 #[tokio::test]
-async fn what_lies_between_two_damaged_places_is_saved() {
+async fn rows_between_two_damaged_pages_are_saved() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for index in 0..400 {
@@ -244,7 +242,7 @@ async fn what_lies_between_two_damaged_places_is_saved() {
     }
     let copy = folder.0.path().join("copy.db");
     garage.back_up(&copy, Existing::Keep, Progress::none()).await.expect("backed up");
-    // The places of vehicles are far apart, and no history helps.
+    // The positions of vehicles are far apart, and history is deleted.
     let connection = raw(&copy);
     connection.execute_batch("DELETE FROM history; VACUUM").expect("no history");
     drop(connection);
@@ -253,27 +251,26 @@ async fn what_lies_between_two_damaged_places_is_saved() {
         let at = bytes.windows(name.len()).position(|window| window == name).expect("a row") / 4096 * 4096;
         bytes[at..at + 4096].fill(0xA5);
     }
-    // And SQLite would not even take it for a database.
+    // SQLite does not recognize the file as a database.
     bytes[..16].fill(0);
     let damaged = Folder::new();
     std::fs::write(damaged.garage_file(), &bytes).expect("write");
     let (garage, repair) =
         Garage::repair(config(&damaged.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert!(repair.vehicles > 350 && repair.vehicles < 400, "all but two pages: {repair:?}");
+    assert!(repair.vehicles > 350 && repair.vehicles < 400, "all rows outside two pages: {repair:?}");
     let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
     for name in ["car 0", "car 200", "car 399"] {
         assert!(vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)), "{name}");
     }
     assert_eq!(
-        std::fs::read(repair.damaged_file.as_ref().expect("moved aside")).expect("it is kept"),
+        std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file"),
         bytes,
         "untouched"
     );
 }
 
-/// Two that are alike are two; one whose id alone is damaged is one.
 #[tokio::test]
-async fn twins_stay_two_and_a_damaged_id_makes_no_twin() {
+async fn repair_keeps_identical_vehicles_apart_and_does_not_duplicate_one_with_a_damaged_id() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let twins = [add(&garage, json!({"make": "TOYOTA"})).await, add(&garage, json!({"make": "TOYOTA"})).await];
@@ -289,14 +286,13 @@ async fn twins_stay_two_and_a_damaged_id_makes_no_twin() {
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
     assert_eq!(repair.vehicles, 3);
     for twin in twins {
-        assert_eq!(garage.vehicle(twin.id).await.expect("it is there").fields, twin.fields);
+        assert_eq!(garage.vehicle(twin.id).await.expect("the vehicle").fields, twin.fields);
     }
 }
 
-/// What SQLite takes for sound is no damage: bookkeeping that nobody can read says nothing, and a row that is no record
-/// is left out, counted, and kept.
+/// SQLite reports no damage here. Unreadable origins are ignored; a row that is not a record is left out of lists.
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_left_out_counted_and_kept() {
+async fn an_unreadable_row_is_left_out_of_lists_and_kept_by_export_backup_and_repair() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let ids = [add(&garage, json!({"nickname": "a"})).await.id, add(&garage, json!({"nickname": "b"})).await.id];
@@ -328,15 +324,14 @@ async fn a_row_that_cannot_be_read_is_left_out_counted_and_kept() {
     damage_header(&folder.garage_file());
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    // The row, the other vehicle, and the one that history tells of the row's lost id.
+    // The unreadable row, the other vehicle, and the one that is rebuilt from the history of the damaged id.
     assert_eq!(repair.vehicles, 3);
     garage.close().await;
     assert!(is_kept(&folder.garage_file()));
 }
 
-/// A tool may drop an index or a trigger: it is found, and made again where the file is.
 #[tokio::test]
-async fn a_missing_part_of_the_schema_is_found_and_mended_without_moving_the_file() {
+async fn missing_indexes_and_triggers_are_detected_and_created_again_in_place() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "Blue"})).await.id;
@@ -357,12 +352,11 @@ async fn a_missing_part_of_the_schema_is_found_and_mended_without_moving_the_fil
     assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
     garage.edit_vehicle(id, &draft(json!({"nickname": "Green"}))).await.expect("edited");
     let found = VehicleQuery { search: "green".to_owned(), ..VehicleQuery::default() };
-    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 1, "the index follows");
+    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 1, "the search index is updated");
 }
 
-/// A check that fails says so, and never that there is nothing wrong.
 #[tokio::test]
-async fn a_table_of_records_that_is_gone_is_damage_and_told_by_history() {
+async fn a_dropped_table_of_records_is_detected_and_rebuilt_from_history() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "Blue"})).await.id;
@@ -380,7 +374,7 @@ async fn a_table_of_records_that_is_gone_is_damage_and_told_by_history() {
 }
 
 #[tokio::test]
-async fn another_programs_database_is_neither_opened_nor_repaired() {
+async fn another_programs_database_is_neither_opened_nor_changed_by_repair() {
     let folder = Folder::new();
     let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
     other.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine')").expect("written");
@@ -392,7 +386,7 @@ async fn another_programs_database_is_neither_opened_nor_repaired() {
 }
 
 #[tokio::test]
-async fn several_who_repair_at_once_lose_nothing() {
+async fn of_concurrent_repairs_one_repairs_and_the_others_fail_with_not_damaged() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for index in 0..30 {
@@ -401,7 +395,7 @@ async fn several_who_repair_at_once_lose_nothing() {
     garage.close().await;
     let sound = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await;
     assert!(matches!(sound.map(drop), Err(GarageError::NotDamaged)));
-    // Its own header is lost, and nothing else.
+    // Only the header is damaged.
     let mut bytes = std::fs::read(folder.garage_file()).expect("read");
     bytes[..16].fill(0);
     std::fs::write(folder.garage_file(), bytes).expect("write");
@@ -418,12 +412,12 @@ async fn several_who_repair_at_once_lose_nothing() {
             Err(error) => assert!(matches!(error, GarageError::NotDamaged), "{error}"),
         }
     }
-    assert_eq!(repaired, 1, "what one has made the others leave");
+    assert_eq!(repaired, 1, "the other repairs find a sound garage");
     let garage = open(&folder.garage_file()).await.expect("open");
     assert_eq!(garage.count_vehicles(VehicleQuery::default()).await.expect("a count"), 30);
 }
 
-/// Only SQLite's header is lost, and nothing else.
+/// Overwrites SQLite's header.
 fn damage_header(path: &std::path::Path) {
     let mut bytes = std::fs::read(path).expect("read");
     bytes[..16].fill(0);

@@ -1,4 +1,4 @@
-//! Service entries: their rules, their history, and the odometer that follows them.
+//! Service entries: validation, history, and the vehicle's odometer reading.
 
 use garage_core::{ChangeKind, ErrorCode, Garage, Origin, ServiceEntry, VehicleId};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn of(entry: &ServiceEntry) -> Option<Origin> {
 }
 
 #[tokio::test]
-async fn an_entry_is_added_edited_removed_and_undone_with_its_history() {
+async fn a_service_entry_is_added_edited_undone_removed_and_restored() {
     let (_folder, garage, blue) = garage().await;
     let fields =
         json!({"cost": "129.9", "currency": "eur", "description": " Oil and filter ", "odometerReading": 51_000});
@@ -46,7 +46,7 @@ async fn an_entry_is_added_edited_removed_and_undone_with_its_history() {
     assert!(history.iter().all(|it| it.collection == "serviceEntries" && it.record_id == added.id));
     let undone = garage.undo_service_change(history[0].id).await.expect("undone");
     assert_eq!(undone.fields, added.fields);
-    assert_eq!(code(garage.undo(history[0].id).await), ErrorCode::NotFound, "it is no change of a vehicle");
+    assert_eq!(code(garage.undo(history[0].id).await), ErrorCode::NotFound, "not a change of a vehicle");
     garage.remove_service_entry(added.id).await.expect("removed");
     assert_eq!(garage.service_log(blue).await.expect("a log").entries, []);
     assert_eq!(code(garage.edit_service_entry(added.id, &entry(json!({"vendor": "x"}))).await), ErrorCode::NotFound);
@@ -57,57 +57,56 @@ async fn an_entry_is_added_edited_removed_and_undone_with_its_history() {
 }
 
 #[tokio::test]
-async fn the_latest_reading_becomes_the_vehicles_and_is_taken_back_with_its_entry() {
+async fn the_latest_reading_is_copied_to_the_vehicle_and_reverted_with_its_entry() {
     let (_folder, garage, blue) = garage().await;
     let typed = (Some(50_000), None);
     let march = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_000})).await;
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)));
     let january = add_entry(&garage, blue, "2026-01-10", json!({"odometerReading": 49_000})).await;
-    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)), "a later one is known");
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)), "a later reading exists");
     let miles = add_entry(&garage, blue, "2026-05-01", json!({"odometerReading": 33_000, "odometerUnit": "mi"})).await;
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)), "in another unit");
     let same_day = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_500})).await;
-    assert_eq!(reading(&garage, blue).await, (Some(51_500), of(&same_day)), "of one date the greater stands");
+    assert_eq!(reading(&garage, blue).await, (Some(51_500), of(&same_day)), "the greater reading of one date wins");
     garage.remove_service_entry(same_day.id).await.expect("removed");
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)));
     garage.edit_service_entry(march.id, &entry(json!({"odometerReading": 51_200}))).await.expect("edited");
     assert_eq!(reading(&garage, blue).await, (Some(51_200), of(&march)));
     garage.edit_service_entry(march.id, &entry(json!({"notes": "nothing of the reading"}))).await.expect("edited");
     garage.edit_service_entry(march.id, &entry(json!({"odometerReading": null}))).await.expect("edited");
-    assert_eq!(reading(&garage, blue).await, typed, "what a person had typed before");
+    assert_eq!(reading(&garage, blue).await, typed, "the value typed before");
     let cleared = garage.service_history(march.id).await.expect("a history")[0].id;
     garage.undo_service_change(cleared).await.expect("undone");
     assert_eq!(reading(&garage, blue).await, (Some(51_200), of(&march)));
 
-    // What a person types in between is not taken back.
+    // A value typed in between is not reverted.
     garage.edit_vehicle(blue, &draft(json!({"odometerReading": 52_000}))).await.expect("edited");
     garage.remove_service_entry(march.id).await.expect("removed");
     assert_eq!(reading(&garage, blue).await, (Some(52_000), None));
     let june = add_entry(&garage, blue, "2026-06-01", json!({"odometerReading": 52_500})).await;
     garage.remove_service_entry(january.id).await.expect("removed");
     garage.remove_service_entry(miles.id).await.expect("removed");
-    assert_eq!(reading(&garage, blue).await, (Some(52_500), of(&june)), "of others nothing is taken back");
+    assert_eq!(reading(&garage, blue).await, (Some(52_500), of(&june)), "removing other entries reverts nothing");
     garage.remove_service_entry(june.id).await.expect("removed");
     assert_eq!(reading(&garage, blue).await, (Some(52_000), None));
 }
 
 #[tokio::test]
-async fn an_entry_and_the_reading_that_follows_are_one_write() {
+async fn an_entry_and_its_vehicles_reading_are_written_in_one_transaction() {
     let (_folder, garage, blue) = garage().await;
     let other = add(&garage, json!({"nickname": "other", "odometerUnit": "km"})).await.id;
     let moved = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_000})).await;
     garage.edit_service_entry(moved.id, &entry(json!({"vehicleId": other}))).await.expect("edited");
-    assert_eq!(reading(&garage, blue).await, (Some(50_000), None), "it was another vehicle's");
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None), "the entry moved to another vehicle");
     assert_eq!(reading(&garage, other).await.0, Some(51_000));
     let vehicle = garage.history(other).await.expect("a history");
     let own = garage.service_history(moved.id).await.expect("a history");
-    assert_eq!(vehicle[0].at, own[0].at, "of one moment");
+    assert_eq!(vehicle[0].at, own[0].at, "the same time");
     assert_eq!(vehicle[0].fields[0].origin, of(&moved).expect("an origin"));
 }
 
-/// An entry of a removed vehicle is neither shown nor lost.
 #[tokio::test]
-async fn entries_of_a_removed_vehicle_come_back_with_it() {
+async fn entries_of_a_removed_vehicle_are_kept_and_restored_with_it() {
     let (_folder, garage, blue) = garage().await;
     let kept = add_entry(&garage, blue, "2026-03-14", json!({})).await;
     garage.remove_vehicle(blue).await.expect("removed");
@@ -117,7 +116,7 @@ async fn entries_of_a_removed_vehicle_come_back_with_it() {
     ] {
         assert_eq!(refused.expect_err("no entry is added to a removed vehicle").to_string(), "Vehicle not found");
     }
-    let log = garage.service_log(blue).await.expect("the trash shows it with its entries");
+    let log = garage.service_log(blue).await.expect("the log of a removed vehicle");
     assert_eq!((log.entries.len(), log.added_after_removal), (1, 0));
     let export =
         serde_json::to_value(garage.export(garage_core::Progress::none()).await.expect("exported")).expect("JSON");

@@ -1,4 +1,4 @@
-//! What the garage's tests share: a garage on a real file with the complete vPIC data, a clock and ids in order.
+//! Shared helpers: a garage on a real file with the complete vPIC data, and a deterministic clock and id source.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub const ACCORD: &str = "1HGCM82633A004352";
 
-/// A clock that moves a second whenever it is read, and ids that count.
+/// A clock that advances one second per read, and consecutive ids.
 pub fn environment() -> Environment {
     let (seconds, ids) = (AtomicI64::new(0), Arc::new(AtomicI64::new(1)));
     let start: Timestamp = garage_testkit::now();
@@ -72,7 +72,7 @@ impl Folder {
     }
 }
 
-/// A connection past the garage, with the functions that its triggers call.
+/// A connection that bypasses the garage, with the SQL functions that its triggers call.
 pub fn raw(path: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(path).expect("open");
     garage_core::register_sql_functions(&connection).expect("the functions");

@@ -1,4 +1,4 @@
-//! JSON out and in, CSV out.
+//! Export and import.
 
 use std::{
     ops::ControlFlow,
@@ -21,7 +21,7 @@ fn without_time(mut export: Value) -> Value {
 }
 
 #[tokio::test]
-async fn json_carries_everything_there_and_back() {
+async fn importing_a_json_export_restores_everything() {
     let (from, to) = (Folder::new(), Folder::new());
     let garage = open(&from.garage_file()).await.expect("open");
     let accord = add(&garage, json!({"vin": ACCORD, "notes": "line\nline \u{200f}😀", "licensePlate": "\"<b>'"})).await;
@@ -31,7 +31,7 @@ async fn json_carries_everything_there_and_back() {
     garage.remove_vehicle(gone.id).await.expect("removed");
     let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
 
-    // Ids of another device.
+    // The other device's ids start elsewhere.
     let config = GarageConfig { environment: Environment::system(), ..config(&to.garage_file()) };
     let other = Garage::open(config, ChangeListener::none()).await.expect("open");
     let preview =
@@ -42,7 +42,7 @@ async fn json_carries_everything_there_and_back() {
     let again = serde_json::to_value(other.export(Progress::none()).await.expect("an export")).expect("JSON");
     assert_eq!(without_time(again), without_time(export.clone()));
 
-    assert_eq!(export["history"].as_array().map(Vec::len), Some(5), "in the order in which it happened");
+    assert_eq!(export["history"].as_array().map(Vec::len), Some(5), "history in chronological order");
 
     let repeated = other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((repeated.added, repeated.unchanged), (0, 2));
@@ -51,11 +51,11 @@ async fn json_carries_everything_there_and_back() {
         other.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((differing.added, differing.unchanged, differing.kept.len()), (0, 1, 1));
     let kept = other.vehicle(accord.id).await.expect("the vehicle");
-    assert_eq!(kept.fields.color.as_deref(), Some("Blue"), "ours is not overwritten");
+    assert_eq!(kept.fields.color.as_deref(), Some("Blue"), "an existing vehicle is not overwritten");
 }
 
 #[tokio::test]
-async fn a_list_from_anywhere_comes_in_and_what_is_wrong_is_named() {
+async fn a_list_is_imported_and_every_invalid_record_is_reported() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"vin": ACCORD})).await;
@@ -91,7 +91,7 @@ async fn a_list_from_anywhere_comes_in_and_what_is_wrong_is_named() {
 }
 
 #[tokio::test]
-async fn a_list_may_come_in_again_and_with_a_byte_order_mark() {
+async fn a_list_can_be_imported_twice_and_with_a_byte_order_mark() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let list = "\u{feff}[{\"id\": \"018f0000-0000-7000-8000-000000000001\", \"nickname\": \"Blue\"}]";
@@ -101,9 +101,9 @@ async fn a_list_may_come_in_again_and_with_a_byte_order_mark() {
     }
 }
 
-/// Undo would bring back what history says was there.
+/// Otherwise undo would restore invalid values.
 #[tokio::test]
-async fn a_history_that_breaks_rules_is_refused_with_its_vehicle() {
+async fn a_vehicle_whose_history_has_invalid_values_is_refused() {
     let (from, to) = (Folder::new(), Folder::new());
     let garage = open(&from.garage_file()).await.expect("open");
     let vehicle = add(&garage, json!({"nickname": "a"})).await;
@@ -118,7 +118,7 @@ async fn a_history_that_breaks_rules_is_refused_with_its_vehicle() {
 }
 
 #[tokio::test]
-async fn other_files_are_refused_whole() {
+async fn files_that_are_not_an_export_or_a_list_are_refused() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for text in [
@@ -138,14 +138,14 @@ async fn other_files_are_refused_whole() {
             "{text}"
         );
     }
-    // A single change that is none is named, and keeps nothing else out.
+    // One unreadable change is reported and does not reject the rest.
     let text = r#"{"vehicles": [{"nickname": "fine"}], "history": [7]}"#;
     let report = garage.import_json(text, ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!((report.added, report.refused[0].message.as_str()), (1, "1 changes of history cannot be read"));
 }
 
 #[tokio::test]
-async fn csv_is_for_spreadsheets() {
+async fn the_csv_export_has_one_column_per_field_and_escapes_formulas() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     add(&garage, json!({"vin": ACCORD, "nickname": "=HYPERLINK(\"x\")", "notes": "a, \"b\"\nc", "odometerReading": 5}))
@@ -155,9 +155,8 @@ async fn csv_is_for_spreadsheets() {
     insta::assert_snapshot!(String::from_utf8(bytes).expect("UTF-8"));
 }
 
-/// An import of many vehicles is written in batches, and other programs write between them.
 #[tokio::test]
-async fn other_programs_edit_while_many_vehicles_come_in() {
+async fn other_programs_can_write_between_the_batches_of_an_import() {
     let folder = Folder::new();
     let config = GarageConfig { environment: Environment::system(), ..config(&folder.garage_file()) };
     let garage = Garage::open(config.clone(), ChangeListener::none()).await.expect("open");
@@ -165,7 +164,7 @@ async fn other_programs_edit_while_many_vehicles_come_in() {
     let id = add(&garage, json!({"nickname": "edited meanwhile"})).await.id;
     let list: Vec<Value> = (0..3_000).map(|index| json!({"nickname": format!("car {index}")})).collect();
     let text = Value::Array(list).to_string();
-    // Each time the import says how far it is, another program's edit comes in before the import goes on.
+    // At each progress report, another program writes before the import continues.
     let edits = Arc::new(AtomicI64::new(0));
     let made = edits.clone();
     let progress = Progress::new(move |_, _| {
@@ -173,7 +172,7 @@ async fn other_programs_edit_while_many_vehicles_come_in() {
         let edit = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let edit = draft(json!({"odometerReading": reading}));
-            runtime.block_on(other.edit_vehicle(id, &edit)).expect("it is not locked out");
+            runtime.block_on(other.edit_vehicle(id, &edit)).expect("the write lock is free");
         });
         edit.join().expect("edited");
         ControlFlow::Continue(())
@@ -181,13 +180,13 @@ async fn other_programs_edit_while_many_vehicles_come_in() {
     let report = garage.import_json(&text, ImportMode::Write, progress).await.expect("imported");
     assert_eq!(report.added, 3_000);
     let edits = edits.load(Ordering::SeqCst);
-    assert!(edits > 10, "the import let others in only {edits} times");
+    assert!(edits > 10, "other programs could write only {edits} times");
     let vehicle = garage.vehicle(id).await.expect("the vehicle");
     assert_eq!(vehicle.fields.odometer_reading.map(i64::from), Some(edits));
 }
 
 #[tokio::test]
-async fn an_import_that_is_stopped_is_taken_out_again() {
+async fn a_canceled_import_is_rolled_back() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let here = add(&garage, json!({"nickname": "here"})).await;
@@ -197,12 +196,11 @@ async fn an_import_that_is_stopped_is_taken_out_again() {
     assert_eq!(code(stopped), ErrorCode::Canceled);
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), [here]);
     let found = VehicleQuery { search: "car".to_owned(), ..VehicleQuery::default() };
-    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 0, "nor is it in the search index");
+    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 0, "the search index is rolled back too");
     let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
     assert_eq!(export["history"].as_array().map(Vec::len), Some(1));
 }
 
-/// Whoever only looks must not hold up whoever writes, nor wait for them.
 #[tokio::test]
 async fn preview_and_export_work_while_another_program_holds_the_write_lock() {
     let folder = Folder::new();
@@ -214,10 +212,10 @@ async fn preview_and_export_work_while_another_program_holds_the_write_lock() {
         json!([{"nickname": "new"}, {"vin": ACCORD}, {"vin": "5YJSA1E26MF123456"}, {"vin": "5YJSA1E26MF123456"}]);
     let preview =
         garage.import_json(&list.to_string(), ImportMode::Preview, Progress::none()).await.expect("a preview");
-    assert_eq!((preview.added, preview.kept.len()), (2, 2), "also of the file's own twins");
+    assert_eq!((preview.added, preview.kept.len()), (2, 2), "duplicates within the file are reported too");
     garage.export(Progress::none()).await.expect("an export");
     garage.examine().await.expect("examined");
     other.execute_batch("ROLLBACK").expect("released");
     let written = garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
-    assert_eq!(written, preview, "a preview says what will be done");
+    assert_eq!(written, preview, "the preview equals the import's report");
 }

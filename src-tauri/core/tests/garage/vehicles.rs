@@ -1,4 +1,4 @@
-//! Adding, listing, editing, removing, restoring; and files that cannot be opened.
+//! Adding, editing, removing and restoring vehicles, change notifications, and files that cannot be opened.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn changed(vehicle: VehicleId) -> Change {
 }
 
 #[tokio::test]
-async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
+async fn a_vehicle_added_by_vin_is_decoded_and_stored() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": " 1hgcm-82633-a004352 ", "nickname": "Blue"})).await;
@@ -27,7 +27,7 @@ async fn a_vehicle_added_by_vin_is_described_saved_and_there_after_reopening() {
 }
 
 #[tokio::test]
-async fn every_field_survives_the_store() {
+async fn every_field_is_stored_and_read_back() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let all = json!({
@@ -44,7 +44,7 @@ async fn every_field_survives_the_store() {
 }
 
 #[tokio::test]
-async fn decoding_never_replaces_what_was_typed() {
+async fn decoding_never_replaces_a_typed_value() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let fields = add(&garage, json!({"vin": ACCORD, "make": "Honda (JP)", "engine": "J30"})).await.fields;
@@ -54,19 +54,19 @@ async fn decoding_never_replaces_what_was_typed() {
 }
 
 #[tokio::test]
-async fn a_vin_given_later_fills_what_is_empty() {
+async fn adding_a_vin_later_fills_the_empty_fields() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "Blue", "year": 2004})).await.id;
     let fields = garage.edit_vehicle(id, &draft(json!({"vin": ACCORD}))).await.expect("edited").fields;
     assert_eq!((fields.year, fields.make.as_deref()), (Some(2004), Some("HONDA")));
-    // Clearing a decoded field is a decision; only a new VIN fills again.
+    // Clearing a decoded field is intentional: only a new VIN fills it again.
     let fields = garage.edit_vehicle(id, &draft(json!({"make": null}))).await.expect("edited").fields;
     assert_eq!(fields.make, None);
 }
 
 #[tokio::test]
-async fn a_missing_snapshot_never_stops_a_save() {
+async fn a_vehicle_is_saved_without_a_snapshot() {
     let folder = Folder::new();
     let config = GarageConfig { snapshot_file: folder.0.path().join("no-such-file"), ..config(&folder.garage_file()) };
     let garage = Garage::open(config, ChangeListener::none()).await.expect("open");
@@ -76,7 +76,7 @@ async fn a_missing_snapshot_never_stops_a_save() {
 }
 
 #[tokio::test]
-async fn a_packed_snapshot_is_unpacked_when_it_is_first_needed() {
+async fn a_packed_snapshot_is_unpacked_on_first_use() {
     let folder = Folder::new();
     let config = GarageConfig {
         snapshot_file: folder.0.path().join("cache/vpic.rkyv"),
@@ -92,7 +92,7 @@ async fn a_packed_snapshot_is_unpacked_when_it_is_first_needed() {
 }
 
 #[tokio::test]
-async fn edits_change_only_what_they_name() {
+async fn an_edit_changes_only_the_named_fields() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let before = add(&garage, json!({"vin": ACCORD, "nickname": "Blue", "odometerReading": 50_000})).await;
@@ -107,11 +107,11 @@ async fn edits_change_only_what_they_name() {
     expected.updated_at = after.updated_at;
     assert_eq!(after, expected);
     let unchanged = garage.edit_vehicle(before.id, &draft(json!({"odometerReading": 51_000}))).await.expect("edited");
-    assert_eq!(unchanged, after, "an edit that changes nothing is none");
+    assert_eq!(unchanged, after, "an edit without a difference is not stored");
 }
 
 #[tokio::test]
-async fn one_vin_is_one_vehicle_until_it_is_removed() {
+async fn a_vin_is_unique_among_vehicles_that_are_not_removed() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let first = add(&garage, json!({"vin": ACCORD})).await;
@@ -130,7 +130,7 @@ async fn one_vin_is_one_vehicle_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn what_is_gone_says_so() {
+async fn operations_on_a_removed_or_unknown_vehicle_fail_with_not_found() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let id = add(&garage, json!({"nickname": "Blue"})).await.id;
@@ -138,7 +138,7 @@ async fn what_is_gone_says_so() {
     assert!(removed.deleted_at.is_some());
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
     assert_eq!(code(garage.vehicle(id).await), ErrorCode::NotFound);
-    assert_eq!(garage.vehicle_or_removed(id).await.expect("it is kept"), removed);
+    assert_eq!(garage.vehicle_or_removed(id).await.expect("the damaged file"), removed);
     assert_eq!(code(garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await), ErrorCode::NotFound);
     assert_eq!(code(garage.remove_vehicle(id).await), ErrorCode::NotFound);
     let unknown = "00000000-0000-0000-0000-00000000ffff".parse().expect("an id");
@@ -147,7 +147,7 @@ async fn what_is_gone_says_so() {
 }
 
 #[tokio::test]
-async fn the_newest_comes_first() {
+async fn vehicles_are_listed_newest_first() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     for nickname in ["a", "b", "c"] {
@@ -164,7 +164,7 @@ async fn the_newest_comes_first() {
 }
 
 #[tokio::test]
-async fn refused_drafts_name_every_field_and_save_nothing() {
+async fn an_invalid_draft_returns_every_invalid_field_and_is_not_stored() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let refused = garage.add_vehicle(&draft(json!({"vin": "HELLO!", "year": 1885}))).await.expect_err("refused");
@@ -175,9 +175,9 @@ async fn refused_drafts_name_every_field_and_save_nothing() {
     assert_eq!(garage.all_vehicles(VehicleQuery::default()).await.expect("a list"), []);
 }
 
-/// Two processes are in the CLI's tests.
+/// The CLI's tests cover two processes.
 #[tokio::test]
-async fn a_garage_that_is_open_twice_loses_no_write_of_either() {
+async fn concurrent_writes_through_two_open_garages_are_all_stored() {
     const WRITES: usize = 25;
     let folder = Folder::new();
     let system = || GarageConfig { environment: Environment::system(), ..config(&folder.garage_file()) };
@@ -202,7 +202,7 @@ async fn a_garage_that_is_open_twice_loses_no_write_of_either() {
 }
 
 #[tokio::test]
-async fn vehicles_are_found_by_the_beginning_of_their_id_and_by_vin() {
+async fn vehicles_are_found_by_id_prefix_and_by_vin() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let accord = add(&garage, json!({"vin": ACCORD})).await;
@@ -214,7 +214,7 @@ async fn vehicles_are_found_by_the_beginning_of_their_id_and_by_vin() {
     let id = accord.id.to_string();
     assert_eq!(ids(&id, false).await, [accord.id]);
     assert_eq!(ids(&id.to_uppercase(), false).await, [accord.id]);
-    // Counted ids differ at their end only.
+    // Consecutive ids share everything but their end.
     let (a, b) = (accord.id.min(other.id), accord.id.max(other.id));
     assert_eq!(ids(&id[..20], false).await, [a, b]);
     assert_eq!(ids("ffffffff", false).await, []);
@@ -227,26 +227,26 @@ async fn vehicles_are_found_by_the_beginning_of_their_id_and_by_vin() {
 }
 
 #[tokio::test]
-async fn other_programs_writes_are_heard_of_and_own_ones_once() {
+async fn the_listener_is_called_for_other_programs_writes_and_once_for_own_writes() {
     let folder = Folder::new();
     let (sender, heard) = std::sync::mpsc::channel();
     let listener = ChangeListener::new(move |change| drop(sender.send(change.clone())));
     let garage = Garage::open(config(&folder.garage_file()), listener).await.expect("open");
     let other = open(&folder.garage_file()).await.expect("open");
     let _watch = garage.watch_others().expect("a watch");
-    // Its first look comes before the first write.
+    // Let the watch read SQLite's data version before the first write.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let own = add(&garage, json!({"nickname": "own"})).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(heard.try_iter().collect::<Vec<_>>(), [changed(own.id)]);
     other.edit_vehicle(own.id, &draft(json!({"nickname": "theirs"}))).await.expect("edited");
-    // Waits for the notice itself, however long the system takes to tell of it.
+    // Wait for the notification itself: the delay of file system events varies.
     let heard = tokio::task::spawn_blocking(move || heard.recv()).await.expect("no panic");
     assert_eq!(heard, Ok(Change::Everything));
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_opened_say_why_and_stay_as_they_are() {
+async fn opening_a_damaged_or_newer_file_returns_the_reason_and_does_not_change_it() {
     let folder = Folder::new();
     let path = folder.garage_file();
     let noise: Vec<u8> = (0..40_000_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -263,17 +263,17 @@ async fn files_that_cannot_be_opened_say_why_and_stay_as_they_are() {
     drop(connection);
     let before = std::fs::read(&path).expect("read");
     let newer = open(&path).await.err().expect("refused");
-    assert!(std::fs::read(&path).expect("read") == before, "it has changed");
+    assert!(std::fs::read(&path).expect("read") == before, "the file is unchanged");
     assert_eq!(newer.code(), ErrorCode::GarageNewer);
     assert!(newer.to_string().contains("newer version of MotoVault"), "{newer}");
 }
 
 #[tokio::test]
-async fn listeners_hear_of_every_write_and_of_no_refusal() {
+async fn the_listener_is_called_for_every_write_and_not_for_failures() {
     let folder = Folder::new();
     let (sender, heard) = std::sync::mpsc::channel::<Change>();
     let config = config(&folder.garage_file());
-    let listener = ChangeListener::new(move |change| sender.send(change.clone()).expect("someone listens"));
+    let listener = ChangeListener::new(move |change| sender.send(change.clone()).expect("a receiver"));
     let garage = Garage::open(config, listener).await.expect("open");
     let id = add(&garage, json!({"vin": ACCORD})).await.id;
     garage.edit_vehicle(id, &draft(json!({"color": "Blue"}))).await.expect("edited");
@@ -285,9 +285,8 @@ async fn listeners_hear_of_every_write_and_of_no_refusal() {
     assert_eq!(heard, vec![changed(id); 4]);
 }
 
-/// What was decoded from the wrong VIN is not about the vehicle; what was typed is.
 #[tokio::test]
-async fn a_corrected_vin_is_decoded_by_itself_and_takes_back_what_the_wrong_one_said() {
+async fn a_corrected_vin_replaces_the_values_decoded_from_the_old_one() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let wrong = add(&garage, json!({"vin": "5YJSA1E26HF000337", "color": "Red", "engine": "mine"})).await;
@@ -296,7 +295,11 @@ async fn a_corrected_vin_is_decoded_by_itself_and_takes_back_what_the_wrong_one_
     let other_folder = Folder::new();
     let alone = open(&other_folder.garage_file()).await.expect("open");
     let alone = add(&alone, json!({"vin": ACCORD, "color": "Red", "engine": "mine"})).await;
-    assert_eq!((&edited.fields, &edited.origins), (&alone.fields, &alone.origins), "as if it had never been wrong");
+    assert_eq!(
+        (&edited.fields, &edited.origins),
+        (&alone.fields, &alone.origins),
+        "same as a vehicle added with the correct VIN"
+    );
     assert_eq!(garage.decode_offers(wrong.id).await.expect("offers"), []);
     let change = garage.history(wrong.id).await.expect("a history")[0].id;
     let undone = garage.undo(change).await.expect("undone");
@@ -304,7 +307,7 @@ async fn a_corrected_vin_is_decoded_by_itself_and_takes_back_what_the_wrong_one_
 }
 
 #[tokio::test]
-async fn a_year_that_the_vin_contradicts_is_kept_and_does_not_steer_its_decode() {
+async fn a_typed_year_that_contradicts_the_vin_is_kept_and_ignored_by_decoding() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD, "year": 1999})).await;
@@ -312,7 +315,7 @@ async fn a_year_that_the_vin_contradicts_is_kept_and_does_not_steer_its_decode()
 }
 
 #[tokio::test]
-async fn without_a_decoder_a_new_vin_changes_nothing_else() {
+async fn a_new_vin_without_a_decoder_changes_no_other_field() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let added = add(&garage, json!({"vin": ACCORD})).await;
@@ -323,9 +326,9 @@ async fn without_a_decoder_a_new_vin_changes_nothing_else() {
     assert_eq!(edited.fields.make.as_deref(), Some("HONDA"));
 }
 
-/// Two live vehicles of one VIN are a state that sync makes until they are joined; each can be edited meanwhile.
+/// Sync can store two live vehicles with one VIN until it merges them; each can be edited meanwhile.
 #[tokio::test]
-async fn a_twin_is_looked_for_only_where_the_vin_or_liveness_changes() {
+async fn a_duplicate_vin_is_refused_only_if_the_edit_changes_the_vin_or_restores_the_vehicle() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
     let one = add(&garage, json!({"vin": ACCORD})).await;
@@ -340,6 +343,6 @@ async fn a_twin_is_looked_for_only_where_the_vin_or_liveness_changes() {
     let change = garage.history(one.id).await.expect("a history")[0].id;
     garage.undo(change).await.expect("undone");
     garage.remove_vehicle(one.id).await.expect("removed");
-    assert_eq!(code(garage.restore_vehicle(one.id).await), ErrorCode::DuplicateVin, "liveness would change");
+    assert_eq!(code(garage.restore_vehicle(one.id).await), ErrorCode::DuplicateVin, "a restore makes it live again");
     assert_eq!(code(garage.add_vehicle(&draft(json!({"vin": ACCORD}))).await), ErrorCode::DuplicateVin);
 }

@@ -1,4 +1,4 @@
-//! The file of vPIC's answers: beside the garage's, and dispensable.
+//! The cache file of vPIC's answers. Everything works without it.
 
 use std::{path::PathBuf, sync::mpsc, time::Duration};
 
@@ -14,7 +14,7 @@ fn cache_file(folder: &Folder) -> PathBuf {
     folder.0.path().join("vpic-answers.db")
 }
 
-/// The trim of the Accord in a garage that does not ask vPIC.
+/// The trim of the Accord, decoded by a garage that sends no requests.
 async fn offline_trim(folder: &Folder) -> (String, Source) {
     let garage = Garage::open(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
     let decode = garage.decode_vin(ACCORD, None, Detail::Fields).await.expect("a decode");
@@ -30,7 +30,7 @@ fn from_cache() -> (String, Source) {
     ("EX-V6 6MT".to_owned(), Source::Cache)
 }
 
-/// A folder in which vPIC's answer about the Accord is kept.
+/// A folder with a cached answer for the Accord.
 async fn folder_with_answer() -> Folder {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     online.decode().await;
@@ -40,7 +40,7 @@ async fn folder_with_answer() -> Folder {
 }
 
 #[tokio::test]
-async fn answers_survive_closing_and_reopening_and_refine_new_vehicles() {
+async fn cached_answers_are_used_after_reopening_and_for_new_vehicles() {
     let folder = folder_with_answer().await;
     assert_eq!(offline_trim(&folder).await, from_cache());
     let garage = Garage::open(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
@@ -49,7 +49,7 @@ async fn answers_survive_closing_and_reopening_and_refine_new_vehicles() {
 }
 
 #[tokio::test]
-async fn the_file_is_made_by_the_first_answer() {
+async fn the_first_answer_creates_the_cache_file() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     online.garage.set_vpic(false);
     online.decode().await;
@@ -62,7 +62,7 @@ async fn the_file_is_made_by_the_first_answer() {
 }
 
 #[tokio::test]
-async fn a_kept_answer_leaves_the_garage_file_unchanged_and_wakes_no_other_program() {
+async fn storing_an_answer_does_not_change_the_garages_file_or_notify_other_programs() {
     let online = Online::start(corrected("EX-V6 6MT")).await;
     add(&online.garage, json!({"nickname": "here"})).await;
     let (sender, heard) = mpsc::channel();
@@ -70,7 +70,7 @@ async fn a_kept_answer_leaves_the_garage_file_unchanged_and_wakes_no_other_progr
     let garage_file = online.folder.garage_file();
     let other = Garage::open(config(&garage_file), listener).await.expect("open");
     let _watch = other.watch_others().expect("a watch");
-    // Its first look comes before the answer.
+    // Let the watch read SQLite's data version before the answer arrives.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let content = || ["garage.db", "garage.db-wal"].map(|name| std::fs::read(garage_file.with_file_name(name)).ok());
     let before = content();
@@ -79,17 +79,18 @@ async fn a_kept_answer_leaves_the_garage_file_unchanged_and_wakes_no_other_progr
     online.decode().await;
     online.refined().await;
     assert_eq!(trim(&online.decode().await), from_cache());
-    assert!(content() == before, "the garage's file has changed");
+    assert!(content() == before, "the garage's file is unchanged");
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(heard.try_iter().collect::<Vec<_>>(), []);
 }
 
 #[tokio::test]
-async fn a_damaged_cache_is_replaced() {
+async fn a_damaged_cache_is_deleted_and_created_again() {
     let folder = folder_with_answer().await;
     let sound = std::fs::read(cache_file(&folder)).expect("read");
     let noise = b"no database, but somebody's ".repeat(1000);
-    // The table's own page, which only a read or a write finds; the schema's page; the beginning alone; no database.
+    // Damaged: the page of the table, which only a read or write detects; the schema's page; a truncated file; no
+    // database.
     let mut damaged_page = sound.clone();
     let page = sound.windows(ACCORD.len()).position(|it| it == ACCORD.as_bytes()).expect("a row") / 4096 * 4096;
     damaged_page[page..page + 4096].fill(0xA5);
@@ -107,22 +108,21 @@ async fn a_damaged_cache_is_replaced() {
     }
 }
 
-/// Damage that is found by writing first: the answer is kept in the new file.
 #[tokio::test]
-async fn an_answer_is_kept_although_the_cache_turns_out_to_be_damaged() {
+async fn an_answer_is_stored_if_the_write_detects_that_the_cache_is_damaged() {
     let folder = folder_with_answer().await;
     let mut bytes = std::fs::read(cache_file(&folder)).expect("read");
     let page = bytes.windows(ACCORD.len()).position(|it| it == ACCORD.as_bytes()).expect("a row") / 4096 * 4096;
     bytes[page..page + 4096].fill(0xA5);
     let online = Online::start(corrected("EX-V6 6MT")).await;
     online.decode().await;
-    // The question is under way, and there was no file when it was asked.
+    // The request is in progress; the file did not exist when it started.
     std::fs::write(cache_file(&online.folder), bytes).expect("write");
     online.refined().await;
     assert_eq!(trim(&online.decode().await), from_cache());
 }
 
-/// Decodes, saves and refreshes with a cache that cannot be used.
+/// Asserts that decoding, saving and refreshing work with an unusable cache.
 async fn assert_works_without(folder: Folder, cause: &str) -> Folder {
     let online = Online::start_in(folder, corrected("EX-V6 6MT")).await;
     assert_eq!(trim(&online.decode().await), from_snapshot(), "{cause}");
@@ -131,7 +131,7 @@ async fn assert_works_without(folder: Folder, cause: &str) -> Folder {
     online.garage.decode_offers(added.id).await.expect("offers");
     let query = VinQuery::parse(ACCORD).expect("a query");
     let refreshed = online.garage.ask_vpic(&[(query, None)], Progress::none()).await;
-    let refused = refreshed.expect_err("its answer cannot be kept");
+    let refused = refreshed.expect_err("the answer cannot be stored");
     assert!(refused.to_string().starts_with("vPIC's answers cannot be kept: "), "{cause}: {refused}");
     assert_eq!(refused.code(), ErrorCode::FileFailed, "{cause}");
     assert_eq!(trim(&online.decode().await), from_snapshot(), "{cause}");
@@ -140,29 +140,29 @@ async fn assert_works_without(folder: Folder, cause: &str) -> Folder {
 }
 
 #[tokio::test]
-async fn a_cache_from_a_newer_version_is_left_alone_and_worked_without() {
+async fn a_cache_from_a_newer_version_is_ignored_and_not_changed() {
     let folder = folder_with_answer().await;
     let newer = rusqlite::Connection::open(cache_file(&folder)).expect("open");
     newer.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
     drop(newer);
     let before = std::fs::read(cache_file(&folder)).expect("read");
     let folder = assert_works_without(folder, "newer").await;
-    assert!(std::fs::read(cache_file(&folder)).expect("read") == before, "it has changed");
+    assert!(std::fs::read(cache_file(&folder)).expect("read") == before, "the cache is unchanged");
 }
 
 #[tokio::test]
-async fn another_programs_database_is_left_alone_and_worked_without() {
+async fn another_programs_database_in_place_of_the_cache_is_ignored_and_not_changed() {
     let folder = Folder::new();
     let other = rusqlite::Connection::open(cache_file(&folder)).expect("open");
     other.execute_batch("CREATE TABLE notes (text TEXT)").expect("written");
     drop(other);
     let before = std::fs::read(cache_file(&folder)).expect("read");
     let folder = assert_works_without(folder, "another program's").await;
-    assert!(std::fs::read(cache_file(&folder)).expect("read") == before, "it has changed");
+    assert!(std::fs::read(cache_file(&folder)).expect("read") == before, "the database is unchanged");
 }
 
 #[tokio::test]
-async fn a_locked_cache_is_worked_without() {
+async fn a_locked_cache_is_ignored() {
     let folder = folder_with_answer().await;
     let other = rusqlite::Connection::open(cache_file(&folder)).expect("open");
     let lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; DELETE FROM vin_cache;";
@@ -171,7 +171,7 @@ async fn a_locked_cache_is_worked_without() {
 }
 
 #[tokio::test]
-async fn a_cache_that_cannot_be_made_is_worked_without() {
+async fn a_cache_that_cannot_be_created_is_ignored() {
     let folder = Folder::new();
     std::fs::create_dir(cache_file(&folder)).expect("a folder in its place");
     let folder = assert_works_without(folder, "a folder").await;

@@ -1,4 +1,4 @@
-//! Joining two records that turned out to be one.
+//! Merges two records that represent the same thing.
 
 use garage_domain::{
     COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Origin, Record, RecordId, differences,
@@ -8,12 +8,12 @@ use rusqlite::{Result, params};
 use super::{Journal, records, rows};
 
 impl Journal<'_> {
-    /// Moves everything of the record `from` to the record `to`: its values where `to` has none, its references, its
-    /// history, its conflicts and its aliases. Typed values win over decoded ones and defaults; where both were typed
-    /// and differ, `from`'s becomes an alternative of a conflict. `from` goes by `to` from now on.
+    /// Merges the record `from` into the record `to`: values that `to` lacks, references, history, conflicts and
+    /// aliases. Typed values replace decoded values and defaults. If both values are typed and differ, `from`'s becomes
+    /// an alternative of a conflict. `from`'s id becomes an alias of `to`.
     ///
-    /// Returns the record after the move, or `None`, with nothing changed, if either of the two is not here.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine joins records by this"))]
+    /// Returns the merged record, or `None` without a change if one of the two does not exist.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it to merge records"))]
     pub fn moved(&mut self, collection: &'static Collection, from: RecordId, to: RecordId) -> Result<Option<Record>> {
         let (Some(old), Some(before)) = (self.record(collection, from)?, self.record(collection, to)?) else {
             return Ok(None);
@@ -26,7 +26,7 @@ impl Journal<'_> {
         after.updated_at = self.now();
         let (from, to) = (old.id.to_string(), before.id.to_string());
         let name = collection.name;
-        // The row goes first, so that its unique values and its place are free.
+        // Delete the row first: its unique values and its position must be free.
         rows::delete(self.transaction, collection, old.id)?;
         for (sql, parameters) in [
             (
@@ -61,7 +61,7 @@ impl Journal<'_> {
         Ok(Some(after))
     }
 
-    /// Records that refer to one lead to the other; the new reference is sent as an edit of theirs.
+    /// Points references to `from` at `to`. Each is a local edit that waits to be sent.
     fn move_references(&mut self, collection: &Collection, from: RecordId, to: RecordId) -> Result<()> {
         for referring in COLLECTIONS {
             for (field, _) in referring.references().filter(|(_, other)| *other == collection.name) {
@@ -77,7 +77,7 @@ impl Journal<'_> {
     }
 }
 
-/// `to` with what `from` adds to it, and `from`'s typed values that differ from typed ones.
+/// Returns `to` with the values that `from` adds, and `from`'s typed values that conflict with typed ones.
 fn joined(to: &Record, from: &Record) -> (Record, Vec<(String, FieldValue)>) {
     let mut after = to.clone();
     let mut differing = Vec::new();

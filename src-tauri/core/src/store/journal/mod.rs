@@ -1,16 +1,16 @@
 //! The journal: the only code that writes records.
 //!
-//! A journal lives for one IMMEDIATE transaction and takes any number of records. Each of its entries writes the row,
-//! its history and its marks together, so that none can be forgotten:
+//! A journal exists for one IMMEDIATE transaction and accepts any number of records. Each entry point writes the row,
+//! its history and its sync marks together, so that a caller cannot forget one:
 //!
-//! - [`Journal::local`]: what a person did here. It waits to be sent.
-//! - [`Journal::received`]: what the server sent. It becomes the base.
-//! - [`Journal::imported`]: what a file brought, with its own history. It waits to be sent.
-//! - [`Journal::moved`]: two records turned out to be one.
-//! - [`Journal::salvaged`] and [`Journal::told`]: a row as it stood in a damaged file, and a record as history tells it.
+//! - [`Journal::local`]: a change made on this device; it waits to be sent.
+//! - [`Journal::received`]: a record from the server; it becomes the base.
+//! - [`Journal::imported`]: a record from a file, with its history; it waits to be sent.
+//! - [`Journal::moved`]: a merge of two records.
+//! - [`Journal::salvaged`] and [`Journal::told`]: a row of a damaged file, and a record rebuilt from history.
 //!
-//! Invariants: time is taken once per journal; aliases are resolved before anything is written; whether a record is
-//! removed is part of the record, never derived from the kind of change; `touched` names every record that was written.
+//! Invariants: one journal has one time; aliases are resolved before anything is written; whether a record is removed
+//! is part of the record, never derived from the kind of change; `touched` contains every record that was written.
 
 mod merge;
 mod rows;
@@ -30,20 +30,17 @@ use uuid::Uuid;
 pub(crate) use self::rows::rebuild_search;
 use super::{device_id, foreign::ForeignRecord, history, records};
 
-/// The program that history names for what the server sent.
+/// The program that history records for changes from the server.
 const SYNC: &str = "sync";
 
-/// Where time and ids of a write come from, and who writes.
+/// The time, the id source and the program of a write.
 pub(crate) struct Stamp {
-    /// The time of the write.
     pub now: Timestamp,
-    /// Where new ids come from.
     pub new_uuid: Box<dyn Fn() -> Uuid + Send>,
-    /// The program, for history.
     pub program: &'static str,
 }
 
-/// A record that was written: its collection's name and its id.
+/// The collection's name and the id of a written record.
 pub(crate) type Touched = (&'static str, RecordId);
 
 /// The writes of one transaction.
@@ -55,38 +52,35 @@ pub(crate) struct Journal<'t> {
 }
 
 impl<'t> Journal<'t> {
-    /// A journal in this transaction.
     pub fn begin(transaction: &'t Transaction<'t>, stamp: Stamp) -> Result<Journal<'t>> {
         Ok(Journal { transaction, stamp, device_id: device_id(transaction)?, touched: BTreeSet::new() })
     }
 
-    /// Every record that was written.
+    /// Returns every record that was written.
     pub fn finish(self) -> BTreeSet<Touched> {
         self.touched
     }
 
-    /// The time of the write.
     pub fn now(&self) -> Timestamp {
         self.stamp.now
     }
 
-    /// A new id.
     pub fn new_id(&self) -> RecordId {
         RecordId((self.stamp.new_uuid)())
     }
 
-    /// The transaction, for reading in it.
+    /// The transaction, for reads.
     pub fn reader(&self) -> &'t Transaction<'t> {
         self.transaction
     }
 
-    /// The record of this id, or of the record that it was joined to; removed or not.
+    /// Returns the record with this id, or the record that it was merged into; removed or not.
     pub fn record(&self, collection: &'static Collection, id: RecordId) -> Result<Option<Record>> {
         records::by_id(self.transaction, collection, id)
     }
 
-    /// Stores what a person did: `after` in place of `before`, `None` for a new record. Returns the record as it is
-    /// stored; where nothing differs, nothing is written.
+    /// Stores a change made on this device: `after` replaces `before`, which is `None` for a new record. Returns the
+    /// stored record. If nothing differs, it writes nothing.
     pub fn local(
         &mut self,
         before: Option<&Record>,
@@ -111,9 +105,9 @@ impl<'t> Journal<'t> {
         Ok(after)
     }
 
-    /// Stores what the server sent, at the version that it gave: the row and the base, with the times as sent, and
-    /// history in the name of the device that made the change. It does not wait to be sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine stores what it pulls by this"))]
+    /// Stores a record from the server: the row with the times as sent, the base with the server's version, and history
+    /// that names the device that made the change. It does not wait to be sent.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it for pulled records"))]
     pub fn received(&mut self, record: Record, version: i64, device_id: &str) -> Result<()> {
         let record = self.resolved(record)?;
         let before = self.record(record.collection, record.id)?;
@@ -131,7 +125,7 @@ impl<'t> Journal<'t> {
             return Ok(());
         }
         if before.is_none() {
-            // A row that cannot be read is replaced by one that can.
+            // Replace a row that exists and cannot be read.
             rows::delete(self.transaction, record.collection, record.id)?;
         }
         self.put(before.as_ref(), &record)?;
@@ -144,8 +138,8 @@ impl<'t> Journal<'t> {
         rows::insert_history(self.transaction, &entry)
     }
 
-    /// Stores a record that a file brought, with the history that the file has of it; without one, it counts as added
-    /// now. Returns `None` for a record that is here already, which stays as it is.
+    /// Stores a record from a file with its history in the file; without history, it counts as added now. Returns
+    /// `None` if the record already exists, which is then unchanged.
     pub fn imported(&mut self, record: Record, history: &[HistoryEntry]) -> Result<Option<Imported>> {
         let mut record = self.resolved(record)?;
         if records::exists(self.transaction, record.collection, record.id)? {
@@ -163,8 +157,8 @@ impl<'t> Journal<'t> {
         Ok(Some(Imported { collection: record.collection, id: record.id, changes }))
     }
 
-    /// Takes out what [`Journal::imported`] brought, with its history, for an import that failed or was stopped. A
-    /// record that somebody has changed since stays.
+    /// Deletes a record that [`Journal::imported`] stored, with its history: the rollback of an import that failed or
+    /// was canceled. A record that was changed since is kept.
     pub fn withdraw(&mut self, imported: &Imported) -> Result<()> {
         let Imported { collection, id, changes } = *imported;
         if history::of_record(self.transaction, id)?.len() == changes {
@@ -174,8 +168,8 @@ impl<'t> Journal<'t> {
         Ok(())
     }
 
-    /// Stores a record of a collection that this version does not know, as a file brought it, with its history; the
-    /// one that is here wins. It waits to be sent.
+    /// Stores a record from a file whose collection this version does not know, with its history. It waits to be sent.
+    /// Returns `false` if it already exists, which is then unchanged.
     pub fn foreign(&mut self, record: &ForeignRecord, history: &[HistoryEntry]) -> Result<bool> {
         let is_new = rows::insert_foreign(self.transaction, record)?;
         if is_new {
@@ -185,7 +179,7 @@ impl<'t> Journal<'t> {
         Ok(is_new)
     }
 
-    /// Stores the changes that a file has of a record; those that are here already stay.
+    /// Stores the changes of a record in a file, except those that already exist.
     fn imported_history(&mut self, id: RecordId, history: &[HistoryEntry]) -> Result<()> {
         for entry in history {
             if history::by_id(self.transaction, entry.id)?.is_none() {
@@ -195,19 +189,18 @@ impl<'t> Journal<'t> {
         Ok(())
     }
 
-    /// Stores a row of a table as it stood in a damaged file, whatever is in it. A row whose key is here already is
-    /// left out. Returns whether it came in.
+    /// Stores a row of a damaged file with its values as they are. Returns `false` if its key already exists.
     pub fn salvaged(&mut self, table: &str, columns: &[String], values: Vec<Value>) -> Result<bool> {
         rows::insert_salvaged(self.transaction, table, columns, values)
     }
 
-    /// Stores a record whose row is lost, as its history tells it. It adds no history: that is what it comes from.
+    /// Stores a record that was rebuilt from history. Adds no history.
     pub fn told(&mut self, record: Record) -> Result<()> {
         self.put(None, &record)?;
         rows::mark_waiting(self.transaction, record.collection.name, record.id)
     }
 
-    /// The record under the id that it goes by now, with references to the ids that those records go by.
+    /// Replaces the record's id, and the ids in its references, if they are aliases.
     fn resolved(&self, mut record: Record) -> Result<Record> {
         record.id = records::resolved(self.transaction, record.collection, record.id)?;
         for (field, collection) in record.collection.references() {
@@ -253,15 +246,15 @@ impl<'t> Journal<'t> {
     }
 }
 
-/// A record that [`Journal::imported`] brought.
+/// A record that [`Journal::imported`] stored.
 pub(crate) struct Imported {
     collection: &'static Collection,
     id: RecordId,
-    /// How many changes its history has.
+    /// The number of changes in its history.
     changes: usize,
 }
 
-/// An empty field has no origin, and one that is not noted was typed.
+/// Drops origins that are implied: an empty field has none, and a value without an origin was typed.
 fn drop_needless_origins(record: &mut Record) {
     let has_origin: Vec<String> = record
         .origins

@@ -1,4 +1,4 @@
-//! The statements of the journal.
+//! The journal's SQL statements.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use super::super::{foreign::ForeignRecord, records::columns, text};
 
-/// Places for vehicles that were created in one microsecond.
+/// How many positions vehicles created in the same microsecond can have.
 const PLACES_PER_MICROSECOND: i64 = 1024;
-/// The last microsecond that has places of its own, in the year 2255; vehicles "of later times" follow each other.
+/// The last microsecond with its own positions, in the year 2255. Later vehicles are numbered consecutively.
 const LAST_MICROSECOND: i64 = (1 << 53) - 1;
 
-/// `INSERT INTO table (id, …, position)` for each collection, by its declaration.
+/// `INSERT INTO table (id, …, position)` for each collection, built from its declaration.
 static INSERTS: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
     let insert = |collection: &Collection| {
         let columns = format!("{}, position", columns(collection));
@@ -43,7 +43,7 @@ pub(super) fn insert(connection: &Connection, record: &Record) -> Result<()> {
     connection.prepare_cached(sql)?.execute(params_from_iter(values)).map(drop)
 }
 
-/// Writes the columns that differ, so that triggers fire only for those.
+/// Updates only the columns that differ, so that no other column's triggers fire.
 pub(super) fn update(connection: &Connection, before: &Record, after: &Record) -> Result<()> {
     let mut changes: Vec<(&str, Value)> = Vec::new();
     for field in after.collection.fields {
@@ -94,7 +94,7 @@ pub(super) fn withdraw(connection: &Connection, collection: &Collection, id: Rec
     execute(connection, mark, &[&collection.name, &id])
 }
 
-/// A free place for a vehicle: places follow creation time, then id, so that `position` alone sorts by both.
+/// Returns a free position for a vehicle. Positions sort by creation time, then id, so one index serves both.
 fn place(connection: &Connection, created_at_us: i64, id: &str) -> Result<i64> {
     let earliest = created_at_us.clamp(0, LAST_MICROSECOND) * PLACES_PER_MICROSECOND;
     let next = connection
@@ -114,7 +114,7 @@ fn place(connection: &Connection, created_at_us: i64, id: &str) -> Result<i64> {
     Ok(place)
 }
 
-/// Moves the vehicles from this place on, up to the next gap, one place further.
+/// Shifts the vehicles from this position up to the next gap by one.
 fn make_room(connection: &Connection, place: i64) -> Result<()> {
     let mut end = place;
     let mut is_taken = connection.prepare_cached("SELECT 1 FROM vehicles WHERE position = ?1")?;
@@ -128,7 +128,6 @@ fn make_room(connection: &Connection, place: i64) -> Result<()> {
     Ok(())
 }
 
-/// Adds a change.
 pub(super) fn insert_history(connection: &Connection, entry: &HistoryEntry) -> Result<()> {
     connection
         .prepare_cached(
@@ -151,7 +150,7 @@ pub(super) fn insert_history(connection: &Connection, entry: &HistoryEntry) -> R
         .map(drop)
 }
 
-/// Marks that a record has a local change that was not sent.
+/// Marks a record as having a local change that was not sent.
 pub(super) fn mark_waiting(connection: &Connection, collection: &str, id: RecordId) -> Result<()> {
     connection
         .prepare_cached("INSERT OR IGNORE INTO waiting (collection, record_id) VALUES (?1, ?2)")?
@@ -159,7 +158,7 @@ pub(super) fn mark_waiting(connection: &Connection, collection: &str, id: Record
         .map(drop)
 }
 
-/// Keeps what the server has of a record.
+/// Stores the server's state of a record.
 pub(super) fn put_base(connection: &Connection, record: &Record, version: i64) -> Result<()> {
     let values = record.names().filter_map(|name| Some((name.to_owned(), record.value(name)?.to_json())));
     connection
@@ -204,7 +203,7 @@ pub(super) fn insert_foreign(connection: &Connection, record: &ForeignRecord) ->
     Ok(inserted > 0)
 }
 
-/// `table` and `columns` are names of this program's schema, never of the file that is salvaged.
+/// `table` and `columns` must be names of the current schema, never names from the damaged file.
 pub(super) fn insert_salvaged(
     connection: &Connection,
     table: &str,
@@ -215,7 +214,7 @@ pub(super) fn insert_salvaged(
         columns.iter().position(|column| column == name).and_then(|index| values.get(index).cloned())
     };
     if table == VEHICLES.table {
-        // Older schemas counted vehicles as they came.
+        // Positions of older schemas are row numbers.
         let created_at = value_of(&values, "created_at_us");
         let (Some(Value::Integer(created_at)), Some(Value::Text(id))) = (created_at, value_of(&values, "id")) else {
             return Ok(false);
@@ -231,7 +230,7 @@ pub(super) fn insert_salvaged(
     Ok(inserted > 0)
 }
 
-/// Makes sort keys and the search index anew, by this version's functions.
+/// Computes sort keys and the search index again with the current SQL functions.
 pub(crate) fn rebuild_search(connection: &Connection) -> Result<()> {
     connection.execute_batch(
         "UPDATE vehicles SET (name_key, make_key, type_key) =
@@ -247,7 +246,7 @@ fn column_value(value: Option<&FieldValue>) -> Value {
         Some(FieldValue::Boolean(flag)) => Value::Integer((*flag).into()),
         Some(FieldValue::Integer(integer)) => Value::Integer(*integer),
         Some(FieldValue::Text(text)) => Value::Text(text.clone()),
-        // No column holds it; it is in `extra`.
+        // `extra` holds such a value.
         Some(FieldValue::Other(_)) | None => Value::Null,
     }
 }
@@ -264,7 +263,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-/// Runs a statement whose parameters are all text.
+/// Runs a statement.
 pub(super) fn execute(connection: &Connection, sql: &str, parameters: &[&dyn ToSql]) -> Result<()> {
     connection.prepare_cached(sql)?.execute(parameters).map(drop)
 }

@@ -1,4 +1,4 @@
-//! The journal on real files: what each entry writes, and that the four agree with each other whatever comes first.
+//! The journal on real files: what each entry point writes, and that they agree in any order.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Store {
         self.read(move |transaction| history::of_record(transaction, id(number))).await
     }
 
-    /// Every row of a query of text columns.
+    /// Returns the rows of a query with one text column.
     async fn rows(&self, sql: &'static str) -> Vec<String> {
         self.read(move |transaction| transaction.prepare(sql)?.query_map([], |row| row.get(0))?.collect()).await
     }
@@ -85,10 +85,10 @@ async fn add(store: &Store, number: u128, nickname: &str) -> Record {
 }
 
 #[tokio::test]
-async fn a_local_write_stores_row_history_and_mark_and_says_what_it_touched() {
+async fn a_local_write_stores_row_history_and_mark_and_lists_the_touched_record() {
     let store = Store::new().await;
     let added = add(&store, 1, "Blue").await;
-    assert_eq!((added.created_at, added.updated_at), (time(1), time(1)), "never edited, never changed since");
+    assert_eq!((added.created_at, added.updated_at), (time(1), time(1)), "both times are the time of the write");
     assert_eq!(store.vehicle(1).await, Some(added.clone()));
     assert_eq!(store.rows("SELECT record_id FROM waiting").await, [id(1).to_string()]);
     let (after, touched) = store
@@ -96,7 +96,7 @@ async fn a_local_write_stores_row_history_and_mark_and_says_what_it_touched() {
             let mut after = added.clone();
             after.deleted_at = Some(journal.now());
             after.set(&vehicle::COLOR, text("red"));
-            // A kind that says nothing of presence: the record does.
+            // `Edited` does not affect whether the record is removed: the record itself says so.
             let after = journal.local(Some(&added), after, ChangeKind::Edited, None)?;
             Ok((after, std::mem::take(&mut journal.touched)))
         })
@@ -113,11 +113,11 @@ async fn a_local_write_stores_row_history_and_mark_and_says_what_it_touched() {
             Ok(journal.touched.len())
         })
         .await;
-    assert_eq!((touched, store.history(1).await.len()), (0, 2), "nothing differs, nothing is written");
+    assert_eq!((touched, store.history(1).await.len()), (0, 2), "a write without differences writes nothing");
 }
 
 #[tokio::test]
-async fn what_is_received_becomes_the_base_with_its_own_times_and_does_not_wait() {
+async fn a_received_record_becomes_the_base_keeps_its_times_and_is_not_marked_as_waiting() {
     let store = Store::new().await;
     let mut record = new_vehicle(1, "theirs");
     record.updated_at = time(50);
@@ -135,14 +135,14 @@ async fn what_is_received_becomes_the_base_with_its_own_times_and_does_not_wait(
     record.deleted_at = Some(time(60));
     store.write(101, move |journal| journal.received(record, 8, "phone")).await;
     assert_eq!(store.history(1).await[0].kind, ChangeKind::Removed);
-    let again = store.vehicle(1).await.expect("it is there");
+    let again = store.vehicle(1).await.expect("the vehicle");
     store.write(102, move |journal| journal.received(again, 9, "phone")).await;
-    assert_eq!(store.history(1).await.len(), 2, "the same again is no change");
+    assert_eq!(store.history(1).await.len(), 2, "receiving the same record again adds no history");
     assert_eq!(store.rows("SELECT CAST(version AS TEXT) FROM base").await, ["9"]);
 }
 
 #[tokio::test]
-async fn what_is_imported_keeps_its_history_and_waits_and_the_record_that_is_here_wins() {
+async fn an_imported_record_keeps_its_history_and_never_replaces_an_existing_record() {
     let store = Store::new().await;
     let record = new_vehicle(1, "imported");
     let told = HistoryEntry {
@@ -167,14 +167,14 @@ async fn what_is_imported_keeps_its_history_and_waits_and_the_record_that_is_her
     assert!(store.write(2, move |journal| journal.imported(other, &[])).await.is_none());
     assert_eq!(store.vehicle(1).await, Some(record));
     let bare = new_vehicle(2, "bare");
-    let imported = store.write(3, move |journal| journal.imported(bare, &[])).await.expect("it came in");
-    assert_eq!(store.history(2).await[0].kind, ChangeKind::Added, "without a history it counts as added now");
+    let imported = store.write(3, move |journal| journal.imported(bare, &[])).await.expect("imported");
+    assert_eq!(store.history(2).await[0].kind, ChangeKind::Added, "a record without history counts as added now");
     store.write(4, move |journal| journal.withdraw(&imported)).await;
     assert_eq!((store.vehicle(2).await, store.history(2).await.len()), (None, 0));
 }
 
 #[tokio::test]
-async fn a_moved_record_leaves_nothing_behind_and_goes_by_its_new_id() {
+async fn a_merged_record_is_found_by_both_ids_and_leaves_no_row_or_mark() {
     let store = Store::new().await;
     let mut one = new_vehicle(1, "one");
     one.set(&vehicle::MAKE, text("HONDA"));
@@ -201,10 +201,10 @@ async fn a_moved_record_leaves_nothing_behind_and_goes_by_its_new_id() {
     assert_eq!([value("nickname"), value("make"), value("model")], ["one", "Honda", "Accord"]);
     assert_eq!([value("color"), value("odometerUnit"), value("wheels")], ["red", "km", "4"]);
     assert_eq!(store.vehicle(1).await, Some(after.clone()));
-    assert_eq!(store.vehicle(2).await, Some(after), "the old id leads to it");
+    assert_eq!(store.vehicle(2).await, Some(after), "the old id is an alias");
     assert_eq!(store.rows("SELECT id FROM vehicles").await, [id(1).to_string()]);
     assert_eq!(store.rows("SELECT vehicle_id FROM service_entries").await, [id(1).to_string()]);
-    assert_eq!(store.rows("SELECT field FROM conflict").await, ["nickname"], "both were typed and differ");
+    assert_eq!(store.rows("SELECT field FROM conflict").await, ["nickname"], "a conflict of two typed values");
     let conflict = store.rows("SELECT alternatives FROM conflict").await.remove(0);
     assert!(conflict.contains(r#""value":"two""#), "{conflict}");
     let history = store.history(1).await;
@@ -214,31 +214,34 @@ async fn a_moved_record_leaves_nothing_behind_and_goes_by_its_new_id() {
     assert!(kinds.contains(&("added", Some(id(2)))) && kinds.contains(&("added", None)), "{kinds:?}");
     assert_eq!(store.rows("SELECT record_id FROM waiting ORDER BY 1").await, [id(1), id(3)].map(|it| it.to_string()));
 
-    // Every entry resolves the alias first.
+    // Every entry point resolves aliases first.
     let mut late = Record::new(&SERVICE_ENTRIES, id(4), time(0));
     late.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
     let stored = store.write(3, move |journal| journal.local(None, late, ChangeKind::Added, None)).await;
     assert_eq!(stored.reference(&service_entry::VEHICLE_ID), Some(id(1)));
     let again = new_vehicle(2, "again");
-    assert!(store.write(4, move |journal| journal.imported(again, &[])).await.is_none(), "it is here, by another id");
+    assert!(store.write(4, move |journal| journal.imported(again, &[])).await.is_none(), "it exists under another id");
     let mut sent = new_vehicle(2, "sent");
     sent.set(&vehicle::COLOR, text("green"));
     store.write(5, move |journal| journal.received(sent, 3, "phone")).await;
     assert_eq!(store.rows("SELECT nickname || color FROM vehicles").await, ["sentgreen"]);
     assert_eq!(store.rows("SELECT record_id FROM base").await, [id(1).to_string()]);
 
-    // A chain of moves leads to its end.
+    // A chain of merges resolves to its end.
     add(&store, 5, "five").await;
     store.write(6, |journal| journal.moved(&VEHICLES, id(1), id(5))).await.expect("moved");
     for number in [1, 2, 5] {
         assert_eq!(store.vehicle(number).await.map(|record| record.id), Some(id(5)));
     }
-    assert_eq!(store.write(7, |journal| journal.moved(&VEHICLES, id(8), id(5))).await, None, "there is no such record");
+    assert_eq!(
+        store.write(7, |journal| journal.moved(&VEHICLES, id(8), id(5))).await,
+        None,
+        "a merge of a missing record"
+    );
 }
 
-/// Creation times and ids in any order of arrival.
 #[test]
-fn vehicles_stand_by_creation_time_and_then_id_however_they_arrive() {
+fn positions_sort_vehicles_by_creation_time_then_id_in_any_order_of_arrival() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut runner = TestRunner::new(ProptestConfig { cases: 12, ..ProptestConfig::default() });
     let arrivals = proptest::collection::vec((-2_000_000_000_i64..3, 0..30_u128), 1..40);
@@ -247,29 +250,28 @@ fn vehicles_stand_by_creation_time_and_then_id_however_they_arrive() {
             let store = Store::new().await;
             let mut expected = BTreeMap::new();
             for (index, (microseconds, number)) in arrivals.into_iter().enumerate() {
-                // Mostly in one and the same microsecond.
+                // Most vehicles are created in the same microsecond.
                 let created_at =
                     Timestamp::from_microsecond(1_764_000_000_000_000 + microseconds.max(-3)).expect("a time");
                 let mut record = new_vehicle(number * 1000 + index as u128, "x");
                 record.created_at = created_at;
                 expected.insert((record.created_at, record.id), ());
-                store.write(0, move |journal| journal.imported(record, &[])).await.expect("it came in");
+                store.write(0, move |journal| journal.imported(record, &[])).await.expect("imported");
             }
             let listed = store.rows("SELECT id FROM vehicles ORDER BY position").await;
             assert_eq!(listed, expected.keys().map(|(_, id)| id.to_string()).collect::<Vec<_>>());
             let found =
                 store.rows("SELECT CAST(count(*) AS TEXT) FROM vehicle_words WHERE vehicle_words MATCH 'x'").await;
-            assert_eq!(found, [expected.len().to_string()], "the search index has moved along");
+            assert_eq!(found, [expected.len().to_string()], "the search index has every vehicle");
             let lost =
                 "SELECT v.id FROM vehicles v LEFT JOIN vehicle_words w ON w.rowid = v.position WHERE w.rowid IS NULL";
             assert_eq!(store.rows(lost).await, Vec::<String>::new());
         });
         Ok(())
     };
-    runner.run(&arrivals, run).expect("in order");
+    runner.run(&arrivals, run).expect("positions in order");
 }
 
-/// A step of a random history.
 #[derive(Debug, Clone)]
 enum Step {
     Local(u128, &'static str, Option<FieldValue>),
@@ -295,10 +297,10 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// After any history, each record is what its history says, every written one waits, and no row, reference or mark
-/// leads to an id that was moved.
+/// After any steps, each record equals the replay of its history, and no row, reference or mark has an id that is an
+/// alias.
 #[test]
-fn after_any_steps_rows_history_marks_and_aliases_agree() {
+fn after_any_steps_rows_history_marks_and_aliases_are_consistent() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut runner = TestRunner::new(ProptestConfig { cases: 24, ..ProptestConfig::default() });
     let run = |steps: Vec<Step>| {
@@ -351,5 +353,5 @@ fn after_any_steps_rows_history_marks_and_aliases_agree() {
         });
         Ok(())
     };
-    runner.run(&proptest::collection::vec(any_step(), 1..25), run).expect("they agree");
+    runner.run(&proptest::collection::vec(any_step(), 1..25), run).expect("consistent");
 }
