@@ -12,7 +12,7 @@ use crate::fields::{FieldArgs, OfServiceEntry, OfVehicle};
 #[command(name = "garage", version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Args {
     /// The garage's file [default: the app's own]
-    #[arg(long, global = true, value_name = "FILE", env = "GARAGE_FILE", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "GARAGE_FILE", hide_env_values = true, display_order = 900)]
     pub garage: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -369,8 +369,9 @@ pub enum ServiceCommand {
 }
 
 const ADD_SERVICE_NOTES: &str = "\
-Without --date, the date is today. A cost needs a currency. A reading without a unit is in the vehicle's unit; it becomes
-the vehicle's odometer reading, unless an entry of a later date has one.";
+Without --date, the date is today. A cost needs a currency.
+A reading without a unit is in the vehicle's unit. It becomes the vehicle's odometer reading,
+unless an entry of a later date has one.";
 
 impl ServiceCommand {
     pub fn json(&self) -> bool {

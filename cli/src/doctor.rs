@@ -67,27 +67,22 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         }
         let if_any = |count: u64| (count > 0).then(|| count.to_string());
         let vpic = examination.snapshot_month.as_deref().unwrap_or("missing or damaged");
-        write_pairs(
-            &mut io::stdout().lock(),
-            &[
-                ("File", Some(state(&examination.file))),
-                ("Vehicles", Some(format!("{}, and {} removed", examination.vehicles, examination.removed))),
-                ("Service entries", Some(examination.service_entries.to_string())),
-                (
-                    "Of a newer version",
-                    if_any(examination.foreign_records).map(|it| format!("{it} records, kept as they are")),
-                ),
-                (
-                    "Unreadable",
-                    if_any(examination.unreadable).map(|it| format!("{it} rows, left out of lists and kept")),
-                ),
-                ("Changes", Some(examination.changes.to_string())),
-                ("Garage", Some(examination.garage_file.display().to_string())),
-                ("Size", Some(format!("{} bytes, schema {}", examination.size_bytes, examination.schema))),
-                ("Backups", Some(examination.backup_folder.display().to_string())),
-                ("vPIC data", Some(format!("{vpic}, {}", examination.snapshot_file.display()))),
-            ],
-        )?;
+        let foreign = if_any(examination.foreign_records).map(|it| format!("{it} records, kept as they are"));
+        let unreadable = if_any(examination.unreadable).map(|it| format!("{it} rows, left out of lists and kept"));
+        let mut pairs = vec![
+            ("File", Some(state(&examination.file))),
+            ("Vehicles", Some(format!("{}, and {} removed", examination.vehicles, examination.removed))),
+            ("Service entries", Some(examination.service_entries.to_string())),
+            ("Of unknown collections", foreign),
+            ("Cannot be read", unreadable),
+            ("Changes", Some(examination.changes.to_string())),
+            ("Garage", Some(examination.garage_file.display().to_string())),
+            ("Size", Some(format!("{} bytes, schema {}", examination.size_bytes, examination.schema))),
+            ("Backups", Some(examination.backup_folder.display().to_string())),
+            ("vPIC data", Some(format!("{vpic}, {}", examination.snapshot_file.display()))),
+        ];
+        pairs.retain(|(_, value)| value.is_some());
+        write_pairs(&mut io::stdout().lock(), &pairs)?;
     }
     Ok(exit_code)
 }
@@ -102,4 +97,18 @@ fn state(file: &FileState) -> String {
 
 async fn examine(garage_file: Option<PathBuf>) -> Result<Examination, Failure> {
     with_garage(garage_file, Missing::IsRefused, async |garage| Ok(garage.examine().await?)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_that_failed_is_not_reported_as_sound() {
+        let problems = vec!["table changes is missing".to_owned(), "row 7 missing from index".to_owned()];
+        let damaged = state(&FileState::Damaged { problems });
+        assert_eq!(damaged, "Damaged\ntable changes is missing\nrow 7 missing from index");
+        let reason = "disk I/O error".to_owned();
+        assert_eq!(state(&FileState::CouldNotCheck { reason }), "Could not be checked: disk I/O error");
+    }
 }

@@ -230,3 +230,68 @@ pub fn lines(
         unknown.map(|(name, json)| (name.clone(), FieldValue::of_json(json.clone()).map(|it| it.to_string())));
     known.chain(unknown).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Args;
+
+    #[test]
+    fn every_declared_field_is_an_option() {
+        let root = Args::command();
+        root.clone().debug_assert();
+        for (name, collection) in [("vehicle", &VEHICLES), ("service", &SERVICE_ENTRIES)] {
+            let group = root.find_subcommand(name).expect("a command");
+            for verb in ["add", "edit"] {
+                let command = group.find_subcommand(verb).expect("a command");
+                let longs: Vec<&str> = command.get_arguments().filter_map(Arg::get_long).collect();
+                let fields = collection.fields.iter().filter(|it| !["vin", "vehicleId"].contains(&it.name));
+                for field in fields {
+                    assert!(longs.contains(&field.column.replace('_', "-").as_str()), "{name} {verb}: {field:?}");
+                }
+            }
+        }
+        for (name, _) in ALIASES {
+            assert!(VEHICLES.field(name).is_some(), "{name}");
+        }
+        for name in FIRST {
+            assert!(VEHICLES.field(name).or_else(|| SERVICE_ENTRIES.field(name)).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn amounts_with_separators_get_a_hint() {
+        for (text, hint) in [
+            ("129,90", Some("129.90")),
+            ("1.299,90", Some("1299.90")),
+            ("1,299.90", Some("1299.90")),
+            ("1 299,9", Some("1299.9")),
+            ("1'299.90", Some("1299.90")),
+            ("1,234,567", Some("1234567")),
+            ("1.299", Some("1299")),
+            ("129.90", None),
+            ("EUR 5", None),
+            ("5 €", None),
+            ("", None),
+        ] {
+            assert_eq!(amount_without_separators(text).as_deref(), hint, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_version_wins_over_the_column() {
+        let json = |text: &str| Json::parse(text).expect("JSON");
+        let extra = [("year", "\"MMXX\""), ("wheels", "[4,  2.50]")].map(|(name, text)| (name.to_owned(), json(text)));
+        let stored = |field: &Field| match field.name {
+            "odometerReading" => Some(FieldValue::Integer(7)),
+            "isActive" => Some(FieldValue::Boolean(false)),
+            _ => field.default_value(),
+        };
+        let lines = lines(&VEHICLES, stored, &extra.into());
+        let lines: Vec<_> = lines.iter().filter_map(|(label, text)| Some((label.as_str(), text.as_deref()?))).collect();
+        let expected = [("Year", "MMXX"), ("Odometer", "7 mi"), ("In use", "no"), ("wheels", "[4,  2.50]")];
+        assert_eq!(lines, expected);
+    }
+}

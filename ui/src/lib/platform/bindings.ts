@@ -5,62 +5,68 @@ import * as __TAURI_EVENT from "@tauri-apps/api/event";
 
 /** Commands */
 export const commands = {
-	/**  The app's version, the garage's file and the month of the vPIC data. */
+	/**  Returns the app's version, the garage's file and the release of the vPIC data. */
 	about: () => typedError<About, CommandError>(__TAURI_INVOKE("about")),
-	/**  The makes that had a model in this year, or all, by name. */
+	/**  Lists the makes that had a model in this year, or all makes, by name. */
 	listMakes: (year: number | null) => typedError<CatalogEntry[], CommandError>(__TAURI_INVOKE("list_makes", { year })),
-	/**  The model years that vPIC knows makes and models for, the latest first. */
+	/**  Lists the model years for which vPIC has makes and models, latest first. */
 	listModelYears: () => typedError<number[], CommandError>(__TAURI_INVOKE("list_model_years")),
-	/**  The models that a make had in this year, or ever, by name. */
+	/**  Lists the models of a make in this year, or of all years, by name. */
 	listModels: (makeId: number, year: number | null) => typedError<CatalogEntry[], CommandError>(__TAURI_INVOKE("list_models", { makeId, year })),
-	/**  Decodes a VIN or a part of one, with every fact. A known model year decides where the VIN fits two. */
+	/**  Decodes a full or partial VIN with all facts. `year` decides between two model years that fit the VIN. */
 	decodeVin: (text: string, year: number | null) => typedError<Decode, CommandError>(__TAURI_INVOKE("decode_vin", { text, year })),
-	/**  Copies the whole garage into a file. A file of this name is replaced: the dialog that named it has asked. */
+	/**  Backs up the whole garage to a file. Replaces an existing file, which the save dialog has confirmed. */
 	backUpGarage: (file: string) => typedError<null, CommandError>(__TAURI_INVOKE("back_up_garage", { file })),
 	/**
-	 *  Writes the garage into a file, as JSON everything, as CSV the vehicles. A file of this name is replaced: the
-	 *  dialog that named it has asked.
+	 *  Writes the garage to a file: everything as JSON, or the vehicles as CSV. Replaces an existing file, which the save
+	 *  dialog has confirmed.
 	 */
 	exportGarage: (file: string, format: ExportFormat) => typedError<null, CommandError>(__TAURI_INVOKE("export_garage", { file, format })),
-	/**  The backups beside the garage, the newest first. */
+	/**  Lists the backups beside the garage, newest first. */
 	listBackups: () => typedError<BackupFile[], CommandError>(__TAURI_INVOKE("list_backups")),
-	/**  Moves a garage whose damage showed in use aside, and saves what can be read of it. */
+	/**
+	 *  Repairs a garage that was found to be damaged after it had been opened: moves the file aside and saves its readable
+	 *  content.
+	 */
 	repairGarage: () => typedError<Repair, CommandError>(__TAURI_INVOKE("repair_garage")),
-	/**  Replaces the whole garage by a backup, and gives the file that holds what was there before. */
+	/**  Replaces the whole garage with a backup. Returns the path of a backup of the replaced content. */
 	restoreGarage: (file: string) => typedError<string, CommandError>(__TAURI_INVOKE("restore_garage", { file })),
-	/**  Stops the long task that is under way; it answers that it was stopped. */
+	/**  Cancels the running long task, which then fails with the code `canceled`. */
 	stopTask: () => __TAURI_INVOKE<void>("stop_task"),
-	/**  What a repair at the start has done; told once. */
+	/**  Returns the result of a repair at startup, once. */
 	takeRepair: () => typedError<Repair | null, CommandError>(__TAURI_INVOKE("take_repair")),
-	/**  What is preferred; the usual where nothing has been chosen. */
+	/**  Returns the preferences, with defaults for values that were never set. */
 	preferences: () => __TAURI_INVOKE<Preferences>("preferences"),
-	/**  Keeps what is preferred, and heeds it. */
+	/**  Saves the preferences and applies them. */
 	setPreferences: (preferences: Preferences) => typedError<null, CommandError>(__TAURI_INVOKE("set_preferences", { preferences })),
-	/**  Takes what is on offer for the fields of these names. */
+	/**  Sets the named fields to their offered values. */
 	acceptOffers: (id: RecordId, fields: string[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
-	/**  Adds a vehicle; its VIN fills what the draft leaves empty. */
+	/**  Adds a vehicle. Decoding its VIN fills the fields that the draft leaves empty. */
 	addVehicle: (draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("add_vehicle", { draft })),
-	/**  How often the garage or the preferences have changed since the app started, to compare with what came with the page. */
+	/**
+	 *  Returns how often the garage or the preferences have changed since the app started. The page compares it with the
+	 *  value in its embedded data.
+	 */
 	changeCount: () => __TAURI_INVOKE<number>("change_count"),
-	/**  How many vehicles are wanted, whatever the page. */
+	/**  Returns how many vehicles match the query, regardless of its page. */
 	countVehicles: (query: VehicleQuery) => typedError<number, CommandError>(__TAURI_INVOKE("count_vehicles", { query })),
-	/**  What decoding the vehicle's VIN would change today; nothing that was typed. */
+	/**  Lists the fields that decoding the vehicle's VIN would change today. Never offers to replace a typed value. */
 	decodeOffers: (id: RecordId) => typedError<Offer[], CommandError>(__TAURI_INVOKE("decode_offers", { id })),
-	/**  Changes the fields that the draft names; null clears one. */
+	/**  Sets the fields that the draft names; null clears a field. */
 	editVehicle: (id: RecordId, draft: VehicleDraft) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("edit_vehicle", { id, draft })),
-	/**  What the vehicles in the garage can be filtered by. */
+	/**  Lists the values by which the vehicles can be filtered. */
 	filterChoices: () => typedError<FilterChoices, CommandError>(__TAURI_INVOKE("filter_choices")),
-	/**  One vehicle; a removed one has the time of it in `deletedAt`. */
+	/**  Returns a vehicle, removed or not. A removed vehicle has `deletedAt`. */
 	getVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("get_vehicle", { id })),
-	/**  A page of the vehicles that are wanted. */
+	/**  Returns one page of the vehicles that match the query. */
 	listVehicles: (query: VehicleQuery) => typedError<VehiclePage, CommandError>(__TAURI_INVOKE("list_vehicles", { query })),
-	/**  Removes a vehicle; it can be restored. */
+	/**  Removes a vehicle, which can be restored. */
 	removeVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("remove_vehicle", { id })),
-	/**  Brings a removed vehicle back. */
+	/**  Restores a removed vehicle. */
 	restoreVehicle: (id: RecordId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("restore_vehicle", { id })),
-	/**  Takes a change back. */
+	/**  Undoes a change. */
 	undoChange: (id: ChangeId) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("undo_change", { id })),
-	/**  Everything that happened to a vehicle, newest first. */
+	/**  Lists all changes of a vehicle, newest first. */
 	vehicleHistory: (id: RecordId) => typedError<HistoryEntry[], CommandError>(__TAURI_INVOKE("vehicle_history", { id })),
 };
 
@@ -71,21 +77,21 @@ export const events = {
 };
 
 /* Types */
-/**  For the settings and for reports of trouble. */
+/**  Shown in the settings and included in bug reports. */
 export type About = {
 	/**  The app's version. */
 	version: string,
-	/**  The garage's file on this device. */
+	/**  The path of the garage's file. */
 	garageFile: string,
-	/**  The release of the vPIC data, such as `2026-10`; null where there is none to decode with. */
+	/**  The release of the vPIC data, such as `2026-10`; null if there is none. */
 	snapshotMonth: string | null,
 };
 
 /**  A backup beside the garage. */
 export type BackupFile = {
-	/**  The file. */
+	/**  Its path. */
 	file: string,
-	/**  When it was made. */
+	/**  Its modification time. */
 	madeAt: string,
 	/**  Its size in bytes. */
 	sizeBytes: number | null,
@@ -122,13 +128,13 @@ export type CheckDigit = {
 	expected: string,
 };
 
-/**  A failed command. The page matches on `code` and shows `message`, or a detail's message at its field. */
+/**  A failed command. The page matches on `code`, and shows `message` or, at a field, the message of its detail. */
 export type CommandError = {
-	/**  What kind of failure it is. */
+	/**  The kind of failure. */
 	code: ErrorCode,
-	/**  A sentence for a person. */
+	/**  A sentence for the user. */
 	message: string,
-	/**  The fields concerned, if any. */
+	/**  The invalid fields, if any. */
 	details: FieldError[],
 };
 
@@ -190,46 +196,46 @@ export type DecodedValue<T> = {
 	month?: string | null,
 };
 
-/**  What kind of error it is, for programs. */
+/**  The kind of an error, for programs. */
 export type ErrorCode = 
-/**  What was typed breaks rules; the details name the fields. */
+/**  Values break rules; the details name the fields. */
 "invalid" | 
 /**  Another vehicle has this VIN. */
 "duplicateVin" | 
-/**  No such vehicle, change or file. */
+/**  No such record, change or file. */
 "notFound" | 
-/**  What was to be undone has been changed since. */
+/**  A later change prevents undo. */
 "changedSince" | 
 /**  The vPIC data is missing or damaged. */
 "snapshotMissing" | 
-/**  vPIC gave no answer. */
+/**  A request to vPIC failed. */
 "vpicAway" | 
-/**  A file that was named exists already. */
+/**  A file that the caller named already exists. */
 "fileExists" | 
-/**  A file that was named cannot be read or written. */
+/**  A file that the caller named cannot be read or written. */
 "fileFailed" | 
-/**  The garage's file is no database, or is damaged. */
+/**  The garage's file is damaged or is not a database. */
 "garageDamaged" | 
 /**  The garage's file is another program's database. */
 "garageForeign" | 
-/**  A backup is no intact garage. */
+/**  The backup is damaged or is not a garage. */
 "backupDamaged" | 
-/**  The garage's file comes from a newer version. */
+/**  A newer version wrote the garage's file. */
 "garageNewer" | 
-/**  Another program holds the garage's file for too long. */
+/**  Another program holds a lock on the garage's file. */
 "garageLocked" | 
 /**  The garage's file or folder cannot be written. */
 "garageReadOnly" | 
-/**  There is no room to write. */
+/**  The disk is full. */
 "diskFull" | 
-/**  Stopped by whoever asked for it. */
+/**  The caller canceled the operation. */
 "canceled" | 
-/**  Anything else. */
+/**  Any other error. */
 "internal";
 
-/**  In which form a garage is written to a file. */
+/**  The format of an export. */
 export type ExportFormat = 
-/**  Everything, to be read again. */
+/**  Everything; can be imported. */
 "json" | 
 /**  The vehicles, for a spreadsheet. */
 "csv";
@@ -279,17 +285,17 @@ number |
 /**  Everything else, the VIN and the unit included. */
 string;
 
-/**  Which vehicles are shown; the default is all that are not removed. */
+/**  The filter of the vehicle list. The default lists all vehicles that are not removed. */
 export type Filter = {
-	/**  Only of this make. */
+	/**  Lists only this make. */
 	make: string | null,
-	/**  Only of this model year. */
+	/**  Lists only this model year. */
 	year: number | null,
-	/**  Only of this vehicle type. */
+	/**  Lists only this vehicle type. */
 	vehicleType: string | null,
-	/**  Only those in use, or only those not in use. */
+	/**  Lists only vehicles in use (`true`) or not in use (`false`). */
 	isActive: boolean | null,
-	/**  The removed ones instead of the others. */
+	/**  Lists removed vehicles instead of the others. */
 	isRemoved: boolean,
 };
 
@@ -303,11 +309,11 @@ export type FilterChoices = {
 	vehicleTypes: string[],
 };
 
-/**  Tells the page which of its queries are out of date. */
+/**  Lists the queries of the page that are out of date. */
 export type GarageChanged = {
 	/**
-	 *  `vehicles` for any list of vehicles, `vehicle:<id>` for one, likewise `serviceEntries` and `serviceEntry:<id>`;
-	 *  `decode` for what VINs decode to.
+	 *  `vehicles` for every list of vehicles, `vehicle:<id>` for one vehicle; likewise `serviceEntries` and
+	 *  `serviceEntry:<id>`. `decode` for decode results.
 	 */
 	tags: string[],
 };
@@ -348,15 +354,15 @@ export type OdometerUnit =
 /**  Hours of operation, as on tractors and boats. */
 "h";
 
-/**  A decoded value that differs from the vehicle's, which is empty or was decoded itself. */
+/**  A decoded value that differs from the current one, which is empty or was decoded. */
 export type Offer = {
 	/**  The field. */
 	field: string,
-	/**  Its value now, null where it is empty. */
+	/**  The current value; null if it is empty. */
 	current: FieldValue | null,
-	/**  The value on offer. */
+	/**  The offered value. */
 	offered: FieldValue,
-	/**  Where that comes from. */
+	/**  The origin of the offered value. */
 	origin: Origin,
 };
 
@@ -395,38 +401,38 @@ export type PossibleCharacters = {
 	characters: string,
 };
 
-/**  What a person prefers on this device. */
+/**  The user's preferences on this device. */
 export type Preferences = {
-	/**  Light, dark, or as the system is. */
+	/**  Light, dark, or the system's setting. */
 	theme: Theme,
-	/**  What new vehicles count in. */
+	/**  The default odometer unit of new vehicles. */
 	odometerUnit: OdometerUnit,
-	/**  How the garage is shown. */
+	/**  Cards or rows. */
 	view: View,
-	/**  How the garage is sorted. */
+	/**  The sort order of the vehicle list. */
 	sort: Sort,
-	/**  Which vehicles were shown last. */
+	/**  The last filter of the vehicle list. */
 	filter: Filter,
-	/**  Whether vPIC is asked over the network about VINs. */
+	/**  Whether VINs are sent to vPIC over the network. */
 	asksVpic: boolean,
 };
 
 /**  A record's identity: a UUID made on the device that added it (version 7, so ids sort by time). */
 export type RecordId = string;
 
-/**  What a repair did. */
+/**  The result of a repair. */
 export type Repair = {
-	/**  Where the damaged file is now; it is never deleted. Null if the file was mended where it is. */
+	/**  Where the damaged file was moved to; it is never deleted. Null if the file was repaired in place. */
 	damagedFile: string | null,
-	/**  Parts of the schema that were missing and were made again, such as `index vehicles_by_name`. */
+	/**  Missing parts of the schema that were created again, such as `index vehicles_by_name`. */
 	mended: string[],
-	/**  Vehicles that were saved from it, the removed ones included. */
+	/**  Vehicles saved to the new garage, including removed ones. */
 	vehicles: number,
-	/**  Service entries that were saved from it, the removed ones included. */
+	/**  Service entries saved to the new garage, including removed ones. */
 	serviceEntries: number,
-	/**  Changes of history that were saved from it. */
+	/**  Changes of history saved to the new garage. */
 	changes: number,
-	/**  The newest backup beside the garage, which may hold what could not be saved. */
+	/**  The newest backup beside the garage, which may have records that could not be saved. */
 	newestBackup: string | null,
 };
 
@@ -456,31 +462,31 @@ export type Source =
 /**  The table of ISO 3780 that assigns the first two characters to countries. */
 "iso3780";
 
-/**  What the first screen asks for, answered in advance. */
+/**  The data of the first screen. */
 export type Start = {
-	/**  As `preferences` answers. */
+	/**  Same as the response of `preferences`. */
 	preferences: Preferences,
-	/**  The first page of the vehicles that the preferences' filter and order ask for. */
+	/**  The first page of the vehicles that match the preferences' filter, in the preferences' order. */
 	vehicles: VehiclePage,
-	/**  How many these are, whatever the page. */
+	/**  How many vehicles match the filter. */
 	count: number,
-	/**  How many vehicles there are without a filter. */
+	/**  How many vehicles are not removed. */
 	allCount: number,
-	/**  How many removed vehicles there are. */
+	/**  How many vehicles are removed. */
 	removedCount: number,
-	/**  As `filter_choices` answers. */
+	/**  Same as the response of `filter_choices`. */
 	filterChoices: FilterChoices,
-	/**  What `change_count` answered before the others were read. */
+	/**  The value of `change_count` before the other values were read. */
 	changeCount: number,
 };
 
-/**  How far the long task is that is under way; there is one at a time. */
+/**  The progress of the running long task. Only one runs at a time. */
 export type TaskProgressed = {
-	/**  What is done, in percent. */
+	/**  The completed part in percent. */
 	percent: number,
 };
 
-/**  Light, dark, or as the system is. */
+/**  The color theme. */
 export type Theme = "system" | "light" | "dark";
 
 /**  A vehicle of the garage; as JSON flat but for `origins` and `extra`. */
@@ -599,11 +605,11 @@ export type VehicleSummary = {
 	deletedAt: string | null,
 };
 
-/**  How the garage is shown. */
+/**  The layout of the vehicle list. */
 export type View = 
-/**  One card a vehicle. */
+/**  One card per vehicle. */
 "cards" | 
-/**  One row a vehicle. */
+/**  One row per vehicle. */
 "rows";
 
 /**  A validated vehicle identification number: 17 characters, or 5 to 16 of a vehicle before 1981, upper case. */
