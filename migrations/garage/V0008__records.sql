@@ -4,7 +4,8 @@
 ALTER TABLE vehicles ADD COLUMN extra TEXT;
 
 -- Search text and sort keys come from functions of the program, so that a change of how letters are folded needs no
--- migration. `search_version` names the version of those functions that made them.
+-- migration. `upkeep` names the version of those functions that made them, and the schema up to which what older versions
+-- did not know has been moved from `extra` and `foreign_records` to where it belongs.
 DROP TRIGGER vehicle_words_insert;
 DROP TRIGGER vehicle_words_update;
 DROP TRIGGER vehicle_words_delete;
@@ -16,11 +17,12 @@ ALTER TABLE vehicles DROP COLUMN make_key;
 ALTER TABLE vehicles ADD COLUMN name_key TEXT;
 ALTER TABLE vehicles ADD COLUMN make_key TEXT;
 ALTER TABLE vehicles ADD COLUMN type_key TEXT;
-CREATE TABLE search_version (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
-    version  INTEGER NOT NULL
+CREATE TABLE upkeep (
+    only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
+    search_version INTEGER NOT NULL,
+    adopted_schema INTEGER NOT NULL
 ) STRICT;
-INSERT INTO search_version VALUES (1, 0);
+INSERT INTO upkeep VALUES (1, 0, 0);
 
 -- `position` becomes the place by creation time, then id: 1024 places for each microsecond, so that a vehicle that
 -- arrives later than others can still stand before them.
@@ -159,8 +161,8 @@ CREATE TABLE conflict (
     alternatives TEXT NOT NULL,
     PRIMARY KEY (collection, record_id, field)
 ) STRICT, WITHOUT ROWID;
--- Records of collections that this version does not know, as they came. The migration that brings such a collection
--- moves them into its table; their bases and marks stay where they are.
+-- Records of collections that this version does not know, as they came. The version that brings such a collection moves
+-- them into its table when it opens the garage; their bases and marks stay where they are.
 CREATE TABLE foreign_records (
     collection    TEXT NOT NULL,
     record_id     TEXT NOT NULL,

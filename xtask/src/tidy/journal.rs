@@ -23,13 +23,29 @@ const CHECKED: &[&str] = &["src-tauri/core/src/", "cli/src/", "src-tauri/src/", 
 
 const REASON: &str = "only the core's store/journal.rs writes record tables, so that every write is in history";
 
+/// Where collections are declared, each with its table.
+const DECLARATIONS: &str = "crates/domain/src/";
+
+/// The declarations of tables that [`RECORD_TABLES`] lacks.
+fn undeclared(texts: &Texts) -> Vec<(&String, String)> {
+    let declared = |text: &str| {
+        let tables = text.lines().filter_map(|line| line.trim().strip_prefix("table: \"")?.strip_suffix("\","));
+        tables.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let files = texts.iter().filter(|(file, _)| file.starts_with(DECLARATIONS));
+    let tables = files.flat_map(|(file, text)| declared(text).into_iter().map(move |table| (file, table)));
+    let missing = tables.filter(|(_, table)| !RECORD_TABLES.contains(&table.as_str()));
+    let problem = |table: &str| format!("{table} is missing from RECORD_TABLES in xtask/src/tidy/journal.rs");
+    missing.map(|(file, table)| (file, format!("{file}: {}", problem(&table)))).collect()
+}
+
 /// Refuses writes to record tables outside the journal.
 ///
 /// # Errors
 /// A file is not Rust.
 pub(super) fn check(texts: &Texts) -> anyhow::Result<Vec<String>> {
     let is_checked = |file: &str| starts_with_any(file, CHECKED) && !file.contains("/tests/");
-    let (mut problems, mut for_tests) = (Vec::new(), BTreeSet::new());
+    let (mut problems, mut for_tests) = (undeclared(texts), BTreeSet::new());
     for (file, text) in texts.iter().filter(|(file, _)| is_checked(file)) {
         if file.ends_with(".sql") && !starts_with_any(file, JOURNAL_SQL) {
             problems.extend(written_table(text).map(|table| (file, format!("{file} writes {table}"))));

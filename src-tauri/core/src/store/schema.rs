@@ -41,8 +41,8 @@ pub(crate) fn mend(connection: &Connection, missing: &[Part]) -> Result<()> {
     for part in missing {
         connection.execute_batch(&part.sql)?;
     }
-    if connection.query_row("SELECT count(*) FROM search_version", [], |row| row.get::<_, i64>(0))? == 0 {
-        connection.execute("INSERT INTO search_version VALUES (1, 0)", [])?;
+    if connection.query_row("SELECT count(*) FROM upkeep", [], |row| row.get::<_, i64>(0))? == 0 {
+        connection.execute("INSERT INTO upkeep VALUES (1, 0, 0)", [])?;
     }
     if connection.query_row("SELECT count(*) FROM device", [], |row| row.get::<_, i64>(0))? == 0 {
         connection.execute_batch(NEW_DEVICE)?;

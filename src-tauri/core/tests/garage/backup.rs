@@ -3,7 +3,7 @@
 use garage_core::{ErrorCode, Existing, ExportFormat, FileState, Progress, VehicleQuery};
 use serde_json::json;
 
-use crate::support::{ACCORD, Folder, add, code, open};
+use crate::support::{ACCORD, Folder, add, code, open, raw};
 
 #[tokio::test]
 async fn restoring_a_backup_replaces_the_garage_and_backs_up_the_replaced_content() {
@@ -177,7 +177,7 @@ async fn garages_of_every_older_schema_are_upgraded_with_their_content() {
                    (version INT4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255));";
     for schema in 1..files.len() {
         let folder = Folder::new();
-        let old = rusqlite::Connection::open(folder.garage_file()).expect("open");
+        let old = raw(&folder.garage_file());
         for file in &files[..schema] {
             old.execute_batch(&std::fs::read_to_string(file).expect("SQL")).expect("the older schema");
         }

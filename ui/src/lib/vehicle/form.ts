@@ -1,67 +1,47 @@
-import type { OdometerUnit, VehicleDraft } from "$lib/platform";
+import type { Field, OdometerUnit, VehicleDraft } from "$lib/platform";
 
-/** The fields that the form shows, as text a person edits. */
-export interface VehicleForm {
-  nickname: string;
-  licensePlate: string;
-  year: string;
-  make: string;
-  model: string;
-  color: string;
-  trimLevel: string;
-  engine: string;
-  transmission: string;
-  driveType: string;
-  fuelType: string;
-  bodyClass: string;
-  vehicleType: string;
-  notes: string;
-  odometerReading: string;
-  odometerUnit: OdometerUnit;
-}
+/** The fields that a person types into a form, in their order there. */
+export const FORM_FIELDS = [
+  "nickname",
+  "licensePlate",
+  "year",
+  "make",
+  "model",
+  "trimLevel",
+  "color",
+  "engine",
+  "transmission",
+  "driveType",
+  "fuelType",
+  "bodyClass",
+  "vehicleType",
+  "odometerReading",
+] as const satisfies readonly Field[];
+/** Those of them that are whole numbers. */
+export const NUMBER_FIELDS = ["year", "odometerReading"] as const satisfies readonly Field[];
+/** Fields with a control of their own. */
+type OwnControl = "vin" | "notes" | "odometerUnit" | "isActive";
+
+export type FormField = (typeof FORM_FIELDS)[number];
+/** A field that no form shows is a type error here. */
+export type Shown = Field extends FormField | OwnControl ? true : never;
+export const EVERY_FIELD_IS_SHOWN: Shown = true;
+
+/** The fields of the form, as text a person edits. */
+export type VehicleForm = Record<FormField | "notes", string> & { odometerUnit: OdometerUnit };
+
+export const isNumber = (field: string): boolean => NUMBER_FIELDS.some((number) => number === field);
 
 /** An empty form; the odometer counts in what the person prefers. */
 export function formOf(odometerUnit: OdometerUnit = "mi"): VehicleForm {
-  return {
-    nickname: "",
-    licensePlate: "",
-    year: "",
-    make: "",
-    model: "",
-    color: "",
-    trimLevel: "",
-    engine: "",
-    transmission: "",
-    driveType: "",
-    fuelType: "",
-    bodyClass: "",
-    vehicleType: "",
-    notes: "",
-    odometerReading: "",
-    odometerUnit,
-  };
+  const empty = Object.fromEntries([...FORM_FIELDS, "notes"].map((field) => [field, ""]));
+  return { ...(empty as Record<FormField | "notes", string>), odometerUnit };
 }
 
 /** The form as a draft. Numbers that are none stay text: the core says which field must be one, and nothing is lost. */
 export function draftOf(form: VehicleForm): VehicleDraft {
-  return {
-    nickname: form.nickname,
-    licensePlate: form.licensePlate,
-    year: wholeNumber(form.year) as number | null,
-    make: form.make,
-    model: form.model,
-    color: form.color,
-    trimLevel: form.trimLevel,
-    engine: form.engine,
-    transmission: form.transmission,
-    driveType: form.driveType,
-    fuelType: form.fuelType,
-    bodyClass: form.bodyClass,
-    vehicleType: form.vehicleType,
-    notes: form.notes,
-    odometerReading: wholeNumber(form.odometerReading) as number | null,
-    odometerUnit: form.odometerUnit,
-  };
+  const typed = FORM_FIELDS.map((field) => [field, isNumber(field) ? wholeNumber(form[field]) : form[field]]);
+  return { ...(Object.fromEntries(typed) as VehicleDraft), notes: form.notes, odometerUnit: form.odometerUnit };
 }
 
 /** Whether nothing is filled in; a unit alone says nothing about a vehicle. */

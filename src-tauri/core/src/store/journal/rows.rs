@@ -184,6 +184,11 @@ pub(super) fn put_base(connection: &Connection, record: &Record, version: i64) -
         .map(drop)
 }
 
+pub(super) fn delete_foreign(connection: &Connection, collection: &str, id: RecordId) -> Result<()> {
+    let sql = "DELETE FROM foreign_records WHERE collection = ?1 AND record_id = ?2";
+    execute(connection, sql, &[&collection, &id.to_string()])
+}
+
 pub(super) fn insert_foreign(connection: &Connection, record: &ForeignRecord) -> Result<bool> {
     let inserted = connection
         .prepare_cached(
@@ -238,7 +243,7 @@ pub(crate) fn rebuild_search(connection: &Connection) -> Result<()> {
          INSERT INTO vehicle_words (vehicle_words) VALUES ('delete-all');
          INSERT INTO vehicle_words (rowid, text) SELECT position, words FROM vehicle_keys;",
     )?;
-    connection.execute("UPDATE search_version SET version = ?1", [text::VERSION]).map(drop)
+    connection.execute("UPDATE upkeep SET search_version = ?1", [text::VERSION]).map(drop)
 }
 
 fn column_value(value: Option<&FieldValue>) -> Value {
