@@ -1,4 +1,4 @@
-//! Compiles the window's configuration in.
+//! Compiles the configuration of the window into the program.
 
 fn main() {
     tauri_build::build();

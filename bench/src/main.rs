@@ -1,7 +1,7 @@
-//! The core's speed and memory, as ratios against a bare library or as limits, all in one run.
+//! Benchmarks of the core: ratios to a bare library, and absolute limits.
 //!
-//! Machines are noisy: the two sides of a ratio take turns, and the best of several rounds counts for each. Prints a
-//! table for `docs/benchmarks.md`. Never a test.
+//! Machines are noisy, so the two sides of a ratio alternate and the best of several rounds counts for each. Prints a
+//! table for `docs/benchmarks.md`.
 
 use std::{
     hint::black_box,
@@ -19,11 +19,8 @@ use garage_core::{
 };
 use serde_json::json;
 
-/// Different VINs of one round of decoding.
 const VINS: usize = 20_000;
-/// Vehicles of the large garage.
 const VEHICLES: usize = 100_000;
-/// Durable writes of one round.
 const WRITES: usize = 200;
 const ROUNDS: usize = 5;
 
@@ -37,7 +34,7 @@ fn main() -> anyhow::Result<()> {
         }
         cli => {
             let cli = cli.context("the path of the garage CLI")?;
-            println!("| what | measured | reach | |\n| --- | --- | --- | --- |");
+            println!("| what | measured | target | |\n| --- | --- | --- | --- |");
             decoding(Path::new(&cli))?;
             runtime.block_on(writing())?;
             runtime.block_on(importing())?;
@@ -50,7 +47,7 @@ fn row(what: &str, measured: &str, reach: &str, is_reached: bool) {
     println!("| {what} | {measured} | {reach} | {} |", if is_reached { "reached" } else { "missed" });
 }
 
-/// The best of the rounds for each side, the sides taking turns.
+/// Returns the best time of each side, which alternate.
 fn best_of<const N: usize>(mut sides: [&mut dyn FnMut() -> anyhow::Result<()>; N]) -> anyhow::Result<[Duration; N]> {
     let mut best = [Duration::MAX; N];
     for _ in 0..ROUNDS {
@@ -100,7 +97,7 @@ fn decoding(cli: &Path) -> anyhow::Result<()> {
             }
             Ok(())
         },
-        // The CLI is a process that opens the data first, so the library is given that to do as well.
+        // The CLI is a process that also opens the data, so the library's time includes that as well.
         &mut || {
             let db = ultravin::Db::open(&path).map_err(anyhow::Error::msg)?;
             decode_bare(&db);
@@ -137,7 +134,7 @@ fn draft(value: serde_json::Value) -> anyhow::Result<VehicleDraft> {
     Ok(serde_json::from_value(value)?)
 }
 
-/// The core's add and edit against the same statements, bare, with the same pragmas and triggers.
+/// Compares add and edit with the same bare SQL statements, with the same pragmas and triggers.
 async fn writing() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?;
     let file = folder.path().join("garage.db");
@@ -177,7 +174,6 @@ async fn writing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a write of the core does in SQL, and nothing around it.
 fn bare_write(
     transaction: &rusqlite::Transaction<'_>,
     template: &str,
@@ -216,11 +212,9 @@ fn bare_write(
     Ok(())
 }
 
-/// Vehicles of the import beside which another program edits.
 const IMPORTED: usize = 15_000;
 
-/// How long another program's edit takes while many vehicles are imported, and the import itself against the same rows
-/// written bare in one transaction.
+/// Measures edits by another program during an import, and the import itself.
 async fn importing() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?;
     let file = folder.path().join("garage.db");
@@ -267,13 +261,13 @@ async fn importing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Pages, searches and memory of a garage of 100 000.
+/// Measures pages, searches and memory with 100 000 vehicles.
 async fn reading() -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?;
     let file = folder.path().join("garage.db");
     let garage = open(&file).await?;
     garage.import_json(&large_garage()?, ImportMode::Write, Progress::none()).await?;
-    // The day's first write has a backup made beside it; closing waits for that.
+    // The first write of a day starts a backup; closing waits for it.
     garage.close().await;
     let garage = open(&file).await?;
 
@@ -328,8 +322,7 @@ async fn reading() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Different VINs, as the library makes them from the makers' own patterns; each pattern with as many serial numbers
-/// as it takes.
+/// Generates different VINs with the library, from manufacturers' patterns with several serial numbers each.
 fn vins_of_all_makers(db: &ultravin::Db, count: usize) -> anyhow::Result<Vec<String>> {
     let mut patterns = ultravin::seeded(db, 2026, count * 2);
     patterns.retain(|vin| vin.len() == 17 && vin.is_ascii());
@@ -378,8 +371,8 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// What an app does with a garage, then how much memory is this process's alone. The mapped data is not: it belongs to
-/// the file, and the system takes it back when it needs the room.
+/// Uses a garage as an app does, then prints the process's private memory. This excludes the mapped data, which the
+/// system can drop and read again.
 async fn use_everything(file: &Path) -> anyhow::Result<()> {
     let garage = open(file).await?;
     for sort in [Sort::Newest, Sort::Name, Sort::Year] {

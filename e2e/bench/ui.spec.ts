@@ -65,7 +65,7 @@ test("the page with 10 000 vehicles", async ({ app, page }) => {
     expect(imported.stderr).toBe("");
   });
   await expect(page.getByText("Vehicle 9999", { exact: true })).toBeVisible({ timeout: 60_000 });
-  console.log("| what | measured | reach | |\n| --- | --- | --- | --- |");
+  console.log("| what | measured | target | |\n| --- | --- | --- | --- |");
 
   const search = page.getByRole("searchbox");
   await search.focus();

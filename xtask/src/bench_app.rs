@@ -1,7 +1,7 @@
-//! `cargo xtask bench app`: the app against an empty Tauri window, both on the same display in the same run.
+//! `cargo xtask bench app`: compares the app with an empty Tauri window on the same display.
 //!
-//! A window counts as painted when the display shows what it will show from then on, but for a blinking caret. The two
-//! take turns, and the best of several rounds counts for each. Prints a table for `docs/benchmarks.md`. Never a test.
+//! A window counts as painted when the display stops changing, except for a blinking caret. The two alternate, and the
+//! best of several rounds counts. Prints a table for `docs/benchmarks.md`.
 
 use std::{
     collections::HashMap,
@@ -20,29 +20,24 @@ use crate::{
 };
 
 const ROUNDS: usize = 5;
-/// Vehicles in the garage that is shown.
 const VEHICLES: usize = 10_000;
-/// A picture that stays the same for so long is the last one.
+/// The display counts as stable after this time without changes.
 const SETTLED: Duration = Duration::from_secs(3);
-/// For how long nothing is done while the processor's time is measured.
 const IDLE: Duration = Duration::from_secs(60);
 /// The display's size in pixels.
 const WIDTH: usize = 1280;
 const HEIGHT: usize = 800;
-/// Where WebKit shows a scroll bar for some seconds, though the window has long been painted.
+/// The area of the scroll bar, which WebKit hides some seconds after painting.
 const SCROLL_BAR_PIXELS: usize = 24;
-/// Pixels that a blinking caret or a clock may change.
+/// The number of pixels that may change, for a blinking caret or a clock.
 const CARET_PIXELS: usize = 200;
-/// An empty window has one or two colors; text alone has more, since its edges are smoothed.
+/// An empty window has one or two colors; antialiased text has more.
 const FEWEST_COLORS: usize = 8;
 const LONGEST_START: Duration = Duration::from_secs(60);
-/// Of `/proc/*/stat`, the same on every Linux that Rust runs on.
+/// Clock ticks per second in `/proc/*/stat`; the same on all Linux targets of Rust.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Builds both with optimizations, measures, and prints the table.
-///
-/// # Errors
-/// A build fails, or a window shows nothing.
+/// Builds both with optimizations, measures them, and prints the table.
 pub fn bench(root: &Path) -> anyhow::Result<()> {
     setup::for_running(root, true)?;
     shell::run(shell::npm("ui", &["run", "build"]))?;
@@ -84,7 +79,7 @@ pub fn bench(root: &Path) -> anyhow::Result<()> {
         side.rest(&environment)?;
     }
     let [app, empty] = &sides;
-    println!("| what | measured | reach | |\n| --- | --- | --- | --- |");
+    println!("| what | measured | target | |\n| --- | --- | --- | --- |");
     let row = |what: &str, measured: String, reach: &str, is_reached: bool| {
         println!("| {what} | {measured} | {reach} | {} |", if is_reached { "reached" } else { "missed" });
     };
@@ -99,7 +94,7 @@ pub fn bench(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What both run in: a home of their own with the garage in it, and the vPIC data of this machine.
+/// The environment of both: a home folder with the garage, and this machine's vPIC data.
 struct Environment {
     home: PathBuf,
     snapshot: PathBuf,
@@ -114,9 +109,9 @@ impl Environment {
             .env("XDG_CACHE_HOME", self.home.join("cache"))
             .env("XDG_CONFIG_HOME", self.home.join("config"))
             .env("GARAGE_VPIC_FILE", &self.snapshot)
-            // Nobody listens there: no bench asks the real vPIC.
+            // A closed port, so that the benchmark does not query the real vPIC.
             .env("GARAGE_VPIC_URL", "http://127.0.0.1:9")
-            // There is no graphics card to share buffers with, and trying takes most of a start.
+            // Without a graphics card, trying to share buffers takes up most of the start.
             .env("WEBKIT_DISABLE_DMABUF_RENDERER", "1")
             .stdin(Stdio::null());
         command
@@ -145,7 +140,6 @@ impl Side {
         Ok((Running(command.spawn()?), display, started))
     }
 
-    /// What the window shows in the end.
     fn settle(&self, environment: &Environment) -> anyhow::Result<Vec<u8>> {
         let (_running, display, started) = self.launch(environment)?;
         let (mut last, mut since) = (display.pixels()?, Instant::now());
@@ -158,20 +152,20 @@ impl Side {
                 return Ok(last);
             }
         }
-        bail!("{} has shown nothing that stays for {} seconds", self.name, LONGEST_START.as_secs())
+        bail!("{} did not stop changing within {} seconds", self.name, LONGEST_START.as_secs())
     }
 
     fn start_once(&mut self, environment: &Environment) -> anyhow::Result<()> {
         let (_running, display, started) = self.launch(environment)?;
         while differing(&display.pixels()?, &self.reference) > CARET_PIXELS {
-            ensure!(started.elapsed() < LONGEST_START, "{} shows something else this time", self.name);
+            ensure!(started.elapsed() < LONGEST_START, "{} painted a different image in this round", self.name);
             thread::sleep(Duration::from_millis(2));
         }
         self.start = started.elapsed().min(self.start);
         Ok(())
     }
 
-    /// Memory and idle processor time, once the start is over.
+    /// Measures memory and idle CPU time after the start.
     fn rest(&mut self, environment: &Environment) -> anyhow::Result<()> {
         let (running, _display, _) = self.launch(environment)?;
         thread::sleep(Duration::from_secs(8));
@@ -185,11 +179,11 @@ impl Side {
     }
 }
 
-/// A started program; it ends with this value.
+/// A running program; dropping it ends the program.
 struct Running(Child);
 
 impl Running {
-    /// It and all that it has started.
+    /// The process and its descendants.
     fn processes(&self) -> anyhow::Result<Vec<u32>> {
         let parents: HashMap<u32, u32> = fs::read_dir("/proc")?
             .filter_map(|entry| {
@@ -210,25 +204,24 @@ impl Drop for Running {
     }
 }
 
-/// The fields of `/proc/ID/stat` behind the name, which may hold spaces: state, parent, …
+/// Returns the fields of `/proc/ID/stat` after the name, which may contain spaces: state, parent, …
 fn stat(id: u32) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     Some(stat.rsplit_once(") ")?.1.split(' ').map(str::to_owned).collect())
 }
 
-/// User and system time.
 fn ticks(id: u32) -> Option<u64> {
     let stat = stat(id)?;
     Some(stat.get(11)?.parse::<u64>().ok()? + stat.get(12)?.parse::<u64>().ok()?)
 }
 
-/// Memory that is the process's own, and its share of what several use.
+/// Returns the proportional set size: private memory plus a share of memory used by several processes.
 fn memory_kb(id: u32) -> Option<u64> {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
     rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
-/// Pixels that are different, but for the place of the scroll bar.
+/// Counts pixels that differ, except in the area of the scroll bar.
 fn differing(a: &[u8], b: &[u8]) -> usize {
     if a.len() != b.len() {
         return usize::MAX;
@@ -245,10 +238,11 @@ fn colors(pixels: &[u8]) -> usize {
 }
 
 impl VirtualDisplay {
-    /// What the display shows, four bytes a pixel, straight from the X server's memory.
+    /// Reads the display's contents from the X server's memory, as four bytes a pixel.
     fn pixels(&self) -> anyhow::Result<Vec<u8>> {
         let dump = fs::read(&self.framebuffer)?;
-        // An XWD file: a header of big-endian numbers, its size first, then colors of 12 bytes, then the pixels.
+        // XWD format: a header of big-endian numbers, starting with its size, then colors of 12 bytes, then the
+        // pixels.
         let number = |index: usize| {
             let bytes = dump.get(index * 4..index * 4 + 4).context("a short XWD header")?;
             Ok::<_, anyhow::Error>(u32::from_be_bytes(bytes.try_into()?) as usize)

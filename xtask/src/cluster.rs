@@ -1,5 +1,4 @@
-//! A throw-away PostgreSQL cluster below the target folder, for tests: started on a free port of loopback, and ended with
-//! the task.
+//! A temporary PostgreSQL cluster for tests, in the target folder and on a free loopback port.
 
 use std::{
     fs,
@@ -14,26 +13,20 @@ use anyhow::{Context, bail, ensure};
 
 use crate::{run, setup::packages, shell};
 
-/// How long it may take to answer.
 const LONGEST_START: Duration = Duration::from_secs(300);
-/// The user that Debian's package makes. PostgreSQL refuses to run as root.
+/// The user created by Debian's package. PostgreSQL refuses to run as root.
 const SYSTEM_USER: &str = "postgres";
 
-/// A running cluster; it ends with this value, and by the system should the task be killed.
+/// A running cluster; dropping it stops it. If this process is killed, the system stops it too.
 pub struct Cluster {
     process: Child,
     folder: PathBuf,
-    /// The URL of its administrator.
+    /// The URL with the administrator's credentials.
     pub url: String,
-    /// The certificate by which it is known as `localhost`.
     pub certificate: PathBuf,
 }
 
 impl Cluster {
-    /// Makes the cluster and starts it.
-    ///
-    /// # Errors
-    /// PostgreSQL cannot be installed, or does not start.
     pub fn start(root: &Path) -> anyhow::Result<Cluster> {
         packages::install(&[packages::POSTGRES])?;
         let programs = programs()?;
@@ -62,9 +55,9 @@ impl Cluster {
             "unix_socket_directories=",
             "ssl=on",
             "max_connections=300",
-            // Tests that make transactions wait for each other on purpose do not want to wait as well.
+            // Some tests cause deadlocks deliberately; a short timeout keeps them fast.
             "deadlock_timeout=20ms",
-            // Nothing of it is needed after a crash.
+            // Durability is not needed.
             "fsync=off",
             "synchronous_commit=off",
             "full_page_writes=off",
@@ -84,27 +77,27 @@ impl Cluster {
         while started.elapsed() < LONGEST_START {
             if let Some(status) = self.process.try_wait()? {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                bail!("PostgreSQL has ended ({status}): {log}");
+                bail!("PostgreSQL exited ({status}): {log}");
             }
             if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(50));
         }
-        bail!("PostgreSQL has not answered for {} seconds", LONGEST_START.as_secs())
+        bail!("PostgreSQL did not accept connections within {} seconds", LONGEST_START.as_secs())
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // SIGINT: it ends its connections, and itself.
+        // SIGINT is a fast shutdown: the server closes its connections and exits.
         let _ = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Debian keeps the programs of each version in a folder of its own, off the path.
+/// Debian installs the programs in a folder for each version, outside `PATH`.
 fn programs() -> anyhow::Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut found: Vec<(u32, PathBuf)> = versions
@@ -120,12 +113,12 @@ fn programs() -> anyhow::Result<PathBuf> {
     on_path.context("initdb of PostgreSQL is missing")
 }
 
-/// An empty folder that whoever runs PostgreSQL may write to.
+/// Creates an empty folder that the PostgreSQL user can write to.
 fn folder(root: &Path, is_root: bool) -> anyhow::Result<PathBuf> {
     let name = format!("postgres-{}", std::process::id());
     let target = run::target_folder(root);
     let target = std::path::absolute(&target)?;
-    // Below a home folder that is closed to others, it cannot be reached by another user.
+    // Another user cannot reach a folder inside a private home folder.
     let is_reached = !is_root || {
         let mut test = unprivileged(Path::new("test"), true);
         test.arg("-x").arg(&target);
@@ -137,12 +130,12 @@ fn folder(root: &Path, is_root: bool) -> anyhow::Result<PathBuf> {
     if is_root {
         let mut own = Command::new("chown");
         own.arg(SYSTEM_USER).arg(&folder);
-        ensure!(own.status()?.success(), "{} cannot be given to the user {SYSTEM_USER}", folder.display());
+        ensure!(own.status()?.success(), "cannot change the owner of {} to {SYSTEM_USER}", folder.display());
     }
     Ok(folder)
 }
 
-/// A program that is not run as root, and ends when this task does.
+/// Runs a program without root privileges; it ends when this process does.
 fn unprivileged(program: &Path, is_root: bool) -> Command {
     let mut command = Command::new("setpriv");
     if is_root {

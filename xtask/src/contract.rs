@@ -1,21 +1,14 @@
-//! The contract's suite (`server/tests/contract`) on every store, or against a server that runs already.
+//! Runs the contract suite (`server/tests/contract`) on both databases, or against a running server.
 
 use std::{path::Path, process::Command};
 
 use crate::shell;
 
-/// On SQLite.
-///
-/// # Errors
-/// A test fails.
 pub fn on_sqlite() -> anyhow::Result<()> {
     shell::run(suite("", &[]))
 }
 
-/// On a throw-away cluster of PostgreSQL, with the tests that only it can run.
-///
-/// # Errors
-/// PostgreSQL cannot be started, or a test fails.
+/// Runs the suite on a temporary PostgreSQL cluster, including the tests that need PostgreSQL.
 #[cfg(unix)]
 pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
@@ -24,20 +17,14 @@ pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
     shell::run(suite)
 }
 
-/// On a throw-away cluster of PostgreSQL.
-///
-/// # Errors
-/// Never.
+/// Skips the suite, because the temporary cluster needs Debian.
 #[cfg(not(unix))]
 pub fn on_postgres(_root: &Path) -> anyhow::Result<()> {
-    println!("skipped: the throw-away PostgreSQL is Debian's");
+    println!("skipped: the temporary PostgreSQL cluster requires Debian");
     Ok(())
 }
 
-/// Against a server that runs already; without what needs to start and stop one.
-///
-/// # Errors
-/// A test fails.
+/// Runs the suite against a running server, without the tests that start and stop one.
 pub fn against(base_url: &str) -> anyhow::Result<()> {
     let (filter, options): (&str, &[&str]) = if has_nextest() {
         (" and not (test(/^own::/) or test(/^store::/))", &[])
@@ -49,7 +36,7 @@ pub fn against(base_url: &str) -> anyhow::Result<()> {
     shell::run(suite)
 }
 
-/// Built as all tests are, so that nothing is compiled again for it.
+/// Uses the same build as the other tests, to avoid compiling again.
 fn suite(filter: &str, options: &[&str]) -> Command {
     let filter = format!("binary_id(garage-server::contract){filter}");
     let words: &[&str] = if has_nextest() {
@@ -60,7 +47,6 @@ fn suite(filter: &str, options: &[&str]) -> Command {
     shell::cargo(&[words, options].concat())
 }
 
-/// Whether tests can run side by side, crate by crate.
 pub fn has_nextest() -> bool {
     shell::output(shell::cargo(&["nextest", "--version"])).is_ok()
 }

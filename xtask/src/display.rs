@@ -1,4 +1,4 @@
-//! A virtual display, for machines that have none.
+//! A virtual display for machines without one.
 
 use std::{
     io::Read,
@@ -10,21 +10,17 @@ use anyhow::Context;
 
 use crate::shell;
 
-/// An X server without a screen; it ends with this value.
+/// A running Xvfb server; dropping it stops the server.
 pub struct VirtualDisplay {
     server: Child,
-    /// The value for `DISPLAY`.
     pub name: String,
-    /// A file in which the server keeps what it shows, in the form of XWD.
+    /// The server's framebuffer file, in XWD format.
     pub framebuffer: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl VirtualDisplay {
-    /// Starts a display of `width` by `height` pixels on a free number.
-    ///
-    /// # Errors
-    /// Xvfb is missing or does not start.
+    /// Starts a display of `width` by `height` pixels with a free number.
     pub fn start(width: u32, height: u32) -> anyhow::Result<VirtualDisplay> {
         let folder = tempfile::tempdir()?;
         let screen = format!("{width}x{height}x24");
@@ -35,8 +31,8 @@ impl VirtualDisplay {
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .context("Xvfb cannot be started")?;
-        // Xvfb chooses the number and writes it once it takes connections.
+            .context("cannot start Xvfb")?;
+        // Xvfb chooses the number, and writes it when it accepts connections.
         let mut number = Vec::new();
         let mut stdout = server.stdout.take().context("Xvfb has an output")?;
         let mut byte = [0];
@@ -48,10 +44,6 @@ impl VirtualDisplay {
         Ok(VirtualDisplay { server, name, framebuffer, _folder: folder })
     }
 
-    /// Writes a picture of the whole display as PNG.
-    ///
-    /// # Errors
-    /// scrot fails.
     pub fn screenshot(&self, path: &Path) -> anyhow::Result<()> {
         let mut scrot = Command::new("scrot");
         scrot.env("DISPLAY", &self.name).arg("--overwrite").arg(path);
@@ -65,9 +57,9 @@ impl Drop for VirtualDisplay {
     }
 }
 
-/// Ends a program and waits until it is gone.
+/// Kills a process and waits for it to exit.
 pub fn stop(child: &mut Child) {
-    // Both fail only where it has ended by itself.
+    // Both calls fail only if the process has already exited.
     let _ = child.kill();
     let _ = child.wait();
 }

@@ -1,5 +1,4 @@
-//! schemathesis against the OpenAPI document: whatever it makes up, no answer is a server error or one that the document
-//! does not know.
+//! Runs schemathesis against the server: generated requests must not cause server errors or undocumented responses.
 
 use std::{
     fs,
@@ -12,19 +11,15 @@ use anyhow::{Context, ensure};
 
 use crate::{cluster::Cluster, run, setup::packages, shell};
 
-/// The exact versions that are installed.
 const REQUIREMENTS: &str = "server/tests/fuzz/requirements.txt";
-/// Rules that a schema cannot say (a vehicle needs something to be told by, years end two years from now) make some of what
-/// it allows be refused, in the contract's words.
+/// This check is off: some rules cannot be expressed in a schema (a vehicle requires an identifying field, years end
+/// two years from now), so the server rejects some requests that the schema allows.
 const BEYOND_SCHEMAS: &str = "positive_data_acceptance";
 
-/// Makes up requests for this many seconds: half of them to a server on SQLite, half to one on PostgreSQL.
-///
-/// # Errors
-/// Something cannot be installed or started, or an answer is wrong.
+/// Fuzzes the server for this many seconds, half of them on SQLite and half on PostgreSQL.
 pub fn fuzz(root: &Path, seconds: u32) -> anyhow::Result<()> {
     let schemathesis = install(root)?;
-    // Built as all tests are, so that nothing is compiled again for it.
+    // Use the same build as the other tests, to avoid compiling again.
     shell::run(shell::cargo(&["test", "--quiet", "--workspace", "--no-run"]))?;
     let folder = tempfile::tempdir()?;
     let sqlite = format!("sqlite:{}", folder.path().join("server.db").display());
@@ -45,12 +40,11 @@ fn fuzz_on(root: &Path, schemathesis: &Path, folder: &Path, database: &str, seco
     ]);
     command.args(["--max-time", &seconds.to_string(), "--workers=2", "--continue-on-failure", "--no-color"]);
     command.env("SCHEMATHESIS_HOOKS", "hooks").env("PYTHONPATH", root.join("server/tests/fuzz"));
-    // What it keeps between runs does not belong into the repository.
+    // Keep schemathesis's cache out of the repository.
     command.env("GARAGE_FUZZ_BASE_URL", &server.url).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(folder);
     shell::run(command)
 }
 
-/// A server as a process; it ends with this value.
 struct Server {
     process: Child,
     url: String,
@@ -82,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-/// Installs schemathesis into a folder of its own, unless it is there; gives its program.
+/// Installs schemathesis into a virtual environment if necessary, and returns the path of its program.
 fn install(root: &Path) -> anyhow::Result<PathBuf> {
     let folder = std::path::absolute(run::target_folder(root))?.join("tools/schemathesis");
     let wanted = fs::read_to_string(root.join(REQUIREMENTS))?;
@@ -92,7 +86,7 @@ fn install(root: &Path) -> anyhow::Result<PathBuf> {
         return Ok(program);
     }
     packages::install(&[packages::PYTHON])?;
-    println!("About to install schemathesis into {}", folder.display());
+    println!("Installing schemathesis into {}", folder.display());
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&folder);
     shell::run(venv)?;

@@ -1,4 +1,4 @@
-//! The project's tasks. `cargo xtask run` and `cargo xtask test` are all the set-up a machine needs.
+//! The project's tasks. `cargo xtask run` and `cargo xtask test` set up the machine themselves.
 
 mod bench_app;
 #[cfg(unix)]
@@ -26,7 +26,7 @@ use std::{
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
-/// MotoVault's tasks. `run` and `test` install what they need, after saying what that is.
+/// MotoVault's tasks. `run` and `test` list what they need and install it.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Args {
@@ -36,49 +36,49 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Set up, build and start the app; without a display, start it in a virtual one and take a picture
+    /// Set up, build and start the app; without a display, start it in a virtual one and take a screenshot
     Run {
-        /// Build with optimizations, as it ships
+        /// Build in release mode
         #[arg(long)]
         release: bool,
     },
-    /// Set up, then run every check and test
+    /// Set up, then run all checks and tests
     ///
-    /// A step that fails keeps only those from running that need it; the end names all that have not passed. To look for
-    /// tests that fail by chance: `cargo xtask test --only journeys --repeat 10 --slow 6`.
+    /// A failed step does not stop steps that do not depend on it; the summary lists all failed and skipped steps. To
+    /// find flaky tests: `cargo xtask test --only journeys --repeat 10 --slow 6`.
     Test(test::Options),
-    /// Start the server on SQLite, in the user's data folder; nothing needs to be installed for it but the vPIC data
+    /// Start the server on a SQLite file in the user's data folder; downloads the vPIC data if necessary
     Serve {
-        /// More for `garage-server serve`, after --
+        /// Options for `garage-server serve`, after --
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Run the contract's suite: on SQLite and on a throw-away PostgreSQL, or against a server that runs already
+    /// Run the contract suite on SQLite and a temporary PostgreSQL, or against a running server
     Contract {
-        /// The server, such as http://127.0.0.1:3001; it must let anybody register
+        /// URL of the running server, such as http://127.0.0.1:3001; it must have open registration
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
     },
-    /// Make up requests by the OpenAPI document, on SQLite and PostgreSQL, and refuse server errors and undocumented answers
+    /// Fuzz the server on SQLite and PostgreSQL with requests generated from the OpenAPI document
     Fuzz {
-        /// For how long
+        /// Total duration
         #[arg(long, default_value_t = 600)]
         seconds: u32,
     },
-    /// Install what building and testing need, and fetch the vPIC data; `run` and `test` do this first
+    /// Install all dependencies for building and testing, and download the vPIC data; `run` and `test` include this
     Setup,
-    /// Check the rules of the code's layout, each with its reason
+    /// Check the rules for the layout of the code
     Tidy,
-    /// Write the TypeScript types of the app's commands anew
+    /// Generate the TypeScript types of the app's commands
     Bindings,
-    /// Measure against peers in the same run, and print the tables of docs/benchmarks.md
+    /// Run benchmarks and print the tables of docs/benchmarks.md
     Bench {
         #[arg(value_enum)]
         what: Bench,
     },
-    /// Build the app as it ships, and its installers for this system (.deb and .rpm)
+    /// Build the app in release mode, and its packages for this system (.deb and .rpm)
     Bundle {
-        /// Install the .deb into a bare Debian below the target folder, use, upgrade and remove it there; needs root
+        /// Test the .deb in a bare Debian in the target folder: install, use, upgrade, uninstall; requires root
         #[arg(long = "try")]
         is_tried: bool,
     },
@@ -86,14 +86,13 @@ enum Task {
     CheckTargets,
 }
 
-/// What can be measured.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Bench {
-    /// Decoding, writing, reading, memory of the core and its CLI
+    /// Speed and memory of the core and the CLI
     Core,
-    /// Start, memory and idling of the app, against an empty window
+    /// Start time, memory and idle CPU time of the app, compared with an empty window
     App,
-    /// Typing, scrolling and size of the page with 10 000 vehicles, in Chromium
+    /// Input latency, scrolling and size of the page with 10 000 vehicles, in Chromium
     Ui,
 }
 
@@ -115,7 +114,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Test(options) => test::test(&root, &options),
         Task::Serve { options } => {
             if let Err(reason) = setup::snapshot::fetch() {
-                println!("VINs will not be decoded: {reason:#}");
+                println!("VIN decoding is not available: {reason:#}");
             }
             let mut words = vec!["run", "--quiet", "--package", "garage-server", "--", "serve"];
             words.extend(options.iter().map(String::as_str));
@@ -133,7 +132,7 @@ fn perform() -> anyhow::Result<()> {
             fuzz::fuzz(&root, seconds)
         }
         #[cfg(not(unix))]
-        Task::Fuzz { .. } => anyhow::bail!("the throw-away PostgreSQL is Debian's"),
+        Task::Fuzz { .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Setup => setup::for_tests(&root),
         Task::Bench { what: Bench::Core } => bench_core(&root),
         Task::Bench { what: Bench::Ui } => {
@@ -145,7 +144,7 @@ fn perform() -> anyhow::Result<()> {
         #[cfg(unix)]
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),
         #[cfg(not(unix))]
-        Task::Bundle { .. } => anyhow::bail!("here `tauri build` writes the installer by itself"),
+        Task::Bundle { .. } => anyhow::bail!("use `tauri build` on this system"),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))
@@ -154,13 +153,12 @@ fn perform() -> anyhow::Result<()> {
         Task::CheckTargets => targets::check_targets(&root),
         #[cfg(not(unix))]
         Task::CheckTargets => {
-            println!("skipped: the stand-ins for foreign tools are shell scripts");
+            println!("skipped: the stub tools are shell scripts");
             Ok(())
         }
     }
 }
 
-/// The repository's root.
 fn root() -> anyhow::Result<PathBuf> {
     let manifest_folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest_folder.parent().map(PathBuf::from).context("the xtask crate lies in a folder of the repository")
@@ -171,7 +169,7 @@ fn bench_core(root: &Path) -> anyhow::Result<()> {
     shell::run(shell::cargo(&["build", "--profile", "bench", "--package", "garage-bench", "--package", "garage-cli"]))?;
     let folder = run::target_folder(root).join("release");
     let mut bench = Command::new(folder.join("garage-bench"));
-    // The garages that are measured lie on the disk of the target folder, not in a memory file system.
+    // Temporary garages are created in the current folder: use the disk of the target folder, not a tmpfs.
     bench.arg(folder.join("garage")).current_dir(&folder);
     shell::run(bench)
 }

@@ -1,4 +1,4 @@
-//! Running programs: say what runs, stop at the first that fails.
+//! Runs programs: prints each command and stops at the first failure.
 
 use std::{
     ffi::OsStr,
@@ -7,26 +7,20 @@ use std::{
 
 use anyhow::{Context, bail};
 
-/// Cargo, the one that runs this task.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What the outer `cargo run` tells about this crate must not leak into builds of others.
+    // Variables of the outer `cargo run` must not affect other builds.
     command.env_remove("CARGO_MANIFEST_DIR").args(arguments);
     command
 }
 
-/// npm in a folder of the repository.
 pub fn npm(folder: &str, arguments: &[&str]) -> Command {
-    // On Windows npm is a script, which is not found without its ending.
+    // On Windows npm is a script, and the file extension is required to start it.
     let mut command = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
     command.args(["--prefix", folder]).args(arguments).env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1");
     command
 }
 
-/// Runs a program with its output shown.
-///
-/// # Errors
-/// It cannot be started or fails.
 pub fn run(mut command: Command) -> anyhow::Result<()> {
     let line = display(&command);
     println!("$ {line}");
@@ -37,10 +31,7 @@ pub fn run(mut command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a program quietly and gives what it printed, trimmed.
-///
-/// # Errors
-/// It cannot be started or fails; the error carries what it printed as an error.
+/// Runs a program and returns its trimmed output.
 pub fn output(mut command: Command) -> anyhow::Result<String> {
     let line = display(&command);
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{line}`"))?;
@@ -50,7 +41,6 @@ pub fn output(mut command: Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether a program of this name is on the path.
 pub fn is_on_path(program: &str) -> bool {
     std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))

@@ -1,7 +1,7 @@
-//! `cargo xtask check-targets`: type-checks the app for phones, on a machine without their SDKs.
+//! `cargo xtask check-targets`: type-checks the app for phones without their SDKs.
 //!
-//! Needs only this compiler and the source of its standard library: the library is checked along with the app.
-//! C code is not compiled but stubbed out, so this says nothing about linking; see `docs/platforms.md`.
+//! Requires only this compiler and the source of its standard library, which is checked as well. C code is replaced by
+//! stubs, so linking is not tested; see `docs/platforms.md`.
 
 use std::{
     fs,
@@ -16,15 +16,12 @@ use crate::shell;
 
 const TARGETS: &[&str] = &["aarch64-linux-android", "aarch64-apple-ios"];
 
-/// Type-checks the app for Android and iOS; prints `skipped:` and why, where the library's source is not to be had.
-///
-/// # Errors
-/// The app, or a crate below it, does not compile for a target.
+/// Type-checks the app for Android and iOS. Prints `skipped:` if the source of the standard library is not available.
 pub fn check_targets(root: &Path) -> anyhow::Result<()> {
     let folder = root.join("target/check-targets");
     fs::create_dir_all(&folder)?;
     if let Err(reason) = provide_library_source(&folder) {
-        println!("skipped: the source of the standard library is not to be had: {reason:#}");
+        println!("skipped: the source of the standard library is not available: {reason:#}");
         return Ok(());
     }
     let tools = stand_in_tools(&folder)?;
@@ -44,14 +41,14 @@ fn check(root: &Path, folder: &Path, tools: &Path, target: &str) -> anyhow::Resu
     cargo.args(["--target", target]).arg("--target-dir").arg(folder);
     cargo
         .current_dir(root)
-        // Building the standard library is not offered on stable compilers; this is a check, nothing ships from it.
+        // Stable compilers do not support building the standard library. This variable is acceptable for a check.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("PATH", path)
         .env(variable("CC"), tools.join("foreign-cc"))
         .env(variable("CXX"), tools.join("foreign-cc"))
         .env(variable("AR"), "ar")
         .env("SDKROOT", folder)
-        // wry writes Kotlin files for the app's Android project; there is none, and nobody reads them.
+        // wry requires these variables for the Android project, which does not exist yet.
         .env("WRY_ANDROID_PACKAGE", "org.motovault.garage")
         .env("WRY_ANDROID_LIBRARY", "motovault")
         .env("WRY_ANDROID_KOTLIN_FILES_OUT_DIR", folder.join("kotlin"));
@@ -59,7 +56,7 @@ fn check(root: &Path, folder: &Path, tools: &Path, target: &str) -> anyhow::Resu
     Ok(cargo)
 }
 
-/// Programs that answer as a C compiler and as Apple's tool finder do, and compile nothing.
+/// Writes stubs of a C compiler and of Apple's `xcrun`, which compile nothing.
 fn stand_in_tools(folder: &Path) -> anyhow::Result<PathBuf> {
     const COMPILER: &str = r#"#!/bin/sh
 # Answers build scripts as clang would; writes empty objects.
@@ -80,7 +77,7 @@ exit 0
     const XCRUN: &str = "#!/bin/sh\n# Names an SDK that is nowhere.\necho /\n";
     let tools = folder.join("tools");
     fs::create_dir_all(&tools)?;
-    // Not `cc`: the folder is on the path, and programs of this machine are linked by that name.
+    // Not `cc`: the folder is in `PATH`, and rustc links this machine's programs with `cc`.
     for (name, text) in [("foreign-cc", COMPILER), ("xcrun", XCRUN)] {
         let path = tools.join(name);
         fs::write(&path, text)?;
@@ -89,7 +86,7 @@ exit 0
     Ok(tools)
 }
 
-/// Puts the standard library's source where cargo looks for it: rustup's, or that of Debian's package of the same
+/// Provides the standard library's source where cargo expects it, from rustup or from Debian's package of the same
 /// version.
 fn provide_library_source(folder: &Path) -> anyhow::Result<()> {
     let mut rustc = Command::new("rustc");
@@ -98,7 +95,7 @@ fn provide_library_source(folder: &Path) -> anyhow::Result<()> {
     if is_library(&expected) {
         return Ok(());
     }
-    // A link from an earlier run leads nowhere after `cargo clean`, and would be in rustup's way.
+    // After `cargo clean`, a link from an earlier run is broken and blocks rustup.
     if expected.is_symlink() {
         fs::remove_file(&expected).with_context(|| format!("cannot remove the old link {}", expected.display()))?;
     }
@@ -114,27 +111,27 @@ fn provide_library_source(folder: &Path) -> anyhow::Result<()> {
     link(&library, &expected).with_context(|| format!("cannot write {}", expected.display()))
 }
 
-/// Without its lock file, cargo cannot build the library.
+/// Cargo also needs the library's lock file.
 fn is_library(folder: &Path) -> bool {
     folder.join("Cargo.lock").is_file()
 }
 
 fn add_with_rustup() -> anyhow::Result<()> {
     if !shell::is_on_path("rustup") {
-        bail!("there is no rustup");
+        bail!("rustup is missing");
     }
-    println!("About to add rust-src to the toolchain with rustup");
+    println!("Adding rust-src to the toolchain with rustup");
     let mut rustup = Command::new("rustup");
     rustup.args(["component", "add", "rust-src"]);
     shell::output(rustup).map(drop)
 }
 
 fn link(library: &Path, expected: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(expected.parent().context("it lies in no folder")?)?;
+    fs::create_dir_all(expected.parent().context("the path has no parent folder")?)?;
     Ok(symlink(library, expected)?)
 }
 
-/// Debian's package of this compiler's source, unpacked and not installed.
+/// Unpacks Debian's package with this compiler's source, without installing it.
 fn debian_source(folder: &Path) -> anyhow::Result<PathBuf> {
     let version = compiler_version()?;
     let unpacked = folder.join("rust-src");
@@ -143,7 +140,7 @@ fn debian_source(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(library);
     }
     let archive = debian_package(&folder.join("apt"), &version)?;
-    // Unpacked aside: what an interrupted run leaves must not pass for the whole.
+    // Unpack into another folder, so that an interrupted run leaves no partial source.
     let part = folder.join("rust-src.part");
     for old in [&part, &unpacked].into_iter().filter(|old| old.exists()) {
         fs::remove_dir_all(old)?;
@@ -153,16 +150,16 @@ fn debian_source(folder: &Path) -> anyhow::Result<PathBuf> {
     shell::output(unpack)?;
     fs::rename(&part, &unpacked)?;
     if !is_library(&library) {
-        bail!("the package holds no {}", library.display());
+        bail!("the package does not contain {}", library.display());
     }
     Ok(library)
 }
 
-/// Downloads Debian's `rust-src` of a compiler's version and gives the package's path.
+/// Downloads Debian's `rust-src` package for a compiler version and returns its path.
 fn debian_package(apt: &Path, version: &str) -> anyhow::Result<PathBuf> {
     write_apt_configuration(apt)?;
     let mut update = with_own_lists(apt, "apt-get");
-    // By default apt succeeds without a list it could not get, and the version would seem not to exist.
+    // By default apt succeeds if it cannot download an index, and the version would then seem not to exist.
     update.args(["update", "--quiet", "--error-on=any"]);
     shell::output(update)?;
     let mut madison = with_own_lists(apt, "apt-cache");
@@ -173,24 +170,24 @@ fn debian_package(apt: &Path, version: &str) -> anyhow::Result<PathBuf> {
         .filter_map(|line| line.split('|').nth(1).map(str::trim))
         .find(|candidate| candidate.strip_prefix(version).is_some_and(|rest| rest.starts_with(['+', '-'])))
         .with_context(|| format!("Debian has no rust-src {version}"))?;
-    println!("About to download Debian's rust-src {package} into {}", apt.display());
+    println!("Downloading Debian's rust-src {package} into {}", apt.display());
     let mut download = with_own_lists(apt, "apt-get");
     download.args(["download", &format!("rust-src={package}")]);
     shell::output(download)?;
-    // By its name: the package of an earlier compiler may still lie beside it.
+    // Select by name: packages of earlier compilers may remain.
     let archive = apt.join(format!("rust-src_{package}_all.deb"));
     if !archive.is_file() {
-        bail!("apt left no {}", archive.display());
+        bail!("apt did not download {}", archive.display());
     }
     Ok(archive)
 }
 
-/// Prepares an apt of our own: the machine's list of sources stays as it is.
+/// Creates a separate apt configuration, so that the machine's sources remain unchanged.
 fn write_apt_configuration(apt: &Path) -> anyhow::Result<()> {
     for part in ["lists/partial", "cache/archives/partial", "empty"] {
         fs::create_dir_all(apt.join(part))?;
     }
-    let mirror = debian_mirror().context("this machine has no Debian mirror in its sources")?;
+    let mirror = debian_mirror().context("the apt sources of this machine contain no Debian mirror")?;
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let source = format!("deb [signed-by={keyring}] {mirror} trixie-backports main\n");
     Ok(fs::write(apt.join("sources.list"), source)?)
@@ -205,7 +202,7 @@ fn with_own_lists(apt: &Path, program: &str) -> Command {
         .arg(option("Dir::Etc::sourceparts", "empty"))
         .arg(option("Dir::State::lists", "lists"))
         .arg(option("Dir::Cache", "cache"))
-        // Root's downloads would be handed to a user who may not read this folder.
+        // apt downloads as a separate user, who may not have access to this folder.
         .arg("--option=APT::Sandbox::User=root");
     command
 }
@@ -217,7 +214,6 @@ fn compiler_version() -> anyhow::Result<String> {
     line.split(' ').nth(1).map(str::to_owned).context("rustc names its version")
 }
 
-/// The mirror that this machine's own sources name.
 fn debian_mirror() -> Option<String> {
     let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten();
     let files = parts.filter_map(Result::ok).map(|entry| entry.path()).chain([PathBuf::from("/etc/apt/sources.list")]);

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test, the quick ones first.
+//! `cargo xtask test`: all checks and tests, fast ones first.
 
 use std::{
     path::Path,
@@ -17,40 +17,39 @@ use crate::{
     setup, shell, tidy,
 };
 
-/// One part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Step {
     /// Formatting of the Rust code
     Format,
-    /// The rules of the code's layout
+    /// Rules for the layout of the code
     Tidy,
-    /// The page: types, lint, unit tests; the journeys' types
+    /// Types, lint and unit tests of the page; types of the journeys
     Ui,
-    /// Licenses and sources of everything that is built in
+    /// Licenses and sources of all dependencies
     Deny,
-    /// The app with its page inside and the other programs; journeys and desktop run this first
+    /// Build of the app and the other programs; required by journeys and desktop
     Build,
-    /// Clippy over everything, warnings refused
+    /// Clippy, with warnings as errors
     Clippy,
-    /// The Rust tests: unit, property, store, commands
+    /// Rust tests
     Rust,
-    /// The server's contract on PostgreSQL; on SQLite it is among the Rust tests
+    /// Contract suite on PostgreSQL; on SQLite it is part of the Rust tests
     Contract,
-    /// A minute of requests made up by the OpenAPI document
+    /// A minute of fuzzing with the OpenAPI document
     Fuzz,
     /// Journeys in Chromium against the app's command layer
     Journeys,
-    /// The app itself in its own webview
+    /// The app in its own webview
     Desktop,
 }
 
 impl Step {
-    /// Whether it runs for these: the ones that start the app need it built, or they would try an old one.
+    /// Whether the step runs. Steps that start the app include their build, because an old build would be tested
+    /// otherwise.
     fn is_in(self, only: &[Step]) -> bool {
         only.is_empty() || only.contains(&self) || only.iter().any(|step| step.prerequisite() == Some(self))
     }
 
-    /// The step without which this one cannot tell anything.
     fn prerequisite(self) -> Option<Step> {
         matches!(self, Step::Journeys | Step::Desktop).then_some(Step::Build)
     }
@@ -60,44 +59,35 @@ impl Step {
     }
 }
 
-/// What runs, and how.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Only these steps, in the usual order
+    /// Run only these steps, in the usual order
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// Run each of the steps this many times, though it fails, and name every failure; the build runs once
+    /// Run each step this many times, also after failures, and list all failures; the build runs once
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Slow the journeys' pages down this many times by Chromium's CPU throttling, as a weak machine would
+    /// Slow the journeys' pages down by this factor with Chromium's CPU throttling
     #[arg(long, value_name = "FACTOR", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     slow: u32,
 }
 
-/// How a step ended.
 #[derive(Debug)]
 enum Outcome {
     Passed,
     Failed(anyhow::Error),
-    /// Its prerequisite, this one, has not passed.
     Skipped(Step),
 }
 
-/// Runs a script of the journeys' folder in Chromium, on what has been built.
-///
-/// # Errors
-/// There is no browser, or the script fails.
+/// Runs an npm script of the journeys' folder in Chromium, with the existing build.
 pub fn in_browser(root: &Path, script: &str) -> anyhow::Result<()> {
     shell::run(browser_command(root, &["run", script])?)
 }
 
-/// Sets up and runs the steps, also after one that fails.
-///
-/// # Errors
-/// Setting up, or any step, fails; the error names all of them.
+/// Sets up the machine and runs the steps, also after failures.
 pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| step.is_in(&options.only)).collect();
-    // It is compiled while packages are fetched and the page is checked, which keep one core busy at most.
+    // Compile cargo-deny while packages are downloaded and the page is checked, which use a single core at most.
     let mut installation = steps.contains(&Step::Deny).then(|| {
         let root = root.to_owned();
         thread::spawn(move || deny::install(&root))
@@ -110,7 +100,7 @@ pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
         if step == Step::Deny
             && let Some(installation) = installation.take()
         {
-            // The step itself installs what is missing, so it tries once more after a failure, and tells of the second.
+            // Ignore errors here: the step retries the installation and reports the second error.
             let _ = installation.join();
         }
         let result = run_step(root, step, &steps, options);
@@ -127,7 +117,7 @@ pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
         let remark = match outcome {
             Outcome::Passed => String::new(),
             Outcome::Failed(_) => "  failed".to_owned(),
-            Outcome::Skipped(prerequisite) => format!("  skipped: it needs {}", prerequisite.name()),
+            Outcome::Skipped(prerequisite) => format!("  skipped: requires {}", prerequisite.name()),
         };
         println!("{:>10} {duration:>8}{remark}", step.name());
     }
@@ -136,7 +126,7 @@ pub fn test(root: &Path, options: &Options) -> anyhow::Result<()> {
     summarize(&outcomes)
 }
 
-/// Runs each step whose prerequisite, if that is among the steps, has passed.
+/// Runs each step unless its prerequisite is one of the steps and did not pass.
 fn run_all(steps: &[Step], mut run: impl FnMut(Step) -> anyhow::Result<()>) -> Vec<(Step, Outcome)> {
     let mut outcomes: Vec<(Step, Outcome)> = Vec::new();
     for &step in steps {
@@ -153,24 +143,21 @@ fn run_all(steps: &[Step], mut run: impl FnMut(Step) -> anyhow::Result<()>) -> V
     outcomes
 }
 
-/// All that failed or was skipped, as one error.
 fn summarize(outcomes: &[(Step, Outcome)]) -> anyhow::Result<()> {
     let lines: Vec<String> = outcomes
         .iter()
         .filter_map(|(step, outcome)| match outcome {
             Outcome::Passed => None,
             Outcome::Failed(error) => Some(format!("\n  {}: {error:#}", step.name())),
-            Outcome::Skipped(missing) => Some(format!("\n  {}: skipped, since {} failed", step.name(), missing.name())),
+            Outcome::Skipped(missing) => {
+                Some(format!("\n  {}: skipped because {} failed", step.name(), missing.name()))
+            }
         })
         .collect();
-    ensure!(lines.is_empty(), "{} of {} steps have not passed:{}", lines.len(), outcomes.len(), lines.concat());
+    ensure!(lines.is_empty(), "{} of {} steps did not pass:{}", lines.len(), outcomes.len(), lines.concat());
     Ok(())
 }
 
-/// Runs it so many times.
-///
-/// # Errors
-/// Any of the runs fails; the error names all that do.
 fn repeatedly(times: u32, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
     if times == 1 {
         return run();
@@ -187,10 +174,6 @@ fn repeatedly(times: u32, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow
     Ok(())
 }
 
-/// Runs all of these.
-///
-/// # Errors
-/// Any of them fails; the error names all that do.
 fn each(commands: Vec<Command>) -> anyhow::Result<()> {
     let failures: Vec<String> = commands
         .into_iter()
@@ -203,7 +186,7 @@ fn each(commands: Vec<Command>) -> anyhow::Result<()> {
 
 fn run_step(root: &Path, step: Step, steps: &[Step], options: &Options) -> anyhow::Result<()> {
     match step {
-        // With the features that the tests compile dependencies with, so that they do so only once.
+        // With the features that the tests use, so that dependencies are compiled once.
         Step::Build if steps.contains(&Step::Rust) => run::build(root, Scope::Workspace),
         Step::Build => run::build(root, Scope::Programs),
         Step::Journeys => journeys(root, options),
@@ -211,7 +194,6 @@ fn run_step(root: &Path, step: Step, steps: &[Step], options: &Options) -> anyho
     }
 }
 
-/// A step other than those that `run_step` runs itself.
 fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
     match step {
         Step::Format => shell::run(shell::cargo(&["fmt", "--all", "--check"])),
@@ -233,11 +215,11 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
         Step::Fuzz => crate::fuzz::fuzz(root, 60),
         #[cfg(not(unix))]
         Step::Fuzz => {
-            println!("skipped: the throw-away PostgreSQL is Debian's");
+            println!("skipped: the temporary PostgreSQL cluster requires Debian");
             Ok(())
         }
         Step::Desktop if !cfg!(target_os = "linux") => {
-            println!("skipped: only WebKitGTK's window can be driven without a display, and that is Linux's");
+            println!("skipped: WebDriver without a display requires WebKitGTK on Linux");
             Ok(())
         }
         Step::Desktop => {
@@ -246,11 +228,11 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
             desktop.env("DISPLAY", &display.name);
             shell::run(desktop)
         }
-        Step::Build | Step::Journeys => bail!("{} is not run by itself", step.name()),
+        Step::Build | Step::Journeys => bail!("{} needs options", step.name()),
     }
 }
 
-/// Playwright repeats each journey itself: it names each repetition that fails, and starts once.
+/// Playwright repeats each journey itself: it starts once, and reports each repetition that fails.
 fn journeys(root: &Path, options: &Options) -> anyhow::Result<()> {
     let repeat = format!("--repeat-each={}", options.repeat);
     let mut command = browser_command(root, &["run", "journeys", "--", &repeat])?;
@@ -264,12 +246,12 @@ fn browser_command(root: &Path, words: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-/// nextest runs the tests of all crates side by side; cargo's own runner is the fallback, a crate after the other.
+/// nextest runs the tests of all crates in parallel; cargo's own runner is the fallback.
 fn rust_tests() -> anyhow::Result<()> {
     if contract::has_nextest() {
         shell::run(shell::cargo(&["nextest", "run", "--workspace"]))
     } else {
-        println!("cargo-nextest is not installed; cargo's own runner does, a little slower");
+        println!("cargo-nextest is not installed; using cargo's own test runner, which is slower");
         shell::run(shell::cargo(&["test", "--workspace", "--no-fail-fast"]))
     }
 }
@@ -288,7 +270,7 @@ mod tests {
 
     const STEPS: [Step; 5] = [Step::Tidy, Step::Build, Step::Rust, Step::Journeys, Step::Desktop];
 
-    /// Runs `STEPS`, of which these fail; gives those that ran, and the error.
+    /// Runs `STEPS`, of which `failing` fail; returns the steps that ran, and the error.
     fn run_with_failures(failing: &[Step]) -> (Vec<Step>, Option<String>) {
         let mut ran = Vec::new();
         let outcomes = run_all(&STEPS, |step| {
@@ -300,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_run_after_a_failure_and_all_failures_are_named() {
+    fn later_steps_run_after_a_failure_and_all_failures_are_reported() {
         let (ran, error) = run_with_failures(&[Step::Tidy, Step::Rust]);
         assert_eq!(ran, STEPS);
         let expected = "2 of 5 steps have not passed:\n  tidy: tidy broke\n  rust: rust broke";
@@ -308,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_whose_prerequisite_failed_are_named_as_skipped() {
+    fn steps_with_a_failed_prerequisite_are_reported_as_skipped() {
         let (ran, error) = run_with_failures(&[Step::Build]);
         assert_eq!(ran, [Step::Tidy, Step::Build, Step::Rust]);
         let expected = "3 of 5 steps have not passed:\n  build: build broke\n  \
@@ -317,12 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_fails_when_all_steps_pass() {
+    fn no_error_if_all_steps_pass() {
         assert_eq!(run_with_failures(&[]), (STEPS.to_vec(), None));
     }
 
     #[test]
-    fn a_chosen_step_brings_its_prerequisite() {
+    fn selected_step_includes_its_prerequisite() {
         let chosen = |only: &[Step]| STEPS.iter().copied().filter(|step| step.is_in(only)).collect::<Vec<_>>();
         assert_eq!(chosen(&[Step::Desktop]), [Step::Build, Step::Desktop]);
         assert_eq!(chosen(&[Step::Rust]), [Step::Rust]);
@@ -330,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_step_goes_on_after_a_failure_and_names_each() {
+    fn repeated_step_continues_after_failures_and_reports_each() {
         let mut number = 0;
         let result = repeatedly(3, || {
             number += 1;

@@ -1,4 +1,4 @@
-//! A Tauri window with one sentence in it: what an app costs before it does anything.
+//! A Tauri window with a single sentence: the baseline for benchmarks of the app.
 
 fn main() -> tauri::Result<()> {
     tauri::Builder::default().run(tauri::generate_context!())

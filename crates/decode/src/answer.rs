@@ -1,4 +1,4 @@
-//! The decoder's answer, in the shape of `docs/contract.md`.
+//! The result of a decode, as specified in `docs/contract.md`.
 
 use std::borrow::Cow;
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 
 use crate::year::YearPolicy;
 
-/// How much of vPIC's data an answer carries.
+/// How much of vPIC's data a decode includes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
-    /// The vehicle's own fields.
+    /// The fields of a vehicle.
     #[default]
     Fields,
-    /// The fields and every fact vPIC knows.
+    /// The fields, and all facts from vPIC.
     Full,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -26,11 +26,11 @@ pub enum Detail {
 pub enum Source {
     /// The vPIC data on this device.
     Snapshot,
-    /// vPIC's own answer, kept from an earlier day.
+    /// A cached response of the vPIC API.
     Cache,
-    /// vPIC's own answer, just now.
+    /// A new response of the vPIC API.
     Vpic,
-    /// The table of ISO 3780 that assigns the first two characters to countries.
+    /// The country codes of ISO 3780 for the first two characters.
     Iso3780,
 }
 
@@ -47,26 +47,26 @@ impl Source {
     }
 }
 
-/// One decoded value of a vehicle's field.
+/// A decoded value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecodedValue<T> {
-    /// The value, as the field stores it.
+    /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
-    /// The release of the snapshot, such as `2026-10`; absent for the other sources.
+    /// The release of the snapshot, such as `2026-10`; absent for other sources.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub month: Option<&'static str>,
 }
 
-/// One decoded text.
+/// A decoded text.
 pub type DecodedText<'a> = DecodedValue<Cow<'a, str>>;
 
 impl DecodedText<'_> {
-    /// The same text, independent of what it was borrowed from.
+    /// Clones borrowed data.
     #[must_use]
     pub fn into_owned(self) -> DecodedText<'static> {
         DecodedValue { value: owned(self.value), source: self.source, month: self.month }
@@ -77,12 +77,12 @@ fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
     Cow::Owned(text.into_owned())
 }
 
-/// The fields of a vehicle that decoding can fill; those it cannot are absent.
+/// The fields of a vehicle that decoding can fill; a field without a value is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are the vehicle's")]
+#[expect(missing_docs, reason = "the fields are documented in the contract")]
 pub struct DecodedFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<DecodedValue<String>>))]
@@ -116,7 +116,7 @@ pub struct DecodedFields<'a> {
 }
 
 impl DecodedFields<'_> {
-    /// The same values, independent of the snapshot.
+    /// Clones data borrowed from the snapshot.
     #[must_use]
     pub fn into_owned(self) -> DecodedFields<'static> {
         let text = |it: Option<DecodedText<'_>>| it.map(DecodedText::into_owned);
@@ -134,7 +134,7 @@ impl DecodedFields<'_> {
         }
     }
 
-    /// The values by the field they fill, each within that field's rule.
+    /// Returns the values by field, each adapted to the rule of its field.
     pub fn into_values(self, now: Timestamp) -> impl Iterator<Item = (&'static Field, DecodedValue<FieldValue>)> {
         fn valued<T>(
             decoded: Option<DecodedValue<T>>,
@@ -162,7 +162,7 @@ impl DecodedFields<'_> {
         })
     }
 
-    /// Whether vPIC itself has said anything of it, and not the snapshot alone.
+    /// Whether a value comes from the vPIC API, and not only from the snapshot.
     #[must_use]
     pub fn is_refined(&self) -> bool {
         let texts = [
@@ -181,24 +181,24 @@ impl DecodedFields<'_> {
     }
 }
 
-/// One fact of vPIC's, named and grouped as vPIC does.
+/// A fact from vPIC, with vPIC's name and group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fact<'a> {
-    /// vPIC's group, such as `Engine`.
+    /// The group, such as `Engine`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub group: Cow<'a, str>,
-    /// vPIC's name of the variable, such as `Displacement (L)`.
+    /// The name of the variable, such as `Displacement (L)`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: Cow<'a, str>,
-    /// vPIC's code of the variable, such as `DisplacementL`.
+    /// The code of the variable, such as `DisplacementL`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub code: Cow<'a, str>,
-    /// The value as vPIC writes it.
+    /// The value in vPIC's notation.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub value: Cow<'a, str>,
-    /// Where it comes from.
+    /// The source of the value.
     pub source: Source,
 }
 
@@ -214,80 +214,80 @@ impl Fact<'_> {
     }
 }
 
-/// What vPIC says about the VIN itself; code 0 is a clean decode.
+/// An error or notice from vPIC about the VIN; code 0 is a decode without errors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DecodeError<'a> {
     /// vPIC's error code.
     pub code: i32,
-    /// vPIC's text for it.
+    /// The message.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub message: Cow<'a, str>,
 }
 
-/// Whether the ninth character fits the other sixteen.
+/// The result of verifying the check digit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CheckDigit {
-    /// Whether it does.
+    /// Whether the check digit is correct.
     pub valid: bool,
-    /// The character that would, if the rest is right.
+    /// The correct check digit, if the other characters are correct.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub expected: char,
 }
 
-/// A character that does not fit, and those that would.
+/// An invalid character, and valid replacements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PossibleCharacters {
-    /// Its place in the VIN, from 1.
+    /// The position in the VIN, from 1.
     pub position: u32,
-    /// The characters that would fit, one after another.
+    /// The valid characters, as one string.
     pub characters: String,
 }
 
-/// What a VIN, or a part of one, says about a vehicle.
+/// The decode of a full or partial VIN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Decode<'a> {
-    /// The text that was asked about, untouched.
+    /// The input, unchanged.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub input: Cow<'a, str>,
-    /// The VIN, `None` where the input is a part of one or no VIN.
+    /// The VIN; `None` if the input is a partial VIN or not a VIN.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub vin: Option<Cow<'a, str>>,
-    /// The model year, where position 10 and a registered manufacturer back it.
+    /// The model year, if position 10 encodes it and the manufacturer is registered.
     pub model_year: Option<i32>,
     /// The fields of a vehicle.
     pub fields: DecodedFields<'a>,
-    /// Every fact of vPIC's, only with [`Detail::Full`].
+    /// All facts from vPIC; only with [`Detail::Full`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facts: Option<Vec<Fact<'a>>>,
-    /// What vPIC says about the VIN itself.
+    /// Errors and notices from vPIC about the VIN.
     pub errors: Vec<DecodeError<'a>>,
-    /// `None` while characters are missing.
+    /// The check digit; `None` for a partial VIN.
     pub check_digit: Option<CheckDigit>,
-    /// A VIN that would be right, where exactly one is known.
+    /// The corrected VIN, if there is exactly one candidate.
     pub suggested_vin: Option<String>,
-    /// The characters that do not fit, by position.
+    /// The invalid characters, by position.
     pub possible: Vec<PossibleCharacters>,
-    /// The model year first; a second one where the VIN fits two.
+    /// The possible model years, the decoded one first.
     pub years: Vec<i32>,
-    /// Why the input is no VIN; absent where it is one, or a part.
+    /// Why the input is not a VIN; absent for a full or partial VIN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Judges the years of later answers about the same VIN.
+    /// Checks the model years of later vPIC responses for the same VIN.
     #[serde(skip)]
     pub(crate) year_policy: YearPolicy,
 }
 
 impl<'a> Decode<'a> {
-    /// The answer for text that is no VIN, not even in part, for callers that answer every line.
+    /// Creates the result for input that is not a VIN, for callers that return a result for each line.
     #[must_use]
     pub fn refused(input: &'a str, error: garage_domain::VinError) -> Decode<'a> {
         Decode {
@@ -306,7 +306,7 @@ impl<'a> Decode<'a> {
         }
     }
 
-    /// The same answer, independent of the snapshot and of the text that was asked about.
+    /// Clones data borrowed from the snapshot and the input.
     #[must_use]
     pub fn into_owned(self) -> Decode<'static> {
         let error = |error: DecodeError<'_>| DecodeError { code: error.code, message: owned(error.message) };

@@ -1,30 +1,26 @@
-//! Which model years a VIN fits. Years that the snapshot decodes and years that vPIC answers follow the same rules.
+//! The model years that a VIN can encode. The rules apply to results of the snapshot and of the vPIC API.
 
 use jiff::Timestamp;
 
 use crate::VinQuery;
 
-/// Position of the model year's character, from 1.
 const YEAR_POSITION: usize = 10;
-/// The position that tells the two 30-year cycles apart, for light vehicles.
+/// The position that selects the 30-year cycle for light vehicles.
 const CYCLE_POSITION: usize = 7;
-/// Model years repeat after this many years, since position 10 has 30 values.
+/// The length of a cycle: position 10 has 30 values.
 const YEAR_CYCLE: i32 = 30;
-/// The first model year of 17-character VINs.
+/// The first model year with 17-character VINs.
 const FIRST_MODEL_YEAR: i32 = 1980;
-/// Model years later than this many years ahead are not decoded.
+/// How far in the future a decoded model year can be.
 const YEARS_AHEAD: i32 = 2;
 
-/// What the VIN says about the model year, before anything is decoded.
+/// The year information in the VIN itself, before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct YearPolicy {
-    /// The year from 1980 to 2009 that position 10 encodes; `None` if it encodes none, or is missing.
+    /// The year from 1980 to 2009 that position 10 encodes; `None` if it encodes none or is missing.
     first_cycle: Option<i32>,
-    /// Whether position 7 is known.
     has_cycle_position: bool,
-    /// The latest model year that a VIN can mean today.
     latest: i32,
-    /// The model year that the caller knows.
     requested: Option<i32>,
     /// Whether the snapshot's manufacturer makes cars, multipurpose vehicles or light trucks.
     is_light_vehicle: bool,
@@ -35,7 +31,7 @@ pub(crate) struct YearPolicy {
 pub(crate) struct ModelYears {
     /// The decoded year.
     pub year: Option<i32>,
-    /// The years that the VIN fits, the decoded one first; empty if there is no decoded year.
+    /// The possible years, the decoded one first; empty without a decoded year.
     pub candidates: Vec<i32>,
 }
 
@@ -50,16 +46,17 @@ impl YearPolicy {
         }
     }
 
-    /// The same VIN, with what another source says about the kind of vehicle.
+    /// Returns a copy with another source's information about the vehicle type.
     pub fn with_light_vehicle(self, is_light_vehicle: Option<bool>) -> YearPolicy {
         YearPolicy { is_light_vehicle: is_light_vehicle.unwrap_or(self.is_light_vehicle), ..self }
     }
 
-    /// Judges a decoded year. It counts only if position 10 encodes it and the manufacturer is registered: otherwise
-    /// nothing says that position 10 is a year (`HELLO WORLD` has one there).
+    /// Checks a decoded year. It is accepted only if position 10 encodes it and the manufacturer is registered;
+    /// otherwise position 10 may not be a year at all (`HELLO WORLD` has a year character there).
     ///
-    /// For cars, multipurpose vehicles and light trucks position 7 decides between the two years of position 10
-    /// (49 CFR 565.15 (d)), and the decoder has applied it. For others both years fit, unless one is in the future.
+    /// For cars, multipurpose vehicles and light trucks, position 7 selects one of the two years of position 10 (49
+    /// CFR 565.15 (d)), which the decoder has already applied. For others both years are possible, unless one is in
+    /// the future.
     pub fn judge(&self, decoded: Option<i32>, is_registered: bool) -> ModelYears {
         let encoded = self.encoded_years();
         let Some(year) = decoded.filter(|year| is_registered && encoded.clone().any(|other| other == *year)) else {
@@ -74,13 +71,13 @@ impl YearPolicy {
         ModelYears { year: Some(year), candidates }
     }
 
-    /// The requested year, if the VIN fits it and another year was decoded.
+    /// Returns the requested year if the VIN can encode it and another year was decoded.
     pub fn requested_instead_of(&self, years: &ModelYears) -> Option<i32> {
         let requested = self.requested.filter(|requested| years.year.is_some_and(|year| year != *requested));
         requested.filter(|requested| years.candidates.contains(requested))
     }
 
-    /// Whether the requested year, if any, is one that the VIN fits.
+    /// Whether the VIN can encode the requested year; true if no year was requested.
     pub fn fits_request(&self, years: &ModelYears) -> bool {
         self.requested.is_none_or(|requested| years.candidates.contains(&requested))
     }
@@ -92,7 +89,7 @@ impl YearPolicy {
     }
 }
 
-/// The year from 1980 to 2009 that a character encodes (49 CFR 565.15, table VII), `None` if it encodes none.
+/// Returns the year from 1980 to 2009 that a character encodes (49 CFR 565.15, table VII).
 fn first_cycle_year(character: u8) -> Option<i32> {
     const CHARACTERS: &[u8] = b"ABCDEFGHJKLMNPRSTVWXY123456789";
     let index = CHARACTERS.iter().position(|candidate| *candidate == character)?;
@@ -109,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_counts_if_position_10_encodes_it_and_the_maker_is_registered() {
+    fn year_requires_position_10_and_a_registered_manufacturer() {
         let candidates = |vin: &str, is_light, decoded| policy(vin, is_light).judge(decoded, true).candidates;
         assert_eq!(candidates("1UYVS2535CU123456", false, Some(2012)), [2012, 1982]);
         assert_eq!(candidates("1UYVS2535CU123456", false, Some(1982)), [1982, 2012]);

@@ -1,16 +1,16 @@
-//! Fields by their declaration, whatever holds them.
+//! Generic access to the fields of records and typed views.
 
 use crate::{Field, FieldValue};
 
-/// Reading and setting fields by their declaration.
+/// Gets and sets fields by their declaration.
 pub trait FieldAccess {
-    /// The field's value; `None` where it is empty.
+    /// Returns the field's value, or `None` if it is empty.
     fn get(&self, field: &Field) -> Option<FieldValue>;
 
-    /// Sets a field. `None` empties it, or sets its default where it is never empty.
+    /// Sets a field. `None` clears it, or resets it to its default if it has one.
     fn set(&mut self, field: &'static Field, value: Option<FieldValue>);
 
-    /// Sets a field where it is empty; returns whether it was.
+    /// Sets a field only if it is empty, and returns whether it did.
     fn fill(&mut self, field: &'static Field, value: FieldValue) -> bool {
         let is_empty = self.get(field).is_none();
         if is_empty {

@@ -1,24 +1,23 @@
-//! Amounts of money as decimal text: never a float, and one spelling for one amount.
+//! Amounts of money as decimal text: no floats, and one spelling for each amount.
 
 use iso_currency::Currency;
 
-/// The greatest amount, as messages name it.
+/// The largest amount, as error messages state it.
 pub const GREATEST: &str = "9999999.99";
-/// The same, in thousandths: a currency has at most three decimal places that an amount here may use.
 const GREATEST_THOUSANDTHS: u64 = 9_999_999_990;
-/// Decimal places of the currencies with the most, such as the Kuwaiti dinar.
+/// The most decimal places a currency can have here, as in the Kuwaiti dinar.
 const MOST_PLACES: usize = 3;
 
-/// Why text is no amount.
+/// Why text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAnAmount {
-    /// It is not digits, or digits, a point and one to three digits.
+    /// The text is not digits with an optional point and one to three decimals.
     Form,
-    /// It is more than [`GREATEST`].
+    /// The amount is larger than [`GREATEST`].
     TooLarge,
 }
 
-/// Checks the form and size of an amount and drops needless zeros: `0129.900` becomes `129.9`.
+/// Checks the form and size of an amount and removes trailing and leading zeros: `0129.900` becomes `129.9`.
 ///
 /// # Errors
 /// [`NotAnAmount::Form`] or [`NotAnAmount::TooLarge`].
@@ -35,8 +34,8 @@ pub fn parse(text: &str) -> Result<String, NotAnAmount> {
     Ok(spelled(thousandths, 0))
 }
 
-/// The canonical spelling of a valid amount in a currency: with as many decimal places as the currency has, `129.90`
-/// in EUR and `130` in JPY. `None` if the amount has more places than the currency.
+/// Spells a valid amount with the decimal places of its currency: `129.90` in EUR, `130` in JPY. Returns `None` if the
+/// amount has more decimal places than the currency.
 #[must_use]
 pub fn in_currency(amount: &str, code: &str) -> Option<String> {
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
@@ -46,14 +45,14 @@ pub fn in_currency(amount: &str, code: &str) -> Option<String> {
     (!has_more).then_some(spelled)
 }
 
-/// Decimal places of a currency (ISO 4217); 2 for one that this version does not know.
+/// Decimal places of a currency (ISO 4217); 2 for unknown currencies.
 #[must_use]
 pub fn places(code: &str) -> usize {
     let exponent = Currency::from_code(code).and_then(Currency::exponent).unwrap_or(2);
     usize::from(exponent).min(MOST_PLACES)
 }
 
-/// Thousandths with at least these decimal places, and more only where they are not zero.
+/// Formats thousandths with at least `places` decimals, and more only if they are not zero.
 fn spelled(thousandths: u64, places: usize) -> String {
     let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
     let fraction = format!("{rest:0MOST_PLACES$}");
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_amount_has_one_spelling() {
+    fn parse_normalizes_spelling() {
         for (text, code, spelled) in [
             ("129.9", "EUR", Some("129.90")),
             ("0129.900", "EUR", Some("129.90")),
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused() {
+    fn parse_rejects_invalid_amounts() {
         for text in ["", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.2345", "1 000", "٣", "1.2.3"] {
             assert_eq!(parse(text), Err(NotAnAmount::Form), "{text}");
         }

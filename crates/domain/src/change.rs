@@ -1,4 +1,4 @@
-//! What writes did to records: the rows of history.
+//! Changes of records: the rows of history.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{FieldValue, Origin, Record, RecordId, VEHICLES};
 
-/// The identity of one change.
+/// The id of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
@@ -15,36 +15,36 @@ pub struct ChangeId(#[cfg_attr(feature = "specta", specta(type = String))] pub U
 /// What a change did to the record as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// The record came into the garage.
+    /// The record was added.
     Added,
-    /// Fields changed.
+    /// Fields were edited.
     Edited,
-    /// It was taken out.
+    /// The record was removed.
     Removed,
-    /// It was brought back.
+    /// The record was restored.
     Restored,
-    /// Another record turned out to be the same, and was joined to it.
+    /// A duplicate record was merged into this one.
     Merged,
-    /// A kind that another version wrote, by its name.
+    /// A kind written by another version, by its name.
     Other(String),
 }
 
-/// The kinds that this version knows.
+/// The known kinds, for generated types.
 #[cfg(feature = "specta")]
 mod known {
     #[derive(serde::Serialize, specta::Type)]
     #[serde(rename_all = "lowercase", rename = "ChangeKind")]
-    #[expect(dead_code, reason = "only its TypeScript form is used")]
+    #[expect(dead_code, reason = "only its TypeScript type is used")]
     pub enum Known {
-        /// The record came into the garage.
+        /// The record was added.
         Added,
-        /// Fields changed.
+        /// Fields were edited.
         Edited,
-        /// It was taken out.
+        /// The record was removed.
         Removed,
-        /// It was brought back.
+        /// The record was restored.
         Restored,
-        /// Another record turned out to be the same, and was joined to it.
+        /// A duplicate record was merged into this one.
         Merged,
     }
 }
@@ -96,55 +96,55 @@ impl<'de> Deserialize<'de> for ChangeKind {
     }
 }
 
-/// One field of a change.
+/// A changed field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct FieldChange {
     /// The field's name.
     pub field: String,
-    /// Its value before, null where it was empty.
+    /// The value before; null if the field was empty.
     pub old: Option<FieldValue>,
-    /// Its value after.
+    /// The value after.
     pub new: Option<FieldValue>,
-    /// Who set the new value.
+    /// The origin of the new value.
     pub origin: Origin,
-    /// Who had set the old one, for undo to give it back to them.
+    /// The origin of the old value; undo restores it.
     pub old_origin: Origin,
 }
 
-/// One change of a record, as its history shows it.
+/// A change of a record, as its history shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
-    /// The change.
+    /// The id of the change.
     pub id: ChangeId,
-    /// The record's collection, by name.
+    /// The name of the record's collection.
     pub collection: String,
-    /// The record.
+    /// The id of the record.
     pub record_id: RecordId,
-    /// What it did.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// The fields it changed, in the contract's order.
+    /// The changed fields, in the contract's order.
     pub fields: Vec<FieldChange>,
-    /// The change that it took back.
+    /// The id of the change that this one undid.
     pub undoes: Option<ChangeId>,
-    /// When.
+    /// When the change was made.
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub at: Timestamp,
-    /// On which device.
+    /// The device that made the change.
     pub device_id: String,
-    /// By which program there: `app` or `cli`.
+    /// The program that made the change: `app` or `cli`.
     pub program: String,
-    /// The id that the record had then, where it was another record that has been joined to this one. Such a change is
-    /// shown, never the last word, and not undone.
+    /// The record's id at the time, if it was a duplicate later merged into this record. Such a change is only shown:
+    /// it cannot be undone and does not block undo.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<RecordId>,
 }
 
 impl<'de> Deserialize<'de> for HistoryEntry {
-    /// Also in the form from before there were other collections than vehicles.
+    /// Deserializes a change, also in the older form without a collection, which means vehicles.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<HistoryEntry, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -168,8 +168,8 @@ impl<'de> Deserialize<'de> for HistoryEntry {
     }
 }
 
-/// What differs between a record before and after a write, in the contract's order; also where a value stays and only
-/// becomes another's, as when a person types what was decoded.
+/// Returns the differences between two states of a record, in the contract's order. A field whose value stays and
+/// whose origin changes is a difference, as when a person types the decoded value.
 #[must_use]
 pub fn differences(before: Option<&Record>, after: &Record) -> Vec<FieldChange> {
     let nothing = Record::new(after.collection, after.id, after.created_at);
@@ -195,7 +195,7 @@ mod tests {
     use crate::{FieldAccess, Json, vehicle};
 
     #[test]
-    fn entries_of_older_and_newer_versions_are_read() {
+    fn deserializes_changes_of_older_and_newer_versions() {
         let old = r#"{"id":"018f0000-0000-7000-8000-000000000001","vehicleId":"018f0000-0000-7000-8000-000000000002",
             "kind":"painted","fields":[{"field":"wheels","old":null,"new":{"n":4},"origin":{"by":"typed"},"oldOrigin":{"by":"typed"}}],"undoes":null,
             "at":"2026-03-14T00:00:00Z","deviceId":"d","program":"app"}"#;
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_name_values_origins_and_unknown_fields() {
+    fn differences_include_values_origins_and_unknown_fields() {
         let id = "018f0000-0000-7000-8000-000000000001".parse().expect("an id");
         let mut before = Record::new(&VEHICLES, id, Timestamp::UNIX_EPOCH);
         before.set(&vehicle::MAKE, Some(FieldValue::Text("HONDA".to_owned())));

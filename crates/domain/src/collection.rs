@@ -1,31 +1,31 @@
-//! What is declared of a collection.
+//! The declaration of a collection.
 
 use crate::{Field, FieldAccess, Invalid, Rule};
 
-/// A kind of records.
+/// A kind of record.
 pub struct Collection {
-    /// Its name on the wire and in history, such as `serviceEntries`.
+    /// The name on the wire and in history, such as `serviceEntries`.
     pub name: &'static str,
-    /// Its table on the device.
+    /// The table in the device's database.
     pub table: &'static str,
-    /// What one record is called in messages, such as `Vehicle`.
+    /// The name of a single record in messages, such as `Vehicle`.
     pub noun: &'static str,
-    /// The fields, in the contract's order, in which errors are reported.
+    /// The fields in the contract's order, which is also the order of errors.
     pub fields: &'static [&'static Field],
-    /// The field whose value no two live records share.
+    /// The field that must be unique among records that are not removed.
     pub unique: Option<&'static Field>,
-    /// Checks what concerns several fields, and spells values that depend on each other canonically.
+    /// Checks rules that span several fields, and normalizes values that depend on each other.
     pub check: fn(&mut dyn FieldAccess) -> Result<(), Invalid>,
 }
 
 impl Collection {
-    /// The field of this wire name.
+    /// Returns the field with this wire name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().copied().find(|field| field.name == name)
     }
 
-    /// The fields that name a record of another collection, each with that collection's name.
+    /// Returns the fields that refer to a record of another collection, with that collection's name.
     pub fn references(&self) -> impl Iterator<Item = (&'static Field, &'static str)> {
         self.fields.iter().filter_map(|field| match field.rule {
             Rule::Reference { collection } => Some((*field, collection)),

@@ -1,15 +1,15 @@
-//! The collections: what kinds of records a garage holds, each declared once.
+//! The known collections.
 //!
-//! A declaration names the fields of a collection with their rules. Validation, the typed view, the store's
-//! statements, history, export and the OpenAPI schema follow from it.
+//! Each collection is declared once, with its fields and rules. Validation, the typed view, SQL statements, history,
+//! export and the OpenAPI schema are derived from the declaration.
 
 use crate::{Collection, SERVICE_ENTRIES, VEHICLES};
 
-/// Every collection that this version knows.
+/// All known collections.
 pub const COLLECTIONS: [&Collection; 2] = [&VEHICLES, &SERVICE_ENTRIES];
 
 impl Collection {
-    /// The collection of this name.
+    /// Returns the collection with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Collection> {
         COLLECTIONS.into_iter().find(|collection| collection.name == name)
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_columns_are_unique_and_belong_together() {
+    fn collection_and_field_names_are_unique_and_match_columns() {
         for collection in COLLECTIONS {
             assert_eq!(Collection::by_name(collection.name), Some(collection));
             let names: HashSet<_> = collection.fields.iter().map(|field| field.name).collect();

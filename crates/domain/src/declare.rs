@@ -1,8 +1,8 @@
-//! The macro by which a collection is declared.
+//! The macro that declares a collection.
 
 /// Declares a collection: a constant for each field, the [`Collection`], and the typed view of its fields.
 ///
-/// A macro and not a table alone, since the typed view is a struct with a member for each field.
+/// This is a macro because the typed view is a struct with a member for each field.
 macro_rules! collection {
     (
         $(#[$collection_doc:meta])*
@@ -36,20 +36,20 @@ macro_rules! collection {
         #[cfg_attr(feature = "specta", derive(specta::Type))]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[serde(rename_all = "camelCase")]
-        #[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
+        #[expect(missing_docs, reason = "the fields are documented in the contract")]
         pub struct $View {
             $(pub $member: $type,)+
         }
 
         impl Default for $View {
-            /// All fields empty, or at their defaults.
+            /// Creates a view with empty fields, except for defaults.
             fn default() -> $View {
                 $View { $($member: $crate::view::FieldType::from_value($CONST.default_value()),)+ }
             }
         }
 
         impl $View {
-            /// The fields of a record, as their columns hold them.
+            /// Reads the fields from the columns of a record.
             #[must_use]
             pub fn of(record: &$crate::Record) -> $View {
                 $View { $($member: $crate::view::FieldType::from_value(record.stored(&$CONST).cloned()),)+ }
@@ -73,9 +73,9 @@ macro_rules! collection {
             }
         }
 
-        /// The fields somebody sent, not yet validated: absent means "leave", null means "clear".
+        /// Fields as received, not yet validated: an absent field is unchanged, null clears it.
         ///
-        /// Kept as raw JSON so that a value of the wrong kind gets its field's message and not a parser's.
+        /// The fields are raw JSON so that a value of the wrong type gets the message of its field and not a parser's.
         #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
         #[cfg_attr(feature = "specta", derive(specta::Type))]
         #[serde(transparent)]
@@ -84,7 +84,7 @@ macro_rules! collection {
             pub serde_json::Map<String, serde_json::Value>,
         );
 
-        /// The fields of a draft as a typed caller sees them.
+        /// The fields of a draft for typed callers.
         #[cfg(feature = "specta")]
         mod $draft_module {
             use super::*;

@@ -1,4 +1,4 @@
-//! The fields of a collection, as they are declared.
+//! The declaration of a field.
 
 use serde::{Serialize, Serializer};
 
@@ -7,31 +7,31 @@ use crate::{ColumnKind, FieldValue, Rule};
 /// An editable field of a collection.
 #[derive(PartialEq, Eq)]
 pub struct Field {
-    /// The name on the wire and in messages, camel case.
+    /// The name on the wire and in messages, in camel case.
     pub name: &'static str,
-    /// The column in the store, snake case.
+    /// The column in the database, in snake case.
     pub column: &'static str,
-    /// The name that a person reads.
+    /// The label for people.
     pub label: &'static str,
-    /// A hint of what to enter, for forms and `--help`.
+    /// An input hint for forms and `--help`.
     pub help: &'static str,
-    /// What the field may hold.
+    /// The rule for values of the field.
     pub rule: Rule,
-    /// What stands in a field that is never empty; `None` for fields that may be empty.
+    /// The default of a field that is never empty; `None` for optional fields.
     pub default: Option<DefaultValue>,
 }
 
-/// A default as a constant.
+/// A default value as a constant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum DefaultValue {
-    /// Of a choice.
+    /// The default of a choice.
     Text(&'static str),
-    /// Of a flag.
+    /// The default of a flag.
     Boolean(bool),
 }
 
 impl Field {
-    /// The default, if the field is never empty.
+    /// Returns the default if the field is never empty.
     #[must_use]
     pub fn default_value(&self) -> Option<FieldValue> {
         self.default.map(|default| match default {
@@ -40,7 +40,7 @@ impl Field {
         })
     }
 
-    /// Whether the field's column can hold this value, whatever the rule says of it.
+    /// Whether the column can store this value, whether or not it satisfies the rule.
     #[must_use]
     pub fn holds(&self, value: &FieldValue) -> bool {
         match (self.rule.column_kind(), value) {

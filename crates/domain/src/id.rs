@@ -1,11 +1,11 @@
-//! The identity of a record.
+//! Ids of records.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A record's identity: a UUID made on the device that added it (version 7, so ids sort by time).
+/// A record's id: a UUID version 7, created by the device that adds the record. Version 7 sorts by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]

@@ -1,33 +1,33 @@
-//! What is wrong with a draft.
+//! Validation errors.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Field;
 
-/// One broken rule of one field.
+/// A field that breaks its rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldError {
     /// The field's wire name.
     pub field: String,
-    /// What is wrong, as a person reads it.
+    /// The message for people.
     pub message: String,
 }
 
-/// A draft that breaks rules. Displays as the first message.
+/// Why a draft is invalid. Displays as the first message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// At least one field is broken; all that are, in the contract's order. Never empty.
+    /// The fields that break their rules, in the contract's order. Never empty.
     #[error("{}", .0.first().map_or("", |error| error.message.as_str()))]
     Fields(Vec<FieldError>),
-    /// The record as a whole lacks what it needs at least; the contract's message.
+    /// The record lacks required content; holds the contract's message.
     #[error("{0}")]
     Incomplete(&'static str),
 }
 
 impl Invalid {
-    /// One broken field.
+    /// Creates an error for a single field.
     #[must_use]
     pub fn field(field: &Field, message: impl Into<String>) -> Invalid {
         Invalid::Fields(vec![FieldError { field: field.name.to_owned(), message: message.into() }])

@@ -1,17 +1,17 @@
-//! The garage's vocabulary: collections of records, VINs, and the rules that saved values obey.
+//! The domain model: collections of records, VINs, and the rules for saved values.
 //!
-//! Pure values and functions. The map:
-//! - `collections`: which collections there are; `vehicle` and `service_entry` declare them by the macro of `declare`
-//! - `collection`, `field`, `rule`: what is declared
-//! - `record`, `value`, `id`, `origin`: what every record holds, whatever its collection
-//! - `access`, `view`: fields of records and of typed views by their declaration
-//! - `patch`, `validate`, `invalid`: from untrusted input to a validated change, or to messages
+//! Pure values and functions, by module:
+//! - `collections`: the known collections, which `vehicle` and `service_entry` declare with the macro in `declare`
+//! - `collection`, `field`, `rule`: the types of a declaration
+//! - `record`, `value`, `id`, `origin`: records of any collection
+//! - `access`, `view`: fields of records and of typed views
+//! - `patch`, `validate`, `invalid`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
 //!
-//! Invariants: no I/O, no clock, no randomness (callers pass "now" in). A [`Patch`] that exists has been validated; a
-//! [`Record`] carries any value, since another version may have written it. Every message for a broken rule is made
-//! here, word for word as `docs/contract.md` states it.
+//! Invariants: no I/O, no clock, no randomness (callers pass the current time). A [`Patch`] has always been validated.
+//! A [`Record`] can hold any value, because another version may have written it. All messages for broken rules are
+//! created here and match `docs/contract.md`.
 
 mod access;
 mod amount;

@@ -1,57 +1,57 @@
-//! Who set a value.
+//! The origin of a value.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Json, RecordId};
 
-/// Who set a field's value. A person's own typing outranks the others: decoding never replaces it.
+/// Where a field's value comes from. Decoding never replaces a typed value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origin {
-    /// A person.
+    /// A person typed it.
     #[default]
     Typed,
-    /// A decode of the VIN.
+    /// It was decoded from the VIN.
     Decoded {
-        /// What decoded it, as in a decode's `source`, such as `snapshot`.
+        /// The decoder, as in a decode's `source`, such as `snapshot`.
         from: String,
-        /// The release of the data, such as `2026-10`, where it has one.
+        /// The release of the data, such as `2026-10`, if it has one.
         month: Option<String>,
     },
-    /// A file that was imported.
+    /// It was imported from a file.
     Imported,
-    /// A service entry, whose odometer reading became the vehicle's.
+    /// It is the odometer reading of a service entry.
     Entry {
-        /// The entry.
+        /// The id of the service entry.
         entry: RecordId,
-        /// The entry's date: of two readings the later one stands.
+        /// The date of the service entry; the vehicle takes the reading with the latest date.
         date: Date,
     },
-    /// An origin that another version wrote, as it wrote it.
+    /// An origin written by another version, kept byte for byte.
     Other(Json),
 }
 
-/// The origins that this version knows, as they are written.
+/// The known origins, as they are serialized.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(tag = "by", rename_all = "lowercase", rename = "Origin")]
 enum Known {
-    /// A person.
+    /// A person typed it.
     Typed,
-    /// A decode of the VIN.
+    /// It was decoded from the VIN.
     Decoded {
-        /// What decoded it, as in a decode's `source`, such as `snapshot`.
+        /// The decoder, as in a decode's `source`, such as `snapshot`.
         from: String,
-        /// The release of the data, such as `2026-10`, where it has one.
+        /// The release of the data, such as `2026-10`, if it has one.
         month: Option<String>,
     },
-    /// A file that was imported.
+    /// It was imported from a file.
     Imported,
-    /// A service entry, whose odometer reading became the vehicle's.
+    /// It is the odometer reading of a service entry.
     Entry {
-        /// The entry.
+        /// The id of the service entry.
         entry: RecordId,
-        /// The entry's date: of two readings the later one stands.
+        /// The date of the service entry; the vehicle takes the reading with the latest date.
         #[cfg_attr(feature = "specta", specta(type = String))]
         date: Date,
     },
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_origin_is_written_back_byte_for_byte() {
+    fn unknown_origin_round_trips_byte_for_byte() {
         for text in [
             r#"{"by":"typed"}"#,
             r#"{"by":"decoded","from":"snapshot","month":"2026-10"}"#,

@@ -1,14 +1,14 @@
-//! From what somebody typed or sent to a validated change.
+//! Validated changes of records.
 //!
-//! Input is JSON of any shape, since it comes from forms, command lines, files and the network alike. Nothing is
-//! coerced: `"2003"` is not a year. Every broken field is reported, in the contract's order.
+//! Input is JSON of any shape, because it comes from forms, command lines, files and the network. Values are not
+//! coerced: `"2003"` is not a year. All broken fields are reported, in the contract's order.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::{Collection, Field, FieldAccess, FieldError, FieldValue, Invalid};
 
-/// A validated change of a record: the fields to set, each with a value that its rule allows, or to clear.
+/// A validated change: fields to set, each with a value that its rule allows, and fields to clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     collection: &'static Collection,
@@ -16,10 +16,10 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Validates every field of `draft`. Names that are no field are ignored.
+    /// Validates the fields of `draft`. Unknown names are ignored.
     ///
     /// # Errors
-    /// [`Invalid::Fields`] with every broken field.
+    /// [`Invalid::Fields`] with all broken fields.
     pub fn parse(
         collection: &'static Collection,
         draft: &Map<String, Value>,
@@ -37,7 +37,7 @@ impl Patch {
         if errors.is_empty() { Ok(Patch { collection, values }) } else { Err(Invalid::Fields(errors)) }
     }
 
-    /// The fields that this change sets or clears.
+    /// Returns the fields that this change sets or clears.
     pub fn fields(&self) -> impl Iterator<Item = &'static Field> + '_ {
         self.values.iter().map(|(field, _)| *field)
     }
@@ -48,18 +48,18 @@ impl Patch {
         self.fields().any(|it| it == field)
     }
 
-    /// Sets the fields, whatever the record as a whole is then.
+    /// Sets the fields without checking the record as a whole.
     pub fn set_on(&self, fields: &mut impl FieldAccess) {
         for (field, value) in &self.values {
             fields.set(field, value.clone());
         }
     }
 
-    /// The fields as they are after this change.
+    /// Returns the fields after this change.
     ///
     /// # Errors
-    /// [`Invalid::Incomplete`] if the record lacks what it needs at least; [`Invalid::Fields`] if fields contradict
-    /// each other.
+    /// [`Invalid::Incomplete`] if the record lacks required content; [`Invalid::Fields`] if fields contradict each
+    /// other.
     pub fn apply<T: FieldAccess>(&self, mut fields: T) -> Result<T, Invalid> {
         self.set_on(&mut fields);
         (self.collection.check)(&mut fields)?;

@@ -1,75 +1,76 @@
-//! Lists of vehicles: what can be asked for, and what is answered.
+//! Queries for lists of vehicles, and their results.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{OdometerUnit, VehicleId, Vin};
 
-/// The most vehicles of one page.
+/// The maximum number of vehicles in a page.
 pub const LONGEST_PAGE: u32 = 500;
-/// Vehicles of a page if no limit is given.
+/// The default number of vehicles in a page.
 const DEFAULT_PAGE: u32 = 50;
 
-/// What a list is sorted by; empty values come last. What is equal in it follows by age.
+/// The sort order of a list. Empty values come last; equal values are sorted by age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "lowercase")]
 pub enum Sort {
-    /// By creation time, then id; the last created first.
+    /// By creation time, then id, newest first.
     #[default]
     Newest,
-    /// Nickname, else make and model, else plate or VIN, from A to Z; case and accents do not matter.
+    /// By nickname, else make and model, else plate or VIN, A to Z; ignores case and accents.
     Name,
-    /// Make, from A to Z.
+    /// By make, A to Z.
     Make,
-    /// The latest model year first.
+    /// By model year, latest first.
     Year,
-    /// The highest reading first.
+    /// By odometer reading, highest first.
     Odometer,
-    /// The last changed first.
+    /// By time of the last change, latest first.
     Updated,
 }
 
-/// Which vehicles are wanted. The default is all that are not removed, newest first.
+/// Filters and paging of a list. The default is all vehicles that are not removed, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase", default)]
 pub struct VehicleQuery {
-    /// Beginnings of words of any field, or fragments of a VIN or plate; all must match, case and accents aside.
+    /// Prefixes of words in any field, or fragments of a VIN or plate. All must match; ignores case and accents.
     pub search: String,
-    /// What to sort by.
+    /// The sort order.
     pub sort: Sort,
-    /// Only of this make, case and accents aside.
+    /// Only this make; ignores case and accents.
     pub make: Option<String>,
-    /// Only of this model year.
+    /// Only this model year.
     pub year: Option<i32>,
-    /// Only of this vehicle type, case and accents aside.
+    /// Only this vehicle type; ignores case and accents.
     pub vehicle_type: Option<String>,
-    /// Only those in use, or only those not in use.
+    /// Only vehicles that are active (true) or inactive (false).
     pub is_active: Option<bool>,
-    /// The removed ones instead of the others.
+    /// Only removed vehicles, instead of only those that are not removed.
     pub is_removed: bool,
-    /// Where the page before ended, as its `next` says.
+    /// The `next` of the previous page.
     pub after: Option<PageEnd>,
-    /// Vehicles of a page, at most 500; 0 means 50.
+    /// The number of vehicles in a page, at most 500; 0 means 50.
     pub limit: u32,
 }
 
 impl VehicleQuery {
-    /// How many vehicles a page holds.
+    /// The effective number of vehicles in a page.
     #[must_use]
     pub fn page_length(&self) -> u32 {
         if self.limit == 0 { DEFAULT_PAGE } else { self.limit.min(LONGEST_PAGE) }
     }
 }
 
-/// Where a page ends: the last vehicle's sort key and its place among equals. Stays right while others are written.
+/// A position in a list: the sort key and tie-breaker of a page's last vehicle. Concurrent writes do not invalidate
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 pub struct PageEnd {
     /// The sort key as text.
     pub key: String,
-    /// The place among equals.
+    /// The position among vehicles with an equal sort key.
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub position: String,
 }
@@ -80,15 +81,15 @@ pub struct PageEnd {
 pub struct VehiclePage {
     /// The vehicles.
     pub vehicles: Vec<VehicleSummary>,
-    /// Ask for this next; null at the end.
+    /// The cursor of the next page; null on the last page.
     pub next: Option<PageEnd>,
 }
 
-/// What a list shows of a vehicle: no notes, no origins, and nothing else that can be long.
+/// The columns of a vehicle that a list shows. Excludes notes, origins and other long values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
+#[expect(missing_docs, reason = "the fields are documented in the contract")]
 pub struct VehicleSummary {
     pub id: VehicleId,
     pub vin: Option<Vin>,
@@ -109,15 +110,15 @@ pub struct VehicleSummary {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// What the vehicles in the garage can be filtered by: only what at least one of them has.
+/// The values to filter by that occur in the garage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
 pub struct FilterChoices {
-    /// Makes by name, each in one spelling.
+    /// Makes, sorted by name, each in one spelling.
     pub makes: Vec<String>,
-    /// Model years, the latest first.
+    /// Model years, latest first.
     pub years: Vec<i32>,
-    /// Vehicle types by name, each in one spelling.
+    /// Vehicle types, sorted by name, each in one spelling.
     pub vehicle_types: Vec<String>,
 }

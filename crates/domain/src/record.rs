@@ -1,4 +1,4 @@
-//! Records: what every collection holds, whatever its fields are.
+//! Records of any collection.
 
 use std::collections::BTreeMap;
 
@@ -6,36 +6,36 @@ use jiff::Timestamp;
 
 use crate::{Collection, Field, FieldAccess, FieldValue, Json, Origin, RecordId};
 
-/// Who set each value, by field name. A field that is not in it was typed, or is empty.
+/// Origins by field name. A field without an entry was typed or is empty.
 pub type Origins = BTreeMap<String, Origin>;
 
-/// What this version does not know of a record, by field name, byte for byte: fields that a newer version added, and
-/// values that their own column cannot hold. Such a value wins over the column.
+/// Values that this version cannot store in columns, by field name, byte for byte: fields of newer versions, and
+/// values that their column cannot hold. They take precedence over the column.
 pub type Extra = BTreeMap<String, Json>;
 
-/// A record of a collection. Every value is carried, also one that no rule allows.
+/// A record of a collection. It can hold any value, also one that breaks the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What it is.
+    /// The collection.
     pub collection: &'static Collection,
-    /// Which one it is.
+    /// The id.
     pub id: RecordId,
-    /// What the columns hold, by field name; never empty fields at their defaults too.
+    /// The values in columns, by field name, including defaults.
     values: BTreeMap<&'static str, FieldValue>,
-    /// Who set each value.
+    /// The origins of the values.
     pub origins: Origins,
-    /// What this version does not know of it.
+    /// The values that columns cannot hold.
     pub extra: Extra,
-    /// When it was added.
+    /// When the record was added.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When the record was last changed.
     pub updated_at: Timestamp,
-    /// Set once it is removed; it can be restored.
+    /// When the record was removed; `None` if it is not. It can be restored.
     pub deleted_at: Option<Timestamp>,
 }
 
 impl Record {
-    /// An empty record, its never empty fields at their defaults.
+    /// Creates a record with empty fields, except for defaults.
     #[must_use]
     pub fn new(collection: &'static Collection, id: RecordId, at: Timestamp) -> Record {
         let defaults = collection.fields.iter().filter_map(|field| Some((field.name, field.default_value()?)));
@@ -51,19 +51,19 @@ impl Record {
         }
     }
 
-    /// Whether it is removed.
+    /// Whether the record is removed.
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.deleted_at.is_some()
     }
 
-    /// What the field's column holds; a value in `extra` does not count.
+    /// Returns the value in the field's column and ignores `extra`.
     #[must_use]
     pub fn stored(&self, field: &Field) -> Option<&FieldValue> {
         self.values.get(field.name)
     }
 
-    /// The value of any name, also of a field that this version does not know.
+    /// Returns the value of any field, also of an unknown one.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<FieldValue> {
         match self.extra.get(name) {
@@ -72,7 +72,7 @@ impl Record {
         }
     }
 
-    /// Sets the value of any name: in its column where that can hold it, else in `extra`.
+    /// Sets the value of any field: in its column if that can hold it, else in `extra`.
     pub fn set_value(&mut self, name: &str, value: Option<FieldValue>) {
         match (self.collection.field(name), value) {
             (Some(field), value) => self.set(field, value),
@@ -81,13 +81,13 @@ impl Record {
         }
     }
 
-    /// Who set the value of this name.
+    /// Returns the origin of a field's value.
     #[must_use]
     pub fn origin(&self, name: &str) -> Origin {
         self.origins.get(name).cloned().unwrap_or_default()
     }
 
-    /// Notes who set the value of this name.
+    /// Sets the origin of a field's value.
     pub fn set_origin(&mut self, name: &str, origin: Origin) {
         match origin {
             Origin::Typed => self.origins.remove(name),
@@ -95,15 +95,15 @@ impl Record {
         };
     }
 
-    /// Every name that has a value: the declared fields in the contract's order, then what this version does not know.
+    /// Returns the names of all fields with a value: declared fields in the contract's order, then unknown ones.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let declared = self.collection.fields.iter().map(|field| field.name);
         let unknown = self.extra.keys().map(String::as_str).filter(|name| self.collection.field(name).is_none());
         declared.chain(unknown).filter(|name| self.value(name).is_some())
     }
 
-    /// Moves what stands in `extra` under a name that this version knows into its column, where that can hold it: the
-    /// fields that a newer version added, once this is that version.
+    /// Moves values from `extra` into their columns if those can hold them. Needed after an upgrade that adds fields
+    /// which a newer version had already sent.
     pub fn adopt_known(&mut self) {
         for field in self.collection.fields {
             let known = self.extra.get(field.name).and_then(|json| FieldValue::of_json(json.clone()));
@@ -113,7 +113,7 @@ impl Record {
         }
     }
 
-    /// The record that this field refers to.
+    /// Returns the id of the record that this field refers to.
     #[must_use]
     pub fn reference(&self, field: &Field) -> Option<RecordId> {
         match self.get(field) {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_its_column_cannot_hold_is_carried_and_wins() {
+    fn values_in_extra_take_precedence_over_the_column() {
         let mut record = record();
         record.set(&vehicle::YEAR, Some(FieldValue::Integer(2003)));
         record.set_value("year", Some(FieldValue::Text("MMXX".to_owned())));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_a_newer_version_becomes_a_field_once_it_is_known() {
+    fn unknown_field_moves_to_its_column_once_declared() {
         let mut record = record();
         record.extra.insert("year".to_owned(), Json::parse("2003").expect("JSON"));
         record.extra.insert("nickname".to_owned(), Json::parse("[1]").expect("JSON"));

@@ -1,44 +1,44 @@
-//! What fields may hold.
+//! Rules for the values of fields.
 
-/// What a field's column holds.
+/// The type of a field's column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Text.
     Text,
     /// An integer of 32 bits.
     Integer,
-    /// A flag; 0 or 1 where the database has no type for it.
+    /// A flag; 0 or 1 in databases without a Boolean type.
     Boolean,
 }
 
-/// What a field may hold.
+/// The rule for a field's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// A VIN or a number from before 1981; see [`crate::Vin`].
+    /// A VIN, or a shorter number from before 1981; see [`crate::Vin`].
     Vin,
-    /// At most this many characters (Unicode code points); line breaks only where `line_breaks`.
+    /// Text of limited length.
     Text {
-        /// Characters at most.
+        /// The maximum number of Unicode code points.
         longest: usize,
-        /// Whether it may have CR and LF.
+        /// Whether CR and LF are allowed.
         line_breaks: bool,
     },
-    /// 1886 (the first automobile) to two years after the current one.
+    /// A model year, from 1886 (the first automobile) to two years after the current year.
     Year,
-    /// Between these two.
+    /// An integer in an inclusive range.
     Integer {
-        /// The least.
+        /// The minimum.
         least: i64,
-        /// The greatest.
+        /// The maximum.
         greatest: i64,
     },
-    /// One of these, as written.
+    /// One of these strings.
     Choice(&'static [&'static str]),
     /// True or false.
     Boolean,
-    /// A day of the calendar, `2026-03-14`, from 1886 to two years after the current one.
+    /// A calendar date such as `2026-03-14`, from 1886 to two years after the current year.
     Date,
-    /// An amount of money, 0 to 9 999 999.99, as decimal text.
+    /// An amount of money from 0 to 9 999 999.99, as decimal text.
     Amount,
     /// An ISO 4217 code, such as `EUR`.
     Currency,
@@ -50,13 +50,13 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Text of one line.
+    /// Creates a rule for text on a single line.
     #[must_use]
     pub const fn line(longest: usize) -> Rule {
         Rule::Text { longest, line_breaks: false }
     }
 
-    /// What a column of such a field holds.
+    /// Returns the column type for this rule.
     #[must_use]
     pub const fn column_kind(&self) -> ColumnKind {
         match self {

@@ -1,4 +1,4 @@
-//! The collection `serviceEntries`: what was done to a vehicle, when, at which reading, for how much.
+//! The collection `serviceEntries`: the work done on a vehicle, with date, odometer reading and cost.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,17 +8,17 @@ use crate::{
     Rule, VehicleId, amount, declare::collection,
 };
 
-/// The identity of a service entry.
+/// The id of a service entry.
 pub type ServiceEntryId = RecordId;
 
-/// The kind of an entry about which nothing else is said.
+/// The default kind.
 const OTHER: &str = "other";
 
-/// The kinds of entries.
+/// The known kinds.
 pub const KINDS: [&str; 7] = ["reading", "service", "repair", "upgrade", "inspection", "tires", OTHER];
 
 collection! {
-    /// The service entries of all vehicles of a garage.
+    /// The service entries of all vehicles in a garage.
     SERVICE_ENTRIES {
         name: "serviceEntries",
         table: "service_entries",
@@ -27,8 +27,8 @@ collection! {
         check: refuse_unfounded,
     }
 
-    /// Everything of a service entry that a person can edit. A field holds what its column holds; a value that the
-    /// column cannot hold is in the record's `extra`.
+    /// The editable fields of a service entry, as stored in columns. A value that its column cannot hold is in the
+    /// record's `extra`.
     view ServiceEntryFields, draft ServiceEntryDraft, typed as ServiceEntryDraftFields in draft;
 
     VEHICLE_ID vehicle_id: Option<VehicleId> = "vehicleId", "Vehicle", "The vehicle's id",
@@ -49,7 +49,8 @@ collection! {
         Rule::Text { longest: 10_000, line_breaks: true };
 }
 
-/// An entry needs a vehicle, a date and something to say; a cost needs a currency, and is spelled with its digits.
+/// Requires a vehicle, a date and some content, requires a currency for a cost, and normalizes the cost's decimal
+/// places.
 fn refuse_unfounded(fields: &mut dyn FieldAccess) -> Result<(), Invalid> {
     let has = |field| fields.get(field).is_some();
     let mut errors = Vec::new();
@@ -92,25 +93,25 @@ fn refuse_unfounded(fields: &mut dyn FieldAccess) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// A service entry of a vehicle; as JSON flat but for `origins` and `extra`.
+/// A service entry. Its fields are flattened in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
+#[expect(missing_docs, reason = "the fields are documented in the contract")]
 pub struct ServiceEntry {
     pub id: ServiceEntryId,
     #[serde(flatten)]
     pub fields: ServiceEntryFields,
-    /// Who set each value; a field that is not in it was typed, or is empty.
+    /// Origins by field name. A field without an entry was typed or is empty.
     pub origins: Origins,
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub created_at: Timestamp,
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub updated_at: Timestamp,
-    /// Set once the entry is removed; it can be restored.
+    /// When the entry was removed; null if it is not. It can be restored.
     #[cfg_attr(feature = "specta", specta(type = Option<String>))]
     pub deleted_at: Option<Timestamp>,
-    /// Values of another version: fields that this one does not know, and values that win over the field above.
+    /// Values written by another version: unknown fields, and values that take precedence over the field above.
     #[serde(skip_serializing_if = "Extra::is_empty")]
     #[cfg_attr(feature = "specta", specta(type = std::collections::BTreeMap<String, FieldValue>, optional))]
     pub extra: Extra,

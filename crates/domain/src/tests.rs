@@ -1,4 +1,4 @@
-//! The rules as the contract states them, for both collections.
+//! Validation of both collections against the contract.
 
 use jiff::Timestamp;
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -32,7 +32,7 @@ fn entry(value: Value) -> Result<ServiceEntryFields, Invalid> {
 }
 
 #[test]
-fn the_wire_name_is_the_serialized_one() {
+fn field_names_match_serialized_names() {
     for (collection, value) in [
         (&VEHICLES, serde_json::to_value(VehicleFields::default())),
         (&SERVICE_ENTRIES, serde_json::to_value(ServiceEntryFields::default())),
@@ -44,7 +44,7 @@ fn the_wire_name_is_the_serialized_one() {
 }
 
 #[test]
-fn every_message_is_the_contracts() {
+fn vehicle_messages_match_the_contract() {
     for (value, expected) in [
         (json!({"vin": "123"}), "VIN must be 17 characters, or 5 to 16 for vehicles before 1981"),
         (json!({"vin": "1HGCM8263IA004352"}), "VIN cannot contain I, O or Q"),
@@ -75,7 +75,7 @@ fn every_message_is_the_contracts() {
 }
 
 #[test]
-fn every_message_of_a_service_entry_is_the_contracts() {
+fn service_entry_messages_match_the_contract() {
     let kinds = "kind must be one of reading, service, repair, upgrade, inspection, tires, other";
     for (value, expected) in [
         (json!({"vehicleId": "7"}), "vehicleId must be a UUID"),
@@ -104,7 +104,7 @@ fn every_message_of_a_service_entry_is_the_contracts() {
 }
 
 #[test]
-fn a_service_entry_needs_a_vehicle_a_date_and_something_to_say() {
+fn service_entry_requires_a_vehicle_a_date_and_content() {
     let vehicle = "018f0000-0000-7000-8000-000000000001";
     let Err(Invalid::Fields(errors)) = entry(json!({"cost": "1.5"})) else { panic!("accepted") };
     let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
@@ -132,7 +132,7 @@ fn a_service_entry_needs_a_vehicle_a_date_and_something_to_say() {
 }
 
 #[test]
-fn every_broken_field_is_reported_in_the_contracts_order() {
+fn all_broken_fields_are_reported_in_contract_order() {
     let broken = object(json!({"isActive": 1, "year": "x", "nickname": 1, "vin": "!", "make": "HONDA"}));
     let Err(Invalid::Fields(errors)) = Patch::parse(&VEHICLES, &broken, now()) else { panic!("accepted") };
     let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
@@ -153,7 +153,7 @@ fn bounds_are_inclusive_and_lengths_count_characters() {
 }
 
 #[test]
-fn null_clears_and_restores_defaults_and_empty_text_is_null() {
+fn null_and_empty_text_clear_a_field_or_reset_its_default() {
     let fields = accepted(json!({"make": "   ", "vin": " ", "odometerUnit": null, "isActive": null, "year": null}));
     assert_eq!(fields, VehicleFields { nickname: Some("kept".to_owned()), ..VehicleFields::default() });
     assert_eq!(accepted(json!({"odometerUnit": "h"})).odometer_unit, OdometerUnit::H);
@@ -161,7 +161,7 @@ fn null_clears_and_restores_defaults_and_empty_text_is_null() {
 }
 
 #[test]
-fn a_vehicle_needs_something_to_be_told_by() {
+fn vehicle_requires_an_identifying_field() {
     let clearing = Patch::parse(&VEHICLES, &object(json!({"nickname": null})), now()).expect("valid");
     let only_nickname = VehicleFields { nickname: Some("Blue".to_owned()), ..VehicleFields::default() };
     assert_eq!(
@@ -171,13 +171,13 @@ fn a_vehicle_needs_something_to_be_told_by() {
 }
 
 #[test]
-fn unknown_names_are_ignored() {
+fn unknown_fields_are_ignored() {
     let fields = accepted(json!({"userId": "x", "version": 3, "createdAt": "x", "__proto__": {}, "make": "HONDA"}));
     assert_eq!(fields.make.as_deref(), Some("HONDA"));
 }
 
 #[test]
-fn what_nobody_typed_is_made_to_fit() {
+fn fitting_truncates_and_drops_decoded_values() {
     let text = |text: &str| FieldValue::Text(text.to_owned());
     let fitted = |field: &Field, value: FieldValue| field.fitted(value, now());
     assert_eq!(fitted(&vehicle::MODEL, text("Accord")), Some(text("Accord")));
@@ -190,7 +190,7 @@ fn what_nobody_typed_is_made_to_fit() {
 }
 
 #[test]
-fn another_versions_values_are_told_from_broken_ones() {
+fn values_of_other_versions_are_distinguished_from_invalid_ones() {
     let text = |text: &str| FieldValue::Text(text.to_owned());
     for (field, value, is_carried) in [
         (&vehicle::ODOMETER_UNIT, text("ly"), true),
@@ -207,7 +207,7 @@ fn another_versions_values_are_told_from_broken_ones() {
     }
 }
 
-/// Values that a person may well enter, for each kind of rule, beside JSON of any other shape.
+/// Generates valid values for each rule, mixed with JSON of any shape.
 fn values_for(rule: Rule) -> BoxedStrategy<Value> {
     let likely = match rule {
         Rule::Vin => prop_oneof!["[A-HJ-NPR-Z0-9]{17}", "[a-zA-Z0-9 -]{5,16}"].prop_map(Value::from).boxed(),
@@ -240,10 +240,10 @@ fn values_for(rule: Rule) -> BoxedStrategy<Value> {
     prop_oneof![3 => likely, 1 => other].boxed()
 }
 
-/// Whatever comes in is refused, or what is stored comes back the same and is accepted again. The acceptances are
-/// counted, since a property over refusals alone would say nothing.
+/// Accepted values round-trip and are accepted again. Counts the acceptances, because the test would pass vacuously if
+/// every value were rejected.
 #[test]
-fn accepted_values_read_back_and_are_accepted_again() {
+fn accepted_values_round_trip_and_stay_valid() {
     for collection in COLLECTIONS {
         for field in collection.fields {
             let mut runner = TestRunner::deterministic();
@@ -265,7 +265,7 @@ fn accepted_values_read_back_and_are_accepted_again() {
                         record.set(needed, Some(FieldValue::Text(value.to_owned())));
                     }
                 }
-                // A clearing of what is needed is refused as a whole.
+                // Clearing required content rejects the whole patch.
                 let Ok(record) = patch.apply(record) else { return Ok(()) };
                 if record.get(field).is_some() {
                     acceptances.set(acceptances.get() + 1);

@@ -1,10 +1,10 @@
-//! Units of odometers.
+//! Odometer units.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What an odometer counts.
+/// The unit of an odometer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum OdometerUnit {
     /// Miles.
@@ -12,27 +12,27 @@ pub enum OdometerUnit {
     Mi,
     /// Kilometers.
     Km,
-    /// Hours of operation, as on tractors and boats.
+    /// Hours of operation, as for tractors and boats.
     H,
-    /// A unit that another version wrote.
+    /// A unit written by another version.
     Other(String),
 }
 
-/// The units that this version knows, as they are written.
+/// The known units, for generated types.
 #[cfg(any(feature = "specta", feature = "openapi"))]
 mod known {
-    /// What an odometer counts.
+    /// The unit of an odometer.
     #[derive(serde::Serialize)]
     #[cfg_attr(feature = "specta", derive(specta::Type))]
     #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     #[serde(rename_all = "lowercase")]
-    #[expect(dead_code, reason = "only its form is used")]
+    #[expect(dead_code, reason = "only its schema is used")]
     pub enum OdometerUnit {
         /// Miles.
         Mi,
         /// Kilometers.
         Km,
-        /// Hours of operation, as on tractors and boats.
+        /// Hours of operation, as for tractors and boats.
         H,
     }
 }
@@ -59,10 +59,10 @@ impl utoipa::PartialSchema for OdometerUnit {
 }
 
 impl OdometerUnit {
-    /// The names of the units that this version knows.
+    /// Returns the names of the known units.
     pub const NAMES: [&str; 3] = ["mi", "km", "h"];
 
-    /// The unit as the wire and the store write it.
+    /// Returns the unit's name on the wire and in the store.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! From a raw value to a valid one, and the contract's message for each broken rule.
+//! Validation of single values, with the contract's messages.
 
 use iso_currency::Currency;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use crate::{Field, FieldValue, RecordId, Rule, Vin, amount};
 
-/// The year of the first automobile; no vehicle is older.
+/// The year of the first automobile.
 pub const FIRST_YEAR: i16 = 1886;
-/// Models are sold ahead of their year; the contract allows two.
+/// Model years may be this far ahead, because models are sold before their year.
 pub const YEARS_AHEAD: i16 = 2;
 
 impl Field {
-    /// Turns a raw value into a valid one; `None` is an empty field.
+    /// Validates a raw value; `Ok(None)` is an empty field.
     ///
     /// # Errors
-    /// The contract's message for the rule that the value breaks.
+    /// The contract's message for the broken rule.
     pub fn validate(&self, value: &Value, now: Timestamp) -> Result<Option<FieldValue>, String> {
         let name = self.name;
         if value.is_null() {
@@ -58,7 +58,7 @@ impl Field {
                 if text.is_empty() {
                     return Ok(None);
                 }
-                // Only the form of the contract: jiff itself also takes `20260314`.
+                // jiff also parses `20260314`; the contract allows only `2026-03-14`.
                 let date = (text.len() == "2026-03-14".len()).then(|| text.parse::<Date>().ok()).flatten();
                 let date = date.ok_or_else(|| format!("{name} must be a date such as 2026-03-14"))?;
                 if !(FIRST_YEAR..=last_year()).contains(&date.year()) {
@@ -93,8 +93,8 @@ impl Field {
         }
     }
 
-    /// What a value that nobody typed, such as a decoder's, becomes under the rule of this field: text without control
-    /// characters and no longer than allowed. `None` if no value is left, or it is out of bounds.
+    /// Adapts a value that no person typed, such as a decoded one, to the rule of this field: removes control
+    /// characters and truncates text. Returns `None` if the result is empty or out of range.
     #[must_use]
     pub fn fitted(&self, value: FieldValue, now: Timestamp) -> Option<FieldValue> {
         let raw = match (value, self.rule) {
@@ -107,11 +107,10 @@ impl Field {
         self.validate(&raw, now).ok().flatten()
     }
 
-    /// Whether a value that breaks the rule may be another version's, and so is carried and not refused: another
-    /// choice, a VIN of another form, a value of another JSON type. Text with control characters, or too long, is not.
+    /// Whether an invalid value may be valid in another version, and is therefore kept: an unknown choice, a VIN of
+    /// another form, another JSON type. Text that is too long or has control characters is not.
     #[must_use]
     pub fn may_be_of_another_version(&self, value: &FieldValue) -> bool {
-        /// Characters of a choice, a code or a number that another version could know.
         const LONGEST_UNKNOWN: usize = 100;
         match (value, self.rule) {
             (FieldValue::Text(_), Rule::Text { .. }) => false,
@@ -132,7 +131,7 @@ fn integer_between(name: &str, value: &Value, least: i64, greatest: i64) -> Resu
     let integer = match value {
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => integer,
-            // JSON has one kind of number: 2003.0 and 2.003e3 are the integer 2003, for a Node backend too.
+            // JSON has a single number type: 2003.0 and 2.003e3 are the integer 2003, as in a Node backend.
             (None, Some(float)) if float.fract() == 0.0 => {
                 if !(least as f64..=greatest as f64).contains(&float) {
                     return Err(out_of_range());

@@ -1,30 +1,30 @@
-//! Values of fields: those this version knows, and JSON of any other shape, carried byte for byte.
+//! Field values, and JSON of unknown shape that is kept byte for byte.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// JSON text that this version does not interpret. Two are equal only if their bytes are.
+/// Uninterpreted JSON text. Equality compares bytes.
 #[derive(Clone)]
 pub struct Json(Box<RawValue>);
 
 impl Json {
-    /// Any JSON text, kept as written but for the space around it.
+    /// Parses any JSON text and keeps it as written, without surrounding whitespace.
     ///
     /// # Errors
-    /// The text is not one JSON value.
+    /// `serde_json::Error` if the text is not a single JSON value.
     pub fn parse(text: &str) -> serde_json::Result<Json> {
         serde_json::from_str(text).map(Json)
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn text(&self) -> &str {
         self.0.get()
     }
 
-    /// The value, for code that has to look into it. Numbers may lose digits here, never in [`Json::text`].
+    /// Parses the text for inspection. Large numbers can lose precision here, but not in [`Json::text`].
     #[must_use]
     pub fn value(&self) -> serde_json::Value {
         serde_json::from_str(self.text()).unwrap_or_default()
@@ -64,24 +64,24 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A value of any field. An empty field is `None` of this.
+/// A value of a field. An empty field is represented by `Option::None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(untagged)]
 pub enum FieldValue {
-    /// Flags, such as `isActive`.
+    /// A flag, such as `isActive`.
     Boolean(bool),
-    /// Years and odometer readings.
+    /// A year or an odometer reading.
     Integer(#[cfg_attr(feature = "specta", specta(type = i32))] i64),
-    /// Everything else, the VIN and the unit included.
+    /// Any other known value, including VINs and units.
     Text(String),
-    /// A value of another shape, written by another version.
+    /// A value of unknown shape, written by another version.
     #[cfg_attr(feature = "specta", specta(skip))]
     Other(Json),
 }
 
 impl FieldValue {
-    /// The value that JSON holds; `None` for null.
+    /// Converts a JSON value; null becomes `None`.
     #[must_use]
     pub fn of_json(json: Json) -> Option<FieldValue> {
         match json.value() {
@@ -89,7 +89,7 @@ impl FieldValue {
             serde_json::Value::Bool(flag) => Some(FieldValue::Boolean(flag)),
             serde_json::Value::String(text) => Some(FieldValue::Text(text)),
             serde_json::Value::Number(number) => match number.as_i64() {
-                // `-0` and `1e2` are integers, too, but would not be written back as they were.
+                // `-0` and `1e2` are integers too, but would be serialized differently.
                 Some(integer) if integer.to_string() == json.text() => Some(FieldValue::Integer(integer)),
                 _ => Some(FieldValue::Other(json)),
             },
@@ -97,7 +97,7 @@ impl FieldValue {
         }
     }
 
-    /// The same as JSON text.
+    /// Converts to JSON text.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
@@ -109,7 +109,7 @@ impl FieldValue {
     }
 }
 
-/// As a person reads it; a value of an unknown shape is shown as JSON.
+/// Formats a value for people; values of unknown shape as JSON.
 impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_of_any_shape_is_written_back_byte_for_byte() {
+    fn json_round_trips_byte_for_byte() {
         for text in
             [r#""mi""#, "5", "-5", "true", "1.50", "1e2", "-0", "12345678901234567890", r#"{"a": [1,  2.00]}"#, "[]"]
         {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_shown_as_a_person_reads_it() {
+    fn display_formats_values_for_people() {
         let shown = |text: &str| serde_json::from_str::<FieldValue>(text).expect("a value").to_string();
         assert_eq!([shown("\"km\""), shown("7"), shown("false"), shown("[1]")], ["km", "7", "false", "[1]"]);
     }

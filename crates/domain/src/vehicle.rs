@@ -7,7 +7,7 @@ use crate::{
     DefaultValue, Extra, FieldAccess, Invalid, OdometerUnit, Origins, Record, RecordId, Rule, Vin, declare::collection,
 };
 
-/// The identity of a vehicle.
+/// The id of a vehicle.
 pub type VehicleId = RecordId;
 
 collection! {
@@ -20,8 +20,8 @@ collection! {
         check: refuse_unidentifiable,
     }
 
-    /// Everything that a person can edit. A field holds what its column holds; a value that the column cannot hold is
-    /// in the record's `extra`.
+    /// The editable fields of a vehicle, as stored in columns. A value that its column cannot hold is in the record's
+    /// `extra`.
     view VehicleFields, draft VehicleDraft, typed as VehicleDraftFields in draft;
 
     VIN vin: Option<Vin> = "vin", "VIN", "17 characters, or 5 to 16 for vehicles before 1981", Rule::Vin;
@@ -48,7 +48,7 @@ collection! {
         Rule::Boolean, default DefaultValue::Boolean(true);
 }
 
-/// A vehicle needs something to be told by.
+/// Requires at least one field that identifies the vehicle.
 fn refuse_unidentifiable(fields: &mut dyn FieldAccess) -> Result<(), Invalid> {
     let has = |field| fields.get(field).is_some();
     match [&VIN, &LICENSE_PLATE, &NICKNAME, &MAKE].into_iter().any(has) {
@@ -57,25 +57,25 @@ fn refuse_unidentifiable(fields: &mut dyn FieldAccess) -> Result<(), Invalid> {
     }
 }
 
-/// A vehicle of the garage; as JSON flat but for `origins` and `extra`.
+/// A vehicle. Its fields are flattened in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the names are the contract's; its table says what each means")]
+#[expect(missing_docs, reason = "the fields are documented in the contract")]
 pub struct Vehicle {
     pub id: VehicleId,
     #[serde(flatten)]
     pub fields: VehicleFields,
-    /// Who set each value; a field that is not in it was typed, or is empty.
+    /// Origins by field name. A field without an entry was typed or is empty.
     pub origins: Origins,
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub created_at: Timestamp,
     #[cfg_attr(feature = "specta", specta(type = String))]
     pub updated_at: Timestamp,
-    /// Set once the vehicle is in the trash, from where it can be restored.
+    /// When the vehicle was removed; null if it is not. It can be restored.
     #[cfg_attr(feature = "specta", specta(type = Option<String>))]
     pub deleted_at: Option<Timestamp>,
-    /// Values of another version: fields that this one does not know, and values that win over the field above.
+    /// Values written by another version: unknown fields, and values that take precedence over the field above.
     #[serde(skip_serializing_if = "Extra::is_empty")]
     #[cfg_attr(feature = "specta", specta(type = std::collections::BTreeMap<String, crate::FieldValue>, optional))]
     pub extra: Extra,

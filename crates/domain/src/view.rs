@@ -1,16 +1,16 @@
-//! What the members of typed views are made of.
+//! Conversions for the members of typed views.
 
 use crate::{FieldValue, OdometerUnit, RecordId, Vin};
 
-/// A type that a typed view holds a field's value in.
+/// A type that holds a field's value in a typed view.
 pub trait FieldType {
-    /// The type of the same field in a draft, where null clears it.
+    /// The type of the field in a draft, where null clears it.
     type Draft;
 
-    /// The value in a column. A value of another kind counts as none: the record carries it beside the column.
+    /// Converts from the value in a column. A value of another type counts as empty, because `extra` holds it.
     fn from_value(value: Option<FieldValue>) -> Self;
 
-    /// The value for a column.
+    /// Converts to the value for a column.
     fn to_value(&self) -> Option<FieldValue>;
 }
 

@@ -1,33 +1,33 @@
-//! Vehicle identification numbers: cleaning what people type, and the rules of ISO 3779 and 49 CFR 565.
+//! Vehicle identification numbers: normalization of input, and the rules of ISO 3779 and 49 CFR 565.
 //!
-//! Not here: what a VIN says about a vehicle; that is the decode crate's.
+//! Decoding a VIN is in the crate `garage-decode`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Characters of a full VIN (ISO 3779, in force for model year 1981 on).
+/// The length of a full VIN (ISO 3779, since model year 1981).
 pub const FULL_LENGTH: usize = 17;
-/// Characters of the shortest number accepted as a VIN; makers numbered freely before 1981.
+/// The minimum length of a VIN; numbers from before 1981 follow no standard.
 pub const SHORTEST_LENGTH: usize = 5;
-/// Where the check digit stands, counted from zero.
+/// The zero-based index of the check digit.
 pub const CHECK_DIGIT_INDEX: usize = 8;
 
-/// Why text is not a VIN. The messages are the contract's.
+/// Why text is not a VIN. Displays as the contract's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VinError {
-    /// Something besides A-Z and 0-9 is in it.
+    /// It has a character other than A-Z and 0-9.
     #[error("VIN can contain only letters and digits")]
     Characters,
-    /// Shorter than 5 or longer than 17 characters.
+    /// It is shorter than 5 or longer than 17 characters.
     #[error("VIN must be 17 characters, or 5 to 16 for vehicles before 1981")]
     Length,
-    /// A full VIN with I, O or Q, which ISO 3779 leaves out.
+    /// It is a full VIN with I, O or Q, which ISO 3779 excludes.
     #[error("VIN cannot contain I, O or Q")]
     AmbiguousLetters,
 }
 
-/// A validated vehicle identification number: 17 characters, or 5 to 16 of a vehicle before 1981, upper case.
+/// A validated VIN in upper case: 17 characters, or 5 to 16 for vehicles from before 1981.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "specta", derive(specta::Type), specta(type = String))]
@@ -35,10 +35,10 @@ pub enum VinError {
 pub struct Vin(String);
 
 impl Vin {
-    /// Cleans `vin_text` (see [`clean`]) and validates what is left.
+    /// Normalizes `vin_text` with [`clean`] and validates the result.
     ///
     /// # Errors
-    /// In this order: a character other than A-Z and 0-9, a length outside 5 to 17, I, O or Q in a full VIN.
+    /// [`VinError::Characters`], [`VinError::Length`] or [`VinError::AmbiguousLetters`], checked in this order.
     pub fn parse(vin_text: &str) -> Result<Vin, VinError> {
         let vin = clean(vin_text);
         if !vin.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -53,13 +53,14 @@ impl Vin {
         Ok(Vin(vin))
     }
 
-    /// A VIN as a database holds it, unchecked: one that was adopted holds what its writers allowed. Blank text is none.
+    /// Wraps a VIN from a database without validation, because other programs may have written it. `None` if it is
+    /// blank.
     #[must_use]
     pub fn stored(vin: String) -> Option<Vin> {
         (!vin.trim().is_empty()).then_some(Vin(vin))
     }
 
-    /// The VIN in upper case, without spaces or dashes.
+    /// Returns the VIN in upper case, without spaces or dashes.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -92,10 +93,10 @@ impl From<Vin> for String {
     }
 }
 
-/// Drops the spaces and dashes people put into VINs and upper-cases ASCII letters; nothing else changes.
+/// Removes spaces and dashes, and converts ASCII letters to upper case.
 #[must_use]
 pub fn clean(vin_text: &str) -> String {
-    // Almost always there is nothing to drop, and whole files of VINs come through here.
+    // Fast path: most VINs contain neither, and bulk decoding calls this for each line.
     if vin_text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return vin_text.to_ascii_uppercase();
     }
@@ -106,22 +107,22 @@ pub fn clean(vin_text: &str) -> String {
         .collect()
 }
 
-/// I, O and Q look like 1 and 0; ISO 3779 allows none of them in a VIN.
+/// Whether the letter is I, O or Q, which ISO 3779 excludes because they resemble digits.
 #[must_use]
 pub fn is_ambiguous(byte: u8) -> bool {
     matches!(byte, b'I' | b'O' | b'Q')
 }
 
-/// Keyboards and word processors turn a hyphen into several look-alikes.
+/// Whether the character is a hyphen, or one that word processors put in its place.
 fn is_dash(character: char) -> bool {
     matches!(character, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }
 
-/// Finds the full VIN inside running text, such as a sentence from a listing.
+/// Finds the full VIN in running text, such as a sentence from a listing.
 ///
-/// A candidate is 17 letters and digits that stand alone, or that make up 17 when neighboring words are joined
-/// (`1HGCM 82633 A004352`). One whose check digit fits wins over one that merely has the right form; the form
-/// alone counts only where a digit is in it, so that words do not pass for VINs.
+/// A candidate is a word of 17 letters and digits, or several adjacent words with 17 in total (`1HGCM 82633 A004352`).
+/// A candidate with a correct check digit wins over others. Without one it must contain a digit, because ordinary
+/// words could match.
 #[must_use]
 pub fn find(text: &str) -> Option<Vin> {
     let words: Vec<String> = text
@@ -153,8 +154,8 @@ pub fn find(text: &str) -> Option<Vin> {
     fallback
 }
 
-/// The check digit that fits the other sixteen characters (49 CFR 565.15 (c)), `None` where `vin` is not 17
-/// characters of a VIN's alphabet. What stands at the check digit's own place does not matter.
+/// Computes the check digit from the other sixteen characters (49 CFR 565.15 (c)). Returns `None` if `vin` is not 17
+/// characters of the VIN alphabet. Ignores the current check digit.
 #[must_use]
 pub fn expected_check_digit(vin: &str) -> Option<char> {
     const WEIGHTS: [u32; FULL_LENGTH] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
@@ -173,7 +174,7 @@ pub fn expected_check_digit(vin: &str) -> Option<char> {
     }
 }
 
-/// A character's value in the check digit sum (49 CFR 565.15, table III).
+/// Returns a character's value in the check digit sum (49 CFR 565.15, table III).
 fn transliterate(byte: u8) -> Option<u32> {
     let value = match byte {
         b'0'..=b'9' => byte - b'0',
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_what_people_type() {
+    fn parse_ignores_case_spaces_and_dashes() {
         for vin_text in [
             "1HGCM82633A004352",
             " 1hgcm82633a004352\n",
@@ -207,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_before_1981_may_be_short_and_hold_any_letter() {
+    fn numbers_before_1981_can_be_short_and_contain_any_letter() {
         assert_eq!(Vin::parse("10Q-IO").map(String::from), Ok("10QIO".to_owned()));
         assert!(Vin::parse("1234567890123456").is_ok_and(|vin| !vin.is_full()));
     }
 
     #[test]
-    fn refuses_in_the_order_of_the_contract() {
+    fn parse_reports_errors_in_contract_order() {
         use VinError::{AmbiguousLetters, Characters, Length};
         for (vin_text, error) in [
             ("1234", Length),
@@ -226,7 +227,7 @@ mod tests {
             ("1HGCM82633A00435😀", Characters),
             ("1HGCM82633A00435\0", Characters),
             ("1HGCM82633A004352\u{200f}", Characters),
-            // Upper-casing beyond ASCII would turn this dotless i into a letter of the alphabet.
+            // Unicode upper-casing would turn this dotless i into an ASCII I.
             ("\u{131}HGCM82633A004352", Characters),
             ("1HGCM8*633A004352", Characters),
             ("$", Characters),
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn check_digits_of_published_vins() {
+    fn check_digit_matches_published_vins() {
         for vin in ["1HGCM82633A004352", "1M8GDM9AXKP042788", "11111111111111111", "1HGBH41JXMN109186"] {
             assert_eq!(expected_check_digit(vin), vin.chars().nth(CHECK_DIGIT_INDEX), "{vin}");
         }
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_a_vin_in_a_sentence() {
+    fn finds_vin_in_a_sentence() {
         let vin = |text: &str| find(text).map(String::from);
         let accord = Some("1HGCM82633A004352".to_owned());
         assert_eq!(vin("For sale: 2003 Accord, VIN 1hgcm82633a004352, one owner."), accord);

@@ -1,67 +1,67 @@
-//! The wire: what goes between device and server, in the shape of `docs/contract.md`.
+//! Types of requests and responses between device and server, as specified in `docs/contract.md`.
 //!
-//! Types only, no behavior: the rules about fields are `garage-domain`'s, and what a route does is the server's.
+//! Validation is in `garage-domain`, behavior in the server.
 
 use garage_domain::{FieldError, VehicleFields, VehicleId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A vehicle as the server answers it.
+/// A vehicle in a response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WireVehicle {
-    /// The vehicle.
+    /// The id of the vehicle.
     pub id: VehicleId,
-    /// Whose it is.
+    /// The id of the user who owns the vehicle.
     pub user_id: String,
-    /// What a person can edit.
+    /// The editable fields.
     #[serde(flatten)]
     pub fields: VehicleFields,
-    /// Null until photos exist.
+    /// Always null; reserved for photos.
     pub image_url: Option<String>,
-    /// When it was added.
+    /// When the vehicle was added.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// When the vehicle was last changed.
     pub updated_at: Timestamp,
-    /// When it was removed; null while it is there.
+    /// When the vehicle was removed; null if it is not.
     pub deleted_at: Option<Timestamp>,
-    /// Its place in the order of the user's changes, from 1; also its `ETag`.
+    /// The version: the position of its last change among the user's changes, from 1; also its `ETag`.
     pub version: i64,
 }
 
-/// Why a request was refused.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// The HTTP status.
     pub status_code: u16,
-    /// Its standard name, such as `Bad Request`.
+    /// The standard name of the status, such as `Bad Request`.
     pub error: String,
-    /// A sentence; with `details`, the first of them.
+    /// The message for people; the first of `details` if there are any.
     pub message: String,
-    /// Every broken field, in the contract's order; only where fields are to blame.
+    /// The broken fields, in the contract's order; only for validation errors.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<Vec<FieldError>>,
-    /// The vehicle as it is; only where a change was based on another version.
+    /// The current state of the vehicle; only for version conflicts.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<WireVehicle>))]
     pub current: Option<Box<WireVehicle>>,
 }
 
-/// What `POST /api/auth/login` and `/refresh` answer.
+/// The response of `POST /api/auth/login` and `/refresh`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
-    /// The bearer token of every other request.
+    /// The bearer token for all other requests.
     pub access_token: String,
-    /// Good for one refresh.
+    /// The refresh token; valid for a single refresh.
     pub refresh_token: String,
     /// Always `Bearer`.
     pub token_type: String,
-    /// Seconds for which the access token is good.
+    /// The lifetime of the access token in seconds.
     pub expires_in: u64,
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vehicle_is_as_the_contract_shows_it() {
+    fn vehicle_serializes_as_in_the_contract() {
         let time: Timestamp = "2026-11-24T00:00:00Z".parse().expect("a time");
         let vehicle = WireVehicle {
             id: "018f0000-0000-7000-8000-000000000001".parse().expect("an id"),

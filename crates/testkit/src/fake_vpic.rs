@@ -1,4 +1,4 @@
-//! A vPIC on loopback: answers from the snapshot in vPIC's own form, and fails in every way the real one does.
+//! A fake vPIC API on loopback: serves the snapshot's data in vPIC's format, and can fail in various ways.
 
 use std::{
     collections::BTreeMap,
@@ -20,26 +20,26 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{now, snapshot};
 
-/// How the fake answers the next questions.
+/// How the fake responds to the next requests.
 #[derive(Debug, Clone)]
 pub enum Behavior {
-    /// Right, at once.
+    /// Responds correctly and immediately.
     Answers,
-    /// Right, with these values instead of the snapshot's.
+    /// Responds with these values in place of the snapshot's.
     Corrects(BTreeMap<String, String>),
-    /// A recorded body, as it is, whatever is asked.
+    /// Responds to every request with this recorded body.
     Replays(Value),
-    /// Right, but after this time.
+    /// Responds correctly after this delay.
     IsSlow(Duration),
-    /// 429, with this many seconds in `Retry-After`.
+    /// Responds with 429 and this number of seconds in `Retry-After`.
     LimitsRate(u64),
-    /// 500 with a page.
+    /// Responds with 500 and an HTML page.
     Fails,
-    /// 200 with a page instead of JSON, as proxies do.
+    /// Responds with 200 and an HTML page instead of JSON, as some proxies do.
     AnswersHtml,
-    /// The connection breaks in the middle of the answer.
+    /// Closes the connection in the middle of the response.
     BreaksOff,
-    /// An answer about no vehicle at all.
+    /// Responds without a vehicle.
     AnswersNothing,
 }
 
@@ -48,19 +48,19 @@ struct Shared {
     questions: u32,
 }
 
-/// A running fake; it ends with this value.
+/// A running fake server; dropping it stops the server.
 pub struct FakeVpic {
-    /// The address to give to the client.
+    /// The base URL for the client.
     pub base_url: String,
     shared: Arc<Mutex<Shared>>,
     server: JoinHandle<()>,
 }
 
 impl FakeVpic {
-    /// Starts on a free port of 127.0.0.1.
+    /// Starts the server on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// There is no free port.
+    /// If no port is free.
     pub async fn start(behavior: Behavior) -> FakeVpic {
         let shared = Arc::new(Mutex::new(Shared { behavior, questions: 0 }));
         let router = Router::new()
@@ -75,22 +75,22 @@ impl FakeVpic {
         FakeVpic { base_url, shared, server }
     }
 
-    /// Answers otherwise from now on.
+    /// Changes the behavior for subsequent requests.
     pub fn set(&self, behavior: Behavior) {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).behavior = behavior;
     }
 
-    /// How many questions have come.
+    /// The number of requests received.
     #[must_use]
     pub fn questions(&self) -> u32 {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).questions
     }
 }
 
-/// The body of a recorded answer, by the file's name without its ending.
+/// Returns the body of a recorded response; `name` is the file name without extension.
 ///
 /// # Panics
-/// There is no such recording.
+/// If there is no such recording.
 #[must_use]
 pub fn recorded(name: &str) -> Value {
     let path = format!("{}/fixtures/vpic/{name}.json", env!("CARGO_MANIFEST_DIR"));
@@ -149,7 +149,7 @@ async fn answer(State(shared): SharedState, vins: &[(String, Option<i32>)]) -> R
         Behavior::Fails => (StatusCode::INTERNAL_SERVER_ERROR, page).into_response(),
         Behavior::AnswersHtml => page.into_response(),
         Behavior::BreaksOff => {
-            // The length promises more than comes.
+            // Announce a larger length than is sent.
             (
                 [(header::CONTENT_LENGTH, "5000"), (header::CONTENT_TYPE, "application/json")],
                 Body::from("{\"Results\": [{"),
@@ -162,7 +162,7 @@ async fn answer(State(shared): SharedState, vins: &[(String, Option<i32>)]) -> R
     }
 }
 
-/// The snapshot's facts in vPIC's flat form.
+/// The snapshot's facts in vPIC's flat format.
 fn values(vin: &str, year: Option<i32>, corrections: &BTreeMap<String, String>) -> Value {
     let query = VinQuery::parse(vin).ok();
     let decoded: Option<Decode<'_>> =

@@ -1,4 +1,4 @@
-//! What tests share. Never a dependency of anything that ships.
+//! Shared test helpers. Only for dev-dependencies.
 
 pub mod fake_vpic;
 
@@ -13,7 +13,7 @@ use garage_decode::{Snapshot, default_snapshot_path, pinned};
 use jiff::Timestamp;
 use ruzstd::encoding::CompressionLevel;
 
-/// The time at which tests run.
+/// The fixed time of tests.
 #[must_use]
 pub fn now() -> Timestamp {
     "2026-11-23T12:00:00Z".parse().expect("a valid time")
@@ -22,7 +22,7 @@ pub fn now() -> Timestamp {
 /// The complete vPIC data, opened once per process.
 ///
 /// # Panics
-/// The data is not on this machine; `cargo xtask setup` fetches it. Tests never run without it.
+/// If the data is not on this machine; run `cargo xtask setup`.
 #[must_use]
 pub fn snapshot() -> &'static Snapshot {
     static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
@@ -32,11 +32,11 @@ pub fn snapshot() -> &'static Snapshot {
     })
 }
 
-/// Writes the complete vPIC data into a folder as an installer brings it, and gives the file's path. It is not made
-/// smaller, which would take most of a minute.
+/// Writes the vPIC data into a folder in the packaged format, and returns the file's path. The data is not actually
+/// compressed, which would take most of a minute.
 ///
 /// # Panics
-/// The data is not on this machine, or the folder cannot be written.
+/// If the data is not on this machine, or the folder is not writable.
 #[must_use]
 pub fn packed_snapshot(folder: &Path) -> PathBuf {
     let source = File::open(default_snapshot_path().expect("a cache folder")).expect("`cargo xtask setup` fetches it");

@@ -1,4 +1,4 @@
-//! The licenses of all libraries inside the programs, for the packages to carry.
+//! Collects the licenses of all linked libraries for the packages.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +9,10 @@ use std::{
 use anyhow::Context;
 use cargo_metadata::{DependencyKind, MetadataCommand, PackageId};
 
-/// Beginnings of the names of files that hold a license or what it asks to be repeated.
+/// Prefixes of the names of license and notice files.
 const LICENSE_FILES: &[&str] = &["license", "licence", "copying", "notice", "unlicense"];
 
-/// One text with every library, and each license text once.
-///
-/// # Errors
-/// Cargo cannot say what the programs consist of, or the page's packages are not installed.
+/// Returns a text that lists all libraries, with each license text once.
 pub fn of_everything(root: &Path) -> anyhow::Result<String> {
     let mut libraries = rust_libraries(root)?;
     libraries.extend(page_libraries(root)?);
@@ -37,7 +34,7 @@ pub fn of_everything(root: &Path) -> anyhow::Result<String> {
     Ok(sections.collect::<Vec<_>>().join("\n"))
 }
 
-/// What the app and the CLI are linked with on this system: name with version and license, and where it lies.
+/// Returns the crates linked into the app and the CLI on this system: name with version, license, and folder.
 fn rust_libraries(root: &Path) -> anyhow::Result<Vec<(String, std::path::PathBuf)>> {
     let metadata = MetadataCommand::new()
         .current_dir(root)
@@ -66,12 +63,12 @@ fn rust_libraries(root: &Path) -> anyhow::Result<Vec<(String, std::path::PathBuf
         .collect()
 }
 
-/// What the page is made of.
+/// Returns the npm packages compiled into the page.
 fn page_libraries(root: &Path) -> anyhow::Result<Vec<(String, std::path::PathBuf)>> {
     let package: serde_json::Value = serde_json::from_slice(&fs::read(root.join("ui/package.json"))?)?;
     let mut names: Vec<String> =
         package["dependencies"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-    // Compiled into the page, though it is a tool to build with.
+    // A build tool, but parts of it are compiled into the page.
     names.extend(["svelte", "@sveltejs/kit"].map(str::to_owned));
     names
         .into_iter()

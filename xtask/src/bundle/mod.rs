@@ -1,7 +1,7 @@
-//! `cargo xtask bundle`: the installers, and trying one out on a bare system.
+//! `cargo xtask bundle`: builds the packages, and tests one in a bare system.
 //!
-//! Tauri's own bundler writes the .deb and the .rpm; `tauri.conf.json` says that they carry whatever `staging` puts
-//! below `target/package`: the CLI with completions and a manual page, the packed vPIC data, licenses.
+//! Tauri's bundler writes the .deb and the .rpm. `tauri.conf.json` adds the files that `staging` puts into
+//! `target/package`: the CLI with completions and a manual page, the compressed vPIC data, and licenses.
 
 mod licenses;
 mod staging;
@@ -17,16 +17,11 @@ use anyhow::{Context, ensure};
 
 use crate::{run, setup, shell};
 
-/// A package may be so large.
 const LARGEST_DEB_BYTES: u64 = 30_000_000;
 
-/// Builds the app as it ships, and the packages for this system; `is_tried` installs the .deb into a bare system and
-/// uses it there.
-///
-/// # Errors
-/// A build fails, a package is too large, or the trial finds something wrong.
+/// Builds the app in release mode and its packages for this system. With `is_tried`, tests the .deb in a bare system.
 pub fn bundle(root: &Path, is_tried: bool) -> anyhow::Result<()> {
-    ensure!(cfg!(target_os = "linux"), "the installers of other systems come from `tauri build` on those systems");
+    ensure!(cfg!(target_os = "linux"), "use `tauri build` for installers of other systems");
     setup::for_running(root, false)?;
     run::build(root, run::Scope::Shipped)?;
     let release = run::target_folder(root).join("release");
@@ -48,5 +43,5 @@ fn newest(folder: &Path, ending: &str) -> anyhow::Result<PathBuf> {
     packages
         .filter(|path| path.extension().is_some_and(|extension| extension == ending))
         .max_by_key(|path| fs::metadata(path).and_then(|it| it.modified()).ok())
-        .with_context(|| format!("the bundler left no .{ending} in {}", folder.display()))
+        .with_context(|| format!("the bundler wrote no .{ending} to {}", folder.display()))
 }

@@ -1,4 +1,4 @@
-//! What the packages carry besides the app, laid out as it will lie on the system.
+//! Prepares the additional files of the packages, with the layout of the installed system.
 
 use std::{
     fs::{self, File},
@@ -13,13 +13,10 @@ use flate2::{Compression, write::GzEncoder};
 use super::licenses;
 use crate::{setup::snapshot, shell};
 
-/// 84 MB become 15, and unpack in a fifth of a second; higher ones want more memory on both sides.
+/// Compresses 84 MB to 15, which unpack in 0.2 s; higher levels need more memory on both sides.
 const ZSTD_LEVEL: i32 = 19;
 
-/// Lays everything out below `target/package`, where `tauri.conf.json` looks for it.
-///
-/// # Errors
-/// A file cannot be read or written, or the vPIC data is missing.
+/// Writes the files to `target/package`, where `tauri.conf.json` expects them.
 pub fn stage(root: &Path, release: &Path) -> anyhow::Result<()> {
     let usr = root.join("target/package/usr");
     if usr.exists() {
@@ -27,7 +24,7 @@ pub fn stage(root: &Path, release: &Path) -> anyhow::Result<()> {
     }
     let place = |name: &str| -> anyhow::Result<_> {
         let path = usr.join(name);
-        fs::create_dir_all(path.parent().context("it lies in a folder")?)?;
+        fs::create_dir_all(path.parent().context("the path has a parent folder")?)?;
         Ok(path)
     };
     let garage = release.join("garage");
@@ -60,7 +57,7 @@ pub fn stage(root: &Path, release: &Path) -> anyhow::Result<()> {
     allow_everybody_to_read(&usr)
 }
 
-/// A package keeps the permissions of what it is made of, and those here depend on who builds it and how.
+/// Sets file permissions, because packages keep them and those in the checkout depend on the umask.
 fn allow_everybody_to_read(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
@@ -76,14 +73,14 @@ fn allow_everybody_to_read(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The vPIC data, compressed once and kept: it takes a minute.
+/// Returns the compressed vPIC data. Cached, because compression takes a minute.
 fn pack(root: &Path) -> anyhow::Result<std::path::PathBuf> {
     let packed = root.join(format!("target/packed/{}.zst", snapshot::pinned::BLAKE3));
     if !packed.exists() {
-        println!("Compressing the vPIC data, which takes a minute and is kept for the next time");
-        let folder = packed.parent().context("it lies in a folder")?;
+        println!("Compressing the vPIC data; this takes a minute and the result is cached");
+        let folder = packed.parent().context("the path has a parent folder")?;
         fs::create_dir_all(folder)?;
-        // Written beside and renamed: a run that is cut short leaves no half file.
+        // Write a temporary file and rename it, so that an interrupted run leaves no partial file.
         let scratch = tempfile::NamedTempFile::new_in(folder)?;
         zstd::stream::copy_encode(
             BufReader::new(File::open(snapshot::cached_path()?)?),
@@ -96,7 +93,7 @@ fn pack(root: &Path) -> anyhow::Result<std::path::PathBuf> {
 }
 
 fn gzip(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    // Without a time in it the same content gives the same file.
+    // Omit the timestamp, so that equal content gives an equal file.
     let mut encoder = GzEncoder::new(File::create(path)?, Compression::best());
     io::copy(&mut &content[..], &mut encoder)?;
     encoder.finish()?;

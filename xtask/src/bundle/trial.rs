@@ -1,7 +1,7 @@
-//! Trying a package out: a bare Debian below the target folder gets an older one, a vehicle through the window, the
-//! new one over it, and loses it again, while the garage stays.
+//! Tests the package in a bare Debian in the target folder: installs an older version, adds a vehicle through the
+//! window, upgrades, uninstalls, and verifies that the garage remains.
 //!
-//! Each command runs in the bare system's root with mounts of its own, which are gone when it ends.
+//! Each command runs in a chroot with a mount namespace of its own, so mounts disappear when it ends.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::{
     shell,
 };
 
-/// The oldest Debian whose WebKit the app runs on.
+/// The oldest Debian release whose WebKit can run the app.
 const SUITE: &str = "bookworm";
 const ACCORD: &str = "1HGCM82633A004352";
-/// What a package must put in its place.
+/// Files that the package must install.
 const FILES: &[&str] = &[
     "usr/bin/motovault",
     "usr/bin/garage",
@@ -37,27 +37,24 @@ const FILES: &[&str] = &[
     "usr/share/doc/moto-vault/third-party-licenses.txt.gz",
 ];
 
-/// Installs, uses, upgrades and removes the .deb, and looks into the .rpm.
-///
-/// # Errors
-/// Something is not as it should be, or this machine lacks what the trial needs: root, debootstrap, a Debian mirror.
+/// Installs, uses, upgrades and uninstalls the .deb, and checks the file list of the .rpm.
 pub fn run(root: &Path, deb: &Path, rpm: &Path) -> anyhow::Result<()> {
     packages::install(&[packages::BARE_SYSTEM, packages::VIRTUAL_DISPLAY])?;
     let system = Bare::new(root)?;
     let older = system.place(&with_version(deb, "0.0.1")?)?;
     let newer = system.place(deb)?;
 
-    println!("An older package is installed, with what it depends on");
+    println!("Installing an older package and its dependencies");
     system.apt(&["install", "--yes", "--no-install-recommends", &older])?;
     let packed = format!("usr/share/motovault/{}", pinned::PACKED_FILE_NAME);
     for file in FILES.iter().copied().chain([packed.as_str()]) {
         let mode =
-            fs::metadata(system.root.join(file)).with_context(|| format!("the package does not bring /{file}"))?;
-        ensure!(mode.permissions().mode() & 0o004 != 0, "/{file} cannot be read by everybody");
+            fs::metadata(system.root.join(file)).with_context(|| format!("the package does not install /{file}"))?;
+        ensure!(mode.permissions().mode() & 0o004 != 0, "/{file} is not world-readable");
     }
     system.run(&["desktop-file-validate", "/usr/share/applications/MotoVault.desktop"])?;
 
-    println!("The app starts and a vehicle is added through its window");
+    println!("Starting the app and adding a vehicle through its window");
     let display = VirtualDisplay::start(1280, 800)?;
     let mut window = Command::new("node");
     window.current_dir(root).args(["--test", "--test-timeout=900000", "e2e/package/"]);
@@ -65,35 +62,33 @@ pub fn run(root: &Path, deb: &Path, rpm: &Path) -> anyhow::Result<()> {
     shell::run(window)?;
     system.expect_accord("after adding it")?;
 
-    println!("The newer package is installed over it, and the garage is kept");
+    println!("Upgrading to the newer package");
     system.apt(&["install", "--yes", "--no-install-recommends", &newer])?;
     system.expect_accord("after the upgrade")?;
     let decoded = system.run_without_network(&["garage", "decode", "--offline", "--json", ACCORD])?;
-    ensure!(decoded.contains("\"Accord\""), "a VIN is not decoded with the data of the package: {decoded}");
+    ensure!(decoded.contains("\"Accord\""), "decoding a VIN with the package's data failed: {decoded}");
     let page = system.run(&["sh", "-c", "zcat /usr/share/man/man1/garage.1.gz"])?;
     ensure!(page.contains("garage"), "the manual page is empty");
 
-    println!("The package is removed, and the garage is kept");
+    println!("Uninstalling the package");
     system.apt(&["purge", "--yes", "moto-vault"])?;
     for file in FILES {
-        ensure!(!system.root.join(file).exists(), "/{file} is left behind");
+        ensure!(!system.root.join(file).exists(), "/{file} remains after uninstalling");
     }
-    ensure!(system.root.join(GARAGE_FILE).exists(), "the person's garage is gone with the package");
+    ensure!(system.root.join(GARAGE_FILE).exists(), "uninstalling the package deleted the user's garage");
 
     let mut list = Command::new("rpm");
     list.args(["--query", "--package", "--list"]).arg(rpm);
     let listed = shell::output(list)?;
     for file in ["usr/bin/motovault", "usr/bin/garage", "usr/share/man/man1/garage.1.gz"] {
-        ensure!(listed.contains(file), "the .rpm does not bring /{file}");
+        ensure!(listed.contains(file), "the .rpm does not contain /{file}");
     }
-    println!("The package holds what it promises");
+    println!("All checks of the package passed");
     Ok(())
 }
 
-/// Where the person who tries it has their garage.
 const GARAGE_FILE: &str = "root/.local/share/org.motovault.garage/garage.db";
 
-/// The same package under another version.
 fn with_version(deb: &Path, version: &str) -> anyhow::Result<PathBuf> {
     let scratch = tempfile::tempdir()?;
     let content = scratch.path().join("content");
@@ -114,13 +109,12 @@ fn with_version(deb: &Path, version: &str) -> anyhow::Result<PathBuf> {
     Ok(older)
 }
 
-/// A Debian with nothing in it.
 struct Bare {
     root: PathBuf,
 }
 
 impl Bare {
-    /// Unpacks one; what was fetched for it is kept for the next time.
+    /// Unpacks a system. Downloads are cached.
     fn new(repository: &Path) -> anyhow::Result<Bare> {
         let root = repository.join("target/bare-system");
         let archive = repository.join("target/bare-system.tar");
@@ -128,12 +122,12 @@ impl Bare {
             fs::remove_dir_all(&root)?;
         }
         if !archive.exists() {
-            println!("A bare Debian is fetched, which takes some minutes and is kept for the next time");
+            println!("Downloading a bare Debian; this takes some minutes and the result is cached");
             let mut fetch = Command::new("debootstrap");
             fetch.args(["--variant=minbase", SUITE]).arg(&root);
             shell::output(fetch)?;
             let system = Bare { root: root.clone() };
-            // The window's driver brings WebKit itself; the package's other dependencies are left for it to name.
+            // The driver depends on WebKit; all other dependencies must come from the package.
             system.apt(&["update"])?;
             system.apt(&[
                 "install",
@@ -155,7 +149,6 @@ impl Bare {
         Ok(Bare { root })
     }
 
-    /// Copies a package in and gives its path there.
     fn place(&self, deb: &Path) -> anyhow::Result<String> {
         let name = deb.file_name().context("a file")?.to_string_lossy().replace(".part", "");
         fs::copy(deb, self.root.join("tmp").join(&name))?;

@@ -1,4 +1,4 @@
-//! A Chromium for the journeys: one that the machine has, else the system's package. Never a download of Playwright's.
+//! Chromium for the journeys: an installed one or the system's package, not Playwright's download.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -7,14 +7,11 @@ use anyhow::Context;
 use super::packages;
 use crate::shell;
 
-/// Names that Chromium and Chrome go by; the last is where a snap puts it.
+/// Program names of Chromium and Chrome; the last is the path in a snap.
 const NAMES: &[&str] =
     &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "/snap/bin/chromium"];
 
-/// Gives the browser, after installing one if there is none.
-///
-/// # Errors
-/// There is none, and none can be installed.
+/// Returns the browser's path, and installs a browser if necessary.
 pub fn browser() -> anyhow::Result<PathBuf> {
     if let Some(browser) = find() {
         return Ok(browser);
@@ -30,7 +27,7 @@ pub fn browser() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The first that answers: Ubuntu's script stands there and fails where the snap behind it is missing.
+/// Returns the first program that runs. Ubuntu's wrapper script exists even if its snap is missing, and then fails.
 fn find() -> Option<PathBuf> {
     let named = std::env::var_os("CHROMIUM_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
     named.into_iter().chain(NAMES.iter().map(PathBuf::from)).find_map(|browser| {
@@ -40,7 +37,7 @@ fn find() -> Option<PathBuf> {
     })
 }
 
-/// Playwright wants a path where the system takes a name.
+/// Resolves the name, because Playwright requires a path.
 fn full_path(browser: PathBuf) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(&browser)).find(|file| file.is_file())

@@ -1,4 +1,4 @@
-//! What a machine needs before it can build, run or test; each part does nothing where it is there already.
+//! Sets up a machine for building, running and testing. Each part does nothing if it is already done.
 
 mod browser;
 mod node;
@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub use browser::browser;
 
-/// Everything that starting the app needs.
+/// Sets up everything needed to run the app.
 pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> {
     let mut wanted = vec![packages::BUILD, packages::FETCH];
     if is_without_display {
@@ -20,14 +20,14 @@ pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> 
     snapshot::fetch()
 }
 
-/// Everything that the contract's suite needs on a server of its own.
+/// Sets up everything needed for the contract suite alone.
 pub fn for_contract(root: &Path) -> anyhow::Result<()> {
     packages::install(&[packages::BUILD, packages::FETCH])?;
     node::install(root, "server/tests/issuer")?;
     snapshot::fetch()
 }
 
-/// Everything that the tests need.
+/// Sets up everything needed for the tests.
 pub fn for_tests(root: &Path) -> anyhow::Result<()> {
     packages::install(&[
         packages::BUILD,

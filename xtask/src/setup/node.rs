@@ -1,4 +1,4 @@
-//! The npm packages of a folder, exactly as its lock file says.
+//! Installs the npm packages of a folder from its lock file.
 
 use std::{fs, path::Path, process::Command};
 
@@ -6,22 +6,18 @@ use anyhow::{Context, bail};
 
 use crate::shell;
 
-/// The oldest Node that the page's tools run on.
 const OLDEST_NODE: (u32, u32) = (20, 19);
 
-/// Installs the folder's packages unless those of its lock file are there.
-///
-/// # Errors
-/// Node is missing or too old, or npm fails.
+/// Installs the packages unless those of the lock file are already installed.
 pub fn install(root: &Path, folder: &str) -> anyhow::Result<()> {
     check_node()?;
-    let lock = fs::read(root.join(folder).join("package-lock.json")).context("the lock file cannot be read")?;
+    let lock = fs::read(root.join(folder).join("package-lock.json")).context("cannot read the lock file")?;
     let digest = blake3::hash(&lock).to_hex().to_string();
     let stamp = root.join(folder).join("node_modules/.motovault-lock");
     if fs::read_to_string(&stamp).is_ok_and(|installed| installed == digest) {
         return Ok(());
     }
-    println!("About to install the npm packages of {folder}/ as its lock file names them");
+    println!("Installing the npm packages of {folder}/ from its lock file");
     shell::run(shell::npm(folder, &["ci", "--no-fund", "--no-audit"]))?;
     fs::write(stamp, digest)?;
     Ok(())
@@ -35,6 +31,6 @@ fn check_node() -> anyhow::Result<()> {
     let numbers: Vec<u32> = version.trim_start_matches('v').split('.').filter_map(|part| part.parse().ok()).collect();
     match numbers[..] {
         [found_major, found_minor, ..] if (found_major, found_minor) >= OLDEST_NODE => Ok(()),
-        _ => bail!("Node {major}.{minor} or newer is needed; this is {version}"),
+        _ => bail!("Node {major}.{minor} or newer is required; found {version}"),
     }
 }

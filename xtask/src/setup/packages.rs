@@ -1,4 +1,4 @@
-//! Packages of the system: installed with apt on Debian and its kin, named elsewhere.
+//! System packages: installed with apt on Debian and derivatives; only checked on other systems.
 
 use std::process::Command;
 
@@ -6,86 +6,75 @@ use anyhow::bail;
 
 use crate::shell;
 
-/// What one purpose needs.
 #[derive(Clone, Copy)]
 pub struct Packages {
     purpose: &'static str,
-    /// Debian's packages.
     names: &'static [&'static str],
-    /// What is looked for where packages have other names: programs,
+    /// The programs to check for on systems without apt.
     programs: &'static [&'static str],
-    /// and libraries as pkg-config knows them.
+    /// The libraries to check for with pkg-config on systems without apt.
     libraries: &'static [&'static str],
 }
 
-/// To compile the app.
 pub const BUILD: Packages = Packages {
     purpose: "build the app",
     names: &["build-essential", "pkg-config", "libwebkit2gtk-4.1-dev"],
     programs: &["cc", "pkg-config"],
     libraries: &["webkit2gtk-4.1"],
 };
-/// To fetch the vPIC data.
 pub const FETCH: Packages = Packages {
     purpose: "fetch the vPIC data",
     names: &["ca-certificates", "curl"],
     programs: &["curl"],
     libraries: &[],
 };
-/// To fetch the vPIC data where its release is out of reach.
+/// Needed if the release cannot be downloaded.
 pub const PIP: Packages =
     Packages { purpose: "fetch the vPIC data with pip", names: &["python3-pip"], programs: &["pip3"], libraries: &[] };
-/// To show the app where there is no display, and take its picture.
+/// Needed for screenshots without a display.
 pub const VIRTUAL_DISPLAY: Packages = Packages {
     purpose: "show the app without a display",
     names: &["xvfb", "xauth", "dbus", "scrot"],
     programs: &["Xvfb", "scrot"],
     libraries: &[],
 };
-/// To test the app in its own webview.
 pub const WEBVIEW_DRIVER: Packages = Packages {
     purpose: "test the app in its window",
     names: &["procps", "webkit2gtk-driver"],
     programs: &["pgrep", "WebKitWebDriver"],
     libraries: &[],
 };
-/// To test the server on PostgreSQL.
 pub const POSTGRES: Packages = Packages {
     purpose: "test the server on PostgreSQL",
     names: &["openssl", "postgresql", "util-linux"],
     programs: &["initdb", "openssl", "setpriv"],
     libraries: &[],
 };
-/// To install Python programs into folders of their own.
 pub const PYTHON: Packages = Packages {
     purpose: "test the server with schemathesis",
     names: &["python3-venv"],
     programs: &["python3"],
     libraries: &[],
 };
-/// To try a package out on a bare system.
 pub const BARE_SYSTEM: Packages = Packages {
     purpose: "try the package on a bare system",
     names: &["debootstrap", "dpkg-dev", "rpm"],
     programs: &["debootstrap", "dpkg-deb", "rpm"],
     libraries: &[],
 };
-/// To compare pictures of the page, whose text is drawn in this font.
+/// The font of the page in screenshots.
 pub const FONT: Packages =
     Packages { purpose: "compare pictures of the page", names: &["fonts-dejavu-core"], programs: &[], libraries: &[] };
-/// To test the page; see `browser`, which knows when this is needed.
+/// Only installed if no browser is found; see `browser`.
 pub const CHROMIUM: Packages =
     Packages { purpose: "test the page in a browser", names: &["chromium"], programs: &["chromium"], libraries: &[] };
-/// The same on Ubuntu, where the package fetches a snap.
+/// Ubuntu's package, which installs a snap.
 pub const CHROMIUM_OF_UBUNTU: Packages = Packages { names: &["chromium-browser"], ..CHROMIUM };
 
-/// Installs what is missing, after saying so.
-///
-/// # Errors
-/// apt fails, or may not be used; on other systems: something is missing. The error names it.
+/// Lists missing packages and installs them.
 pub fn install(wanted: &[Packages]) -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") {
-        // The webview is a part of macOS and Windows, and so are their compilers' installers.
+        // macOS and Windows include the webview, and their compilers have installers of their own.
         return Ok(());
     }
     if !shell::is_on_path("apt-get") || !shell::is_on_path("dpkg-query") {
@@ -95,7 +84,7 @@ pub fn install(wanted: &[Packages]) -> anyhow::Result<()> {
     for packages in wanted {
         let names: Vec<&str> = packages.names.iter().copied().filter(|name| !is_installed(name)).collect();
         if !names.is_empty() {
-            println!("To {}, these packages are about to be installed with apt: {}", packages.purpose, names.join(" "));
+            println!("Installing packages with apt to {}: {}", packages.purpose, names.join(" "));
             missing.extend(names);
         }
     }
@@ -107,7 +96,7 @@ pub fn install(wanted: &[Packages]) -> anyhow::Result<()> {
     let is_root = shell::output(id)? == "0";
     if !is_root && !shell::is_on_path("sudo") {
         bail!(
-            "installing needs root, and there is no sudo. Run as root: apt-get update && apt-get install {}",
+            "installing packages requires root, and sudo is missing. Run as root: apt-get update && apt-get install {}",
             missing.join(" ")
         );
     }
@@ -129,7 +118,7 @@ fn apt(is_root: bool, arguments: &[&str]) -> Command {
     command
 }
 
-/// Other Linux systems name their packages differently, so what is needed is looked for itself.
+/// Checks for programs and libraries, because package names differ between distributions.
 fn check_without_apt(wanted: &[Packages]) -> anyhow::Result<()> {
     let programs = wanted.iter().flat_map(|it| it.programs).filter(|program| !shell::is_on_path(program));
     let libraries = wanted.iter().flat_map(|it| it.libraries).filter(|library| !is_known_library(library));

@@ -1,4 +1,4 @@
-//! The vPIC snapshot: fetched once, checked by its digest, kept where the app and the CLI look for it.
+//! Downloads the vPIC snapshot, verifies its digest, and stores it where the app and the CLI look for it.
 
 use std::{
     fs,
@@ -15,29 +15,26 @@ use crate::shell;
 #[path = "../../../crates/decode/src/pinned.rs"]
 pub mod pinned;
 
-/// The data as a file of the decoding library's release.
+/// The data as an asset of the decoding library's release.
 const RELEASE_ASSET: &str = "https://github.com/blackthorn-interstellar/ultravin/releases/download/v3.0.2/vpic.rkyv";
-/// The same data inside the library's Python package.
+/// The library's Python package, which contains the same data.
 const PYTHON_PACKAGE: &str = "ultravin==3.0.2";
 const MAGIC: &[u8] = b"ULTRAVIN";
-/// Bytes before the digest's range.
+/// The header before the range of the digest.
 const HEADER_BYTES: usize = 64;
 
-/// A way to get the data, by name. It gives the file's bytes, not yet checked, or why it has none.
+/// A source of the data, by name. Returns the unverified bytes.
 type Route = (&'static str, fn(&Path) -> anyhow::Result<Vec<u8>>);
 
-/// Puts the snapshot into the user's cache folder, unless it is there.
-///
-/// # Errors
-/// No route gives the data; the error says why for each.
+/// Downloads the snapshot into the user's cache folder unless it is there.
 pub fn fetch() -> anyhow::Result<()> {
     let cached = cached_path()?;
     if fs::read(&cached).is_ok_and(|bytes| check(&bytes).is_ok()) {
         return Ok(());
     }
-    let folder = cached.parent().context("the file lies in a folder")?;
+    let folder = cached.parent().context("the path has a parent folder")?;
     println!(
-        "About to fetch the vPIC data of {} ({} MB) into {}",
+        "Downloading the vPIC data of {} ({} MB) into {}",
         pinned::MONTH,
         pinned::SIZE_BYTES / 1_000_000,
         folder.display()
@@ -51,29 +48,25 @@ pub fn fetch() -> anyhow::Result<()> {
     for (name, route) in routes {
         match route(scratch.path()).and_then(|bytes| check(&bytes).map(|()| bytes)) {
             Ok(bytes) => {
-                // Written beside and renamed: a run that is cut short leaves no half file.
+                // Write a temporary file and rename it, so that an interrupted run leaves no partial file.
                 let mut file = tempfile::NamedTempFile::new_in(folder)?;
                 file.write_all(&bytes)?;
                 file.as_file().sync_all()?;
                 file.persist(&cached)?;
-                println!("The vPIC data came from {name}; its digest is right");
+                println!("Downloaded the vPIC data from {name} and verified its digest");
                 return Ok(());
             }
             Err(reason) => {
-                println!("  not from {name}: {reason:#}");
+                println!("  {name} failed: {reason:#}");
                 reasons.push(format!("{name}: {reason:#}"));
             }
         }
     }
-    bail!("the vPIC data cannot be had. Name a right copy in GARAGE_VPIC_FILE.\n  {}", reasons.join("\n  "))
+    bail!("cannot download the vPIC data. Set GARAGE_VPIC_FILE to the path of a copy.\n  {}", reasons.join("\n  "))
 }
 
-/// Where the snapshot is kept.
-///
-/// # Errors
-/// The system names no cache folder.
 pub fn cached_path() -> anyhow::Result<PathBuf> {
-    let folder = dirs::cache_dir().context("the system names no cache folder; set HOME")?;
+    let folder = dirs::cache_dir().context("the system has no cache folder; set HOME")?;
     Ok(folder.join(pinned::APP_IDENTIFIER).join(pinned::FILE_NAME))
 }
 
@@ -82,7 +75,7 @@ fn named_path() -> Option<PathBuf> {
 }
 
 fn named_file(_scratch: &Path) -> anyhow::Result<Vec<u8>> {
-    let path = named_path().context("it is not set")?;
+    let path = named_path().context("not set")?;
     fs::read(&path).with_context(|| path.display().to_string())
 }
 
@@ -96,7 +89,7 @@ fn release_asset(scratch: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
-    // Debian's Python comes without pip.
+    // Debian's Python does not include pip.
     if shell::output(python("pip", &["--version"])).is_err() {
         packages::install(&[packages::PIP])?;
     }
@@ -107,7 +100,7 @@ fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "whl"))
-        .context("pip left no wheel")?;
+        .context("pip downloaded no wheel")?;
     let mut unpack = python("zipfile", &["--extract"]);
     unpack.arg(&wheel).arg(scratch);
     shell::output(unpack)?;
@@ -115,18 +108,17 @@ fn python_package(scratch: &Path) -> anyhow::Result<Vec<u8>> {
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .find(|path| path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("_ultravin")))
-        .context("the wheel holds no library")?;
-    find_in(&fs::read(library)?).context("the library does not hold the data")
+        .context("the wheel contains no library")?;
+    find_in(&fs::read(library)?).context("the library does not contain the data")
 }
 
-/// A module of Python's, run as a program.
 fn python(module: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(if cfg!(windows) { "python" } else { "python3" });
     command.args(["-m", module]).args(arguments);
     command
 }
 
-/// The snapshot inside a library: it begins with its magic, which may stand elsewhere as well.
+/// Finds the snapshot in a library. It starts with a magic number, which can also occur elsewhere.
 fn find_in(library: &[u8]) -> Option<Vec<u8>> {
     let size = usize::try_from(pinned::SIZE_BYTES).ok()?;
     let last_start = library.len().checked_sub(size)?;
@@ -139,10 +131,15 @@ fn find_in(library: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check(bytes: &[u8]) -> anyhow::Result<()> {
-    ensure!(bytes.len() as u64 == pinned::SIZE_BYTES, "it has {} bytes instead of {}", bytes.len(), pinned::SIZE_BYTES);
+    ensure!(
+        bytes.len() as u64 == pinned::SIZE_BYTES,
+        "the size is {} bytes instead of {}",
+        bytes.len(),
+        pinned::SIZE_BYTES
+    );
     let mut hasher = blake3::Hasher::new();
     hasher.update(&bytes[HEADER_BYTES..]).update(&bytes[10..14]);
-    ensure!(hasher.finalize().to_hex().as_str() == pinned::BLAKE3, "its digest is wrong");
+    ensure!(hasher.finalize().to_hex().as_str() == pinned::BLAKE3, "the digest is wrong");
     Ok(())
 }
 
@@ -151,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_bytes_are_refused() {
+    fn check_rejects_other_bytes() {
         assert!(check(b"ULTRAVIN").is_err());
         let mut bytes = vec![0; usize::try_from(pinned::SIZE_BYTES).expect("fits")];
         bytes[..8].copy_from_slice(MAGIC);

@@ -1,7 +1,7 @@
-//! One journal: only one module of the core writes record tables, so that every write is in history.
+//! Checks that only the journal writes record tables, so that every write is in history.
 //!
-//! Looks at the SQL in string literals and in files that `include_str!` names; a table's name that is put in when the
-//! program runs counts as a record table's.
+//! Scans SQL in string literals and in files included with `include_str!`. A table name inserted at run time counts as
+//! a record table.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,11 @@ use super::{
     source::{self, Text},
 };
 
-/// The tables whose every write is in history.
 const RECORD_TABLES: &[&str] = &["vehicles", "service_entries", "history"];
-/// The only code that writes them: a file, and the folder of its submodules.
+/// The journal: a file, and the folder of its submodules.
 const JOURNAL: &[&str] = &["src-tauri/core/src/store/journal.rs", "src-tauri/core/src/store/journal/"];
-/// Where the journal's statements may be in files of their own.
+/// Folders where SQL files may write record tables.
 const JOURNAL_SQL: &[&str] = &["src-tauri/core/src/store/sql/", "src-tauri/core/src/store/journal/"];
-/// The code that is checked.
 const CHECKED: &[&str] = &["src-tauri/core/src/", "cli/src/", "src-tauri/src/", "e2e/host/"];
 
 const REASON: &str = "only the core's store/journal.rs writes record tables, so that every write is in history";
@@ -39,10 +37,7 @@ fn undeclared(texts: &Texts) -> Vec<(&String, String)> {
     missing.map(|(file, table)| (file, format!("{file}: {}", problem(&table)))).collect()
 }
 
-/// Refuses writes to record tables outside the journal.
-///
-/// # Errors
-/// A file is not Rust.
+/// Finds writes to record tables outside the journal.
 pub(super) fn check(texts: &Texts) -> anyhow::Result<Vec<String>> {
     let is_checked = |file: &str| starts_with_any(file, CHECKED) && !file.contains("/tests/");
     let (mut problems, mut for_tests) = (undeclared(texts), BTreeSet::new());
@@ -53,7 +48,7 @@ pub(super) fn check(texts: &Texts) -> anyhow::Result<Vec<String>> {
         if !file.ends_with(".rs") || starts_with_any(file, JOURNAL) {
             continue;
         }
-        let code = source::read(text).with_context(|| format!("{file} cannot be read"))?;
+        let code = source::read(text).with_context(|| format!("cannot parse {file}"))?;
         for_tests
             .extend(code.test_files.iter().map(|names| format!("{}/{}", folder_of_modules(file), names.join("/"))));
         for Text { value, line } in &code.literals {
@@ -79,14 +74,13 @@ fn starts_with_any(file: &str, places: &[&str]) -> bool {
     places.iter().any(|place| file.starts_with(place))
 }
 
-/// The folder in which the files of a file's modules are.
+/// Returns the folder of a file's submodules.
 fn folder_of_modules(file: &str) -> &str {
     let module = file.strip_suffix(".rs").unwrap_or(file);
     let is_own_folder = |name: &&str| ["lib", "main", "mod"].contains(name);
     module.rsplit_once('/').filter(|(_, name)| is_own_folder(name)).map_or(module, |(folder, _)| folder)
 }
 
-/// The path of a file that another names by its own folder.
 fn beside(file: &str, relative: &str) -> String {
     let mut parts: Vec<&str> = file.split('/').collect();
     parts.pop();
@@ -100,7 +94,7 @@ fn beside(file: &str, relative: &str) -> String {
     parts.join("/")
 }
 
-/// The first record table that SQL writes.
+/// Returns the first record table that the SQL writes.
 fn written_table(sql: &str) -> Option<String> {
     let words = words_of(sql);
     let is = |at: usize, wanted: &str| words.get(at).is_some_and(|word: &String| word == wanted);
@@ -110,7 +104,7 @@ fn written_table(sql: &str) -> Option<String> {
             "insert" if is(after_or, "into") => after_or + 1,
             "replace" if is(at + 1, "into") => at + 2,
             "delete" if is(at + 1, "from") => at + 2,
-            // A sentence may also begin so.
+            // These words can also start an English sentence.
             "update" if words[at..].iter().any(|word| word == "set") => after_or,
             _ => return None,
         };
@@ -120,7 +114,7 @@ fn written_table(sql: &str) -> Option<String> {
     })
 }
 
-/// The words of SQL in lower case, without comments and quotes; a dot and a placeholder of `format!` are words.
+/// Splits SQL into lower-case words, without comments and quotes; dots and placeholders of `format!` are words.
 fn words_of(sql: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = sql;
@@ -158,7 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn writes_of_record_tables_are_told_from_other_sql() {
+    fn a_collection_whose_table_is_not_listed_is_found() {
+        let declared = |table: &str| format!("COLLECTION {{\n    table: \"{table}\",\n}}");
+        let found = |table: &str| problems(&[("crates/domain/src/reminder.rs", &declared(table))]);
+        let missing = "crates/domain/src/reminder.rs: reminders is missing from RECORD_TABLES in xtask/src/tidy/journal.rs";
+        assert_eq!(found("reminders"), [format!("{missing}: {REASON}")]);
+        assert!(found("vehicles").is_empty());
+    }
+
+    #[test]
+    fn writes_to_record_tables_are_distinguished_from_other_sql() {
         for sql in [
             "INSERT INTO vehicles (id) VALUES (1)",
             "insert or ignore into main.\"history\" VALUES (1)",
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_tests_and_comments_may_name_writes() {
+    fn journal_tests_and_comments_may_contain_writes() {
         let write = "const SQL: &str = \"DELETE FROM vehicles\";";
         for file in [
             "src-tauri/core/src/store/journal.rs",
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_in_files_are_for_the_journal() {
+    fn sql_files_with_writes_are_allowed_only_in_the_journal() {
         let (sql, write) = (format!("{STORE}/sql/delete.sql"), "DELETE FROM vehicles;");
         let include = "fn f() { prepare(include_str!(\"sql/delete.sql\")) }";
         assert!(problems(&[(&sql, write), (&format!("{STORE}/journal.rs"), include)]).is_empty());

@@ -1,10 +1,10 @@
-//! Which crate may depend on which.
+//! Checks the dependencies between the project's crates.
 
 use std::{collections::BTreeMap, path::Path};
 
 use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 
-/// Which of our crates a crate may depend on, and why.
+/// The allowed dependencies of a crate, and the reason.
 struct Layer {
     package: &'static str,
     may_use: &'static [&'static str],
@@ -12,55 +12,42 @@ struct Layer {
 }
 
 const LAYERS: &[Layer] = &[
-    Layer { package: "garage-domain", may_use: &[], reason: "rules and values stand on nothing of ours" },
-    Layer { package: "garage-sqlite", may_use: &[], reason: "opening a database knows no table" },
-    Layer { package: "garage-decode", may_use: &["garage-domain"], reason: "app and server decode alike" },
+    Layer { package: "garage-domain", may_use: &[], reason: "the domain is the lowest layer" },
+    Layer { package: "garage-sqlite", may_use: &[], reason: "it is independent of schemas" },
+    Layer { package: "garage-decode", may_use: &["garage-domain"], reason: "the app and the server share the decoder" },
     Layer {
         package: "garage-core",
         may_use: &["garage-domain", "garage-decode", "garage-sqlite"],
-        reason: "the core knows no user interface and no server",
+        reason: "the core is independent of user interfaces and the server",
     },
-    Layer {
-        package: "garage-protocol",
-        may_use: &["garage-domain"],
-        reason: "the wire is types, on both sides the same",
-    },
+    Layer { package: "garage-protocol", may_use: &["garage-domain"], reason: "it only has types shared by both sides" },
     Layer {
         package: "garage-server",
         may_use: &["garage-domain", "garage-decode", "garage-protocol", "garage-sqlite"],
-        reason: "the server knows no device's garage",
+        reason: "the server is independent of the device's garage",
     },
-    Layer { package: "motovault", may_use: &["garage-core"], reason: "the shell only shows what the core does" },
-    Layer {
-        package: "garage-cli",
-        may_use: &["garage-core"],
-        reason: "the CLI does what the app does, by the same core",
-    },
+    Layer { package: "motovault", may_use: &["garage-core"], reason: "all logic is in the core" },
+    Layer { package: "garage-cli", may_use: &["garage-core"], reason: "the CLI and the app share the core" },
     Layer { package: "e2e-host", may_use: &["garage-core", "motovault"], reason: "browser tests drive the real shell" },
     Layer {
         package: "garage-testkit",
         may_use: &["garage-domain", "garage-decode"],
-        reason: "tests of every layer use it, so it stands low",
+        reason: "tests of all layers depend on it",
     },
-    Layer { package: "garage-bench", may_use: &["garage-core"], reason: "what is measured is what callers get" },
-    Layer { package: "empty-window", may_use: &[], reason: "it is the peer that has nothing in it" },
+    Layer { package: "garage-bench", may_use: &["garage-core"], reason: "benchmarks measure the public API" },
+    Layer { package: "empty-window", may_use: &[], reason: "it is the baseline for benchmarks" },
     Layer { package: "xtask", may_use: &[], reason: "a task compiles in seconds on a bare machine" },
 ];
 
-/// Tests may reach for these as well.
+/// Crates that all tests may depend on.
 const FOR_TESTS: &[&str] = &["garage-testkit", "garage-decode", "garage-domain"];
-/// The only crates that know Tauri.
+/// The only crates that may depend on Tauri.
 const TAURI_USERS: &[&str] = &["motovault", "e2e-host", "empty-window"];
 
-/// Refuses dependencies between crates that no layer allows.
-///
-/// # Errors
-/// Cargo cannot read the workspace.
 pub(super) fn check(root: &Path) -> anyhow::Result<Vec<String>> {
     Ok(check_dependencies(&dependencies(root)?))
 }
 
-/// A dependency of a crate of ours.
 struct Dependency {
     name: String,
     is_for_tests: bool,
@@ -82,7 +69,7 @@ fn check_dependencies(packages: &BTreeMap<String, Vec<Dependency>>) -> Vec<Strin
     let mut problems = Vec::new();
     for (package, dependencies) in packages {
         let Some(layer) = LAYERS.iter().find(|layer| layer.package == package) else {
-            problems.push(format!("{package} has no place in the table of layers (xtask/src/tidy/layers.rs)"));
+            problems.push(format!("{package} is missing from the table of layers (xtask/src/tidy/layers.rs)"));
             continue;
         };
         for Dependency { name, is_for_tests } in dependencies {
@@ -94,7 +81,7 @@ fn check_dependencies(packages: &BTreeMap<String, Vec<Dependency>>) -> Vec<Strin
             }
             let is_tauri = name == "tauri" || name.starts_with("tauri-");
             if is_tauri && !TAURI_USERS.contains(&package.as_str()) {
-                problems.push(format!("{package} must not depend on {name}: only the shell knows Tauri"));
+                problems.push(format!("{package} must not depend on {name}: only the shell may use Tauri"));
             }
         }
     }
@@ -112,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_against_the_direction_is_found() {
+    fn disallowed_dependency_is_found() {
         let packages = BTreeMap::from([
             package("garage-domain", &[("garage-core", false), ("serde", false)]),
             package("garage-core", &[("garage-domain", false), ("garage-testkit", true), ("tauri", false)]),
@@ -123,11 +110,11 @@ mod tests {
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].contains("garage-core must not depend on tauri"));
         assert!(problems[1].contains("garage-domain must not depend on garage-core"));
-        assert!(problems[2].contains("garage-new has no place"));
+        assert!(problems[2].contains("garage-new is missing from"));
     }
 
     #[test]
-    fn test_helpers_are_for_tests_only() {
+    fn test_helpers_are_allowed_only_as_dev_dependencies() {
         let packages =
             BTreeMap::from([package("garage-core", &[("garage-testkit", false)]), package("garage-testkit", &[])]);
         assert_eq!(check_dependencies(&packages).len(), 1);

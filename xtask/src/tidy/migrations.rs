@@ -1,11 +1,7 @@
-//! How migrations are numbered.
+//! Checks the numbering of migrations.
 
 use std::{fs, path::Path};
 
-/// Refuses gaps in the numbers of each database's migrations.
-///
-/// # Errors
-/// The folder cannot be read.
 pub(super) fn check(folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     for database in fs::read_dir(folder)? {

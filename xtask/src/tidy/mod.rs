@@ -1,6 +1,6 @@
-//! `cargo xtask tidy`: the rules of the code's layout, checked by a program, each with its reason.
+//! `cargo xtask tidy`: rules for the layout of the code.
 //!
-//! What clippy and the page's linter can check is theirs; here are the rules that span crates and folders.
+//! Only rules that span crates and folders; clippy and ESLint check the others.
 
 mod journal;
 mod layers;
@@ -15,13 +15,9 @@ use anyhow::{Context, bail};
 
 use crate::shell;
 
-/// The repository's text files, by their paths from its root.
+/// Text files of the repository, by path from its root.
 type Texts = BTreeMap<String, String>;
 
-/// Checks everything and reports all that is wrong at once.
-///
-/// # Errors
-/// A rule is broken, or the files cannot be read.
 pub fn tidy(root: &Path) -> anyhow::Result<()> {
     let mut problems = layers::check(root)?;
     let texts = tracked_texts(root)?;
@@ -32,17 +28,17 @@ pub fn tidy(root: &Path) -> anyhow::Result<()> {
     problems.extend(journal::check(&texts)?);
     problems.extend(migrations::check(&root.join("migrations"))?);
     if problems.is_empty() {
-        println!("tidy: the layout's rules hold");
+        println!("tidy: no problems");
         return Ok(());
     }
-    bail!("{} rules of the layout are broken:\n  {}", problems.len(), problems.join("\n  "))
+    bail!("{} problems found:\n  {}", problems.len(), problems.join("\n  "))
 }
 
 fn tracked_texts(root: &Path) -> anyhow::Result<Texts> {
     let mut git = Command::new("git");
     git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let paths = shell::output(git).context("the files of the repository come from git")?;
-    // A file that git still lists but that is gone, and one that is no text, have no lines to check.
+    let paths = shell::output(git).context("cannot list files with git")?;
+    // Skip binary files, and files that git lists but that are deleted.
     let read = |path: &str| fs::read_to_string(root.join(path)).ok().map(|text| (path.to_owned(), text));
     Ok(paths.split('\0').filter(|path| !path.is_empty()).filter_map(read).collect())
 }

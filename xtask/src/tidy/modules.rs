@@ -1,11 +1,11 @@
-//! No circle of modules inside a crate.
+//! Checks that modules of a crate do not depend on each other in a cycle.
 //!
-//! A module depends on another if its code uses an item that the other defines. A name that is imported by way of a
-//! re-export, in the crate's root or elsewhere, counts for the module that defines it. Not counted are:
-//! - `mod child;` and a re-export of what is below the module;
-//! - types and traits defined in the crate's root: they are the crate's own words, for all its modules;
-//! - methods: `impl Garage` may be spread over modules;
-//! - code for tests, and links in comments.
+//! A module depends on another if its code uses an item that the other defines. A name imported through a re-export,
+//! in the crate root or elsewhere, counts for the module that defines it. Exceptions:
+//! - `mod child;`, and re-exports of items in submodules
+//! - types and traits defined in the crate root, which all modules may use
+//! - methods, because `impl Garage` may be spread over modules
+//! - test code, and links in comments
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,36 +16,31 @@ use super::{
     source::{self, Module},
 };
 
-/// The folders of the crates that are checked.
 const CRATES: &[&str] =
     &["src-tauri/core", "crates/decode", "crates/domain", "crates/protocol", "crates/sqlite", "crates/testkit"];
 
-const REASON: &str = "neither can be read or changed without the other; move what both need to a module below them";
+const REASON: &str = "move shared code to a module that both can use";
 
-/// Refuses circles of modules in the crates that are listed.
-///
-/// # Errors
-/// A module's file is missing or is not Rust.
 pub(super) fn check(texts: &Texts) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
     for folder in CRATES {
         let circles = Crate::read(texts, &format!("{folder}/src"))?.circles();
-        problems.extend(circles.into_iter().map(|circle| format!("modules in a circle: {circle}; {REASON}")));
+        problems.extend(circles.into_iter().map(|circle| format!("cyclic modules: {circle}; {REASON}")));
     }
     Ok(problems)
 }
 
-/// A module, by its place in `Crate::modules`.
+/// A module, by its index in `Crate::modules`.
 type Id = usize;
 
-/// A crate's modules; the root is the first.
+/// The modules of a crate; the root is the first.
 #[derive(Default)]
 struct Crate {
     modules: Vec<Node>,
 }
 
 struct Node {
-    /// Such as `store/history`.
+    /// For example `store/history`.
     path: String,
     file: String,
     parent: Id,
@@ -53,15 +48,13 @@ struct Node {
     code: Module,
 }
 
-/// What a path leads to.
 enum Found {
     Module(Id),
     Item(Id, String),
-    /// Something of another crate.
     Foreign,
 }
 
-/// Lookups under way, so that imports that lead to each other end.
+/// Lookups in progress, so that cyclic imports terminate.
 type Seen = BTreeSet<(Id, String)>;
 
 impl Crate {
@@ -73,11 +66,11 @@ impl Crate {
 
     fn add_file(&mut self, texts: &Texts, file: &str, folder: &str, path: String, parent: Id) -> anyhow::Result<Id> {
         let text = texts.get(file).with_context(|| format!("{file} is missing"))?;
-        let code = source::read(text).with_context(|| format!("{file} cannot be read"))?.module;
+        let code = source::read(text).with_context(|| format!("cannot parse {file}"))?.module;
         self.add(texts, code, file, folder, path, parent)
     }
 
-    /// Adds a module and those below it, whose files are in the folder.
+    /// Adds a module and its submodules, whose files are in `folder`.
     fn add(
         &mut self,
         texts: &Texts,
@@ -100,7 +93,7 @@ impl Crate {
             let folder = format!("{folder}/{name}");
             let candidates = [format!("{folder}.rs"), format!("{folder}/mod.rs")];
             let Some(child_file) = candidates.iter().find(|it| texts.contains_key(*it)) else {
-                bail!("{file} declares the module {name}, and there is no {}", candidates.join(" or "));
+                bail!("{file} declares the module {name}, but there is no {}", candidates.join(" or "));
             };
             let child = self.add_file(texts, child_file, &folder, below(&name), id)?;
             self.modules[id].children.insert(name, child);
@@ -108,7 +101,7 @@ impl Crate {
         Ok(id)
     }
 
-    /// What a path in a module leads to; nothing if its first name is a local one or another crate's.
+    /// Resolves a path in a module. Returns nothing if the first name is local or belongs to another crate.
     fn resolve(&self, module: Id, path: &[String], seen: &mut Seen) -> Option<Found> {
         let (first, mut rest) = path.split_first()?;
         let mut found = match first.as_str() {
@@ -120,7 +113,7 @@ impl Crate {
         while let (Found::Module(current), Some((name, after))) = (&found, rest.split_first()) {
             found = match name.as_str() {
                 "super" => Found::Module(self.modules[*current].parent),
-                // A name that nothing here defines comes from a macro in that module.
+                // A name without a definition comes from a macro in that module.
                 name => self.lookup(*current, name, seen).unwrap_or_else(|| Found::Item(*current, name.to_owned())),
             };
             rest = after;
@@ -128,7 +121,6 @@ impl Crate {
         Some(found)
     }
 
-    /// What a name means in a module.
     fn lookup(&self, module: Id, name: &str, seen: &mut Seen) -> Option<Found> {
         if !seen.insert((module, name.to_owned())) {
             return None;
@@ -158,7 +150,7 @@ impl Crate {
         module == above
     }
 
-    /// Which module uses which, and the line where it first does.
+    /// Returns the dependencies between modules, each with the line of the first use.
     fn dependencies(&self) -> BTreeMap<(Id, Id), usize> {
         let mut dependencies = BTreeMap::new();
         for (module, Node { code, .. }) in self.modules.iter().enumerate() {
@@ -177,12 +169,12 @@ impl Crate {
         dependencies
     }
 
-    /// For each dependency that is part of a circle, the shortest such circle.
+    /// Returns the shortest cycle for each dependency that is part of one.
     fn circles(&self) -> BTreeSet<String> {
         let dependencies = self.dependencies();
         let circles = dependencies.keys().filter_map(|&(from, to)| {
             let mut circle = shortest_path(&dependencies, to, from)?;
-            // Each circle begins at the same module, whichever dependency it is found by.
+            // Rotate cycles to start at the same module, to remove duplicates.
             let first = (0..circle.len()).min_by_key(|&at| &self.modules[circle[at]].path)?;
             circle.rotate_left(first);
             circle.push(circle[0]);
@@ -191,7 +183,7 @@ impl Crate {
         circles.map(|circle| self.describe(&circle, &dependencies)).collect()
     }
 
-    /// Such as `a -> b -> a: src/a.rs:12, src/b.rs:5`.
+    /// Formats a cycle as `a -> b -> a: src/a.rs:12, src/b.rs:5`.
     fn describe(&self, circle: &[Id], dependencies: &BTreeMap<(Id, Id), usize>) -> String {
         let name = |module: &Id| match self.modules[*module].path.as_str() {
             "" => "lib",
@@ -206,7 +198,7 @@ impl Crate {
     }
 }
 
-/// The modules from one to another, both included.
+/// Returns the modules on the path from one to another, both included.
 fn shortest_path(dependencies: &BTreeMap<(Id, Id), usize>, from: Id, to: Id) -> Option<Vec<Id>> {
     let mut reached_from = BTreeMap::new();
     let mut waiting = VecDeque::from([from]);
@@ -238,7 +230,7 @@ mod tests {
         Crate::read(&texts, "src").expect("a crate").circles().into_iter().collect()
     }
 
-    /// The circles of a crate of two modules, `a` and `b`, of which `b` uses `a`.
+    /// Returns the cycles of a crate with the modules `a` and `b`, of which `b` uses `a`.
     fn circles_if_a_has(code: &str) -> Vec<String> {
         let root = "mod a; mod b; pub use b::{Thing, thing as renamed}; pub struct Garage;";
         let b =
@@ -247,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn imports_and_paths_that_close_a_circle_are_found() {
+    fn cycles_through_imports_and_paths_are_found() {
         for code in [
             "use crate::b::Thing;",
             "use crate::{b::{self, Thing as Other}, Garage};",
@@ -269,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_use_of_an_item_closes_no_circle() {
+    fn exceptions_are_not_cycles() {
         for code in [
             "/// See [`crate::b::Thing`].\nfn f() {}",
             "#[cfg(test)] mod tests { use crate::b::Thing; }",
@@ -287,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_and_its_child_are_a_circle_if_each_uses_what_the_other_defines() {
+    fn parent_and_child_that_use_each_other_are_a_cycle() {
         let parent = |parent: &str, child: &str| {
             circles(&[("lib.rs", "mod a;"), ("a/mod.rs", &format!("mod child;\n{parent}")), ("a/child.rs", child)])
         };
@@ -299,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_root_may_be_used_for_its_types_only() {
+    fn only_types_of_the_root_may_be_used_by_modules() {
         let root = |code: &str| {
             let root = "mod a;\nuse a::own;\npub struct Garage;\npub const LIMIT: u32 = own();";
             circles(&[("lib.rs", root), ("a.rs", code)])
@@ -309,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_circles_and_inline_modules_are_found() {
+    fn longer_cycles_and_inline_modules_are_found() {
         let files = [
             ("lib.rs", "mod a; mod b; mod c { pub mod d; pub mod e { use crate::a::f as g; pub fn h() { g() } } }"),
             ("a.rs", "pub fn f() { crate::b::f() }"),
@@ -321,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn imports_that_lead_to_each_other_end() {
+    fn cyclic_imports_terminate() {
         let files =
             [("lib.rs", "mod a; mod b;"), ("a.rs", "pub use crate::b::*;"), ("b.rs", "pub use crate::a::*; use x::x;")];
         assert!(circles(&files).is_empty());
     }
 
     #[test]
-    fn a_missing_module_is_an_error() {
+    fn missing_module_is_an_error() {
         let texts = BTreeMap::from([("src/lib.rs".to_owned(), "mod a;".to_owned())]);
         assert!(Crate::read(&texts, "src").is_err());
     }

@@ -1,4 +1,4 @@
-//! Reads a Rust file into what the rules look at: modules, imports, paths and string literals, without test code.
+//! Parses a Rust file for the checks: modules, imports, paths and string literals, without test code.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
@@ -8,11 +8,11 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// A file's code, without what is compiled for tests only.
+/// The code of a file, without items compiled only for tests.
 #[derive(Default)]
 pub(super) struct Source {
     pub module: Module,
-    /// String literals, those in macros included and those in attributes not.
+    /// String literals, including those in macros and excluding those in attributes.
     pub literals: Vec<Text>,
     /// The arguments of `include_str!` and `include_bytes!`.
     pub includes: Vec<Text>,
@@ -20,47 +20,38 @@ pub(super) struct Source {
     pub test_files: Vec<Vec<String>>,
 }
 
-/// A string literal.
 pub(super) struct Text {
     pub value: String,
     pub line: usize,
 }
 
-/// A module: a file's, or one written inside another.
+/// A module of a file, or an inline module.
 #[derive(Default)]
 pub(super) struct Module {
     pub name: String,
-    /// Structs, enums, unions, traits and aliases.
     pub types: Vec<String>,
-    /// Functions, constants, statics and macros.
     pub values: Vec<String>,
     pub uses: Vec<Use>,
-    /// Paths in code, those in macros included.
+    /// Paths in code, including those in macros.
     pub paths: Vec<CodePath>,
     pub inline: Vec<Module>,
-    /// The names of its `mod name;`.
     pub files: Vec<String>,
 }
 
-/// One name that a `use` brings in.
+/// A name imported with `use`.
 pub(super) struct Use {
     pub path: Vec<String>,
-    /// The name here; `None` is `*`.
+    /// The local name; `None` for `*`.
     pub name: Option<String>,
     pub is_reexport: bool,
     pub line: usize,
 }
 
-/// A path such as `store::vehicles::by_id`.
 pub(super) struct CodePath {
     pub segments: Vec<String>,
     pub line: usize,
 }
 
-/// Reads a file.
-///
-/// # Errors
-/// It is not Rust.
 pub(super) fn read(text: &str) -> syn::Result<Source> {
     let file = syn::parse_file(text)?;
     let mut reader = Reader { modules: vec![Module::default()], ..Reader::default() };
@@ -73,7 +64,7 @@ pub(super) fn read(text: &str) -> syn::Result<Source> {
 #[derive(Default)]
 struct Reader {
     source: Source,
-    /// From the file's module to the one being read.
+    /// The path from the file's module to the current one.
     modules: Vec<Module>,
 }
 
@@ -141,7 +132,7 @@ impl Reader {
         }
     }
 
-    /// Reads what syn leaves as tokens, the arguments of macros and attributes.
+    /// Parses arguments of macros and attributes, which syn leaves as tokens.
     fn read_tokens(&mut self, tokens: TokenStream, with_literals: bool) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let is_punct = |at: Option<usize>, wanted: char| {
@@ -187,7 +178,7 @@ impl Reader {
     }
 }
 
-/// Visits these nodes unless they are compiled for tests only.
+/// Visits these nodes unless they are compiled only for tests.
 macro_rules! skip_tests {
     ($($visit:ident: $node:ident),* $(,)?) => {
         $(fn $visit(&mut self, node: &'ast syn::$node) {
@@ -260,7 +251,7 @@ enum Kind {
     Value,
 }
 
-/// An item's attributes, and what it defines.
+/// Returns an item's attributes, and what it defines.
 fn described(item: &Item) -> (&[Attribute], Option<(Kind, &Ident)>) {
     match item {
         Item::Const(it) => (&it.attrs, Some((Kind::Value, &it.ident))),
@@ -282,7 +273,7 @@ fn described(item: &Item) -> (&[Attribute], Option<(Kind, &Ident)>) {
     }
 }
 
-/// Whether these are the attributes of a test, or of what is compiled for tests only.
+/// Whether the attributes mark a test or code compiled only for tests.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let is_test = attribute.path().segments.last().is_some_and(|segment| segment.ident == "test");
@@ -308,7 +299,7 @@ fn string_of(literal: proc_macro2::Literal) -> Option<String> {
     }
 }
 
-/// The name without `r#`.
+/// Removes `r#` from a name.
 fn name_of(ident: &Ident) -> String {
     let name = ident.to_string();
     name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)

@@ -1,31 +1,29 @@
-//! What lines of text may not hold, by the folder they are in.
+//! Checks lines of text files, depending on their folder.
 
-/// The server's features. Each knows the others only as `auth::User`, by which a request says who asks.
+/// The server's features. A feature may use only `auth::User` of another one.
 const SERVER_FEATURES: &[&str] = &["auth", "decode", "vehicles"];
 
-/// Whether a line formats a statement.
 fn puts_sql_together(line: &str) -> bool {
     let formatted = line.split("format!(\"").nth(1).unwrap_or_default();
     ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "].iter().any(|verb| formatted.starts_with(verb))
 }
 
-/// Whether a line names something of a feature of the server's, beyond the user of a request.
+/// Whether a line uses an item of this feature, except `auth::User`.
 fn imports_feature(line: &str, feature: &str) -> bool {
     let path = format!("{feature}::");
     line.match_indices(&path).any(|(start, _)| {
         let is_whole = !line[..start].ends_with(|before: char| before.is_alphanumeric() || before == '_');
         let rest = &line[start + path.len()..];
-        // A function of that name with its types is no feature.
+        // A generic function with the name of the feature.
         is_whole && !rest.starts_with('<') && !(feature == "auth" && rest.starts_with("User"))
     })
 }
 
-/// Checks the lines of one file.
 pub(super) fn check(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let is_lock = path.ends_with("package-lock.json");
     if is_lock && text.contains("\"resolved\": \"http") {
-        problems.push(format!("{path} carries download addresses: everyone has their own registry"));
+        problems.push(format!("{path} contains download URLs, which depend on the registry of each machine"));
     }
     let is_page = path.starts_with("ui/src/") && !path.starts_with("ui/src/lib/platform/");
     let feature = path.strip_prefix("server/src/").and_then(|rest| rest.split_once('/')).map(|(feature, _)| feature);
@@ -34,28 +32,29 @@ pub(super) fn check(path: &str, text: &str) -> Vec<String> {
         if let Some(feature) = feature.filter(|feature| SERVER_FEATURES.contains(feature)) {
             let others = SERVER_FEATURES.iter().filter(|other| **other != feature);
             if let Some(other) = others.into_iter().find(|other| imports_feature(line, other)) {
-                problems.push(format!("{place}: the server's {feature} imports {other}; what both need belongs above"));
+                problems.push(format!(
+                    "{place}: the server's {feature} imports {other}; move shared code to a parent module"
+                ));
             }
         }
         if path.starts_with("server/src/") && puts_sql_together(line) {
-            problems.push(format!(
-                "{place}: SQL put together from strings; values are parameters, and names are written out"
-            ));
+            problems
+                .push(format!("{place}: SQL is formatted from strings; use parameters for values and write out names"));
         }
         if is_page && line.contains("@tauri-apps/") {
-            problems.push(format!("{place}: only the page's platform folder knows Tauri"));
+            problems.push(format!("{place}: only ui/src/lib/platform may import Tauri"));
         }
         if !path.ends_with(".lock") && MACHINE_FOLDERS.iter().any(|folder| names_folder(line, folder)) {
-            problems.push(format!("{place}: a path of one machine"));
+            problems.push(format!("{place}: machine-specific path"));
         }
     }
     problems
 }
 
-/// Folders below which paths belong to one machine; assembled so that this file does not hold one.
+/// Folders that are specific to a machine. Joined at run time, so that this file passes the check.
 const MACHINE_FOLDERS: &[&str] = &["work", "root", "home"];
 
-/// Whether the line holds `/folder/name` as the beginning of a path.
+/// Whether the line contains a path that starts with `/folder/`.
 fn names_folder(line: &str, folder: &str) -> bool {
     let needle = format!("/{folder}/");
     line.match_indices(&needle).any(|(start, _)| {
@@ -71,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_feature_of_the_server_knows_no_other() {
+    fn server_features_do_not_import_each_other() {
         let problems = |line: &str| check("server/src/vehicles/routes.rs", line).len();
         for import in [
             "use crate::auth::accounts;",
@@ -87,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_not_put_together() {
+    fn formatted_sql_is_found() {
         let formatted = format!("let sql = format{}\"SELECT * FROM {{table}}\");", "!(");
         assert_eq!(check("server/src/x/store/sqlite.rs", &formatted).len(), 1);
         assert!(check("server/src/x/store/sqlite.rs", "let sql = \"SELECT * FROM vehicles\";").is_empty());
     }
 
     #[test]
-    fn texts_are_checked_by_place() {
+    fn rules_depend_on_the_folder() {
         let import = "import { invoke } from \"@tauri-apps/api/core\";";
         assert_eq!(check("ui/src/routes/+page.svelte", import).len(), 1);
         assert!(check("ui/src/lib/platform/index.ts", import).is_empty());

@@ -1,4 +1,4 @@
-//! Merging vPIC's answer into the snapshot's, so that the result is one answer about one vehicle.
+//! Merges a vPIC response into the snapshot's result.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::{
     engine::{self, EngineFacts, number},
 };
 
-/// Keys of vPIC's answer that are about the request and not about the vehicle.
+/// Keys of a response that describe the request and not the vehicle.
 const ABOUT_THE_REQUEST: &[&str] = &[
     "VIN",
     "ErrorCode",
@@ -23,7 +23,7 @@ const ABOUT_THE_REQUEST: &[&str] = &[
     "ManufacturerId",
 ];
 
-/// Facts that describe a model's variant. They are only true together with the model they were decoded with.
+/// Facts about a variant of a model, valid only together with the model from the same source.
 const ABOUT_THE_MODEL: &[&str] = &[
     "Model",
     "Series",
@@ -41,14 +41,13 @@ const ABOUT_THE_MODEL: &[&str] = &[
 const MODEL_YEAR: &str = "ModelYear";
 
 impl<'a> Decode<'a> {
-    /// Merges vPIC's answer into the snapshot's. A value of vPIC's replaces the snapshot's if they differ.
+    /// Merges a vPIC response. A value from vPIC replaces a different one from the snapshot.
     ///
     /// - Numbers are compared as numbers: `3` does not replace `3.0`.
     /// - vPIC's model year passes the same [`YearPolicy`](crate::year::YearPolicy) as the snapshot's.
-    /// - If make, model or model year differ, model, trim and engine are all vPIC's: a trim of one model says nothing
-    ///   about another.
-    /// - An answer that does not know the vehicle, or is about another year than the one that was asked for, changes
-    ///   nothing.
+    /// - If make, model or model year differ, model, trim and engine all come from vPIC, because a trim belongs to its
+    ///   model.
+    /// - A response without a vehicle, or for another year than the requested one, is ignored.
     #[must_use]
     pub fn refined(mut self, answer: &VpicAnswer, source: Source) -> Decode<'a> {
         if !answer.knows_the_vehicle() {
@@ -75,7 +74,7 @@ impl<'a> Decode<'a> {
     }
 }
 
-/// Merges the fields. True if the model group is another vehicle's, and therefore entirely vPIC's now.
+/// Merges the fields. Returns true if make, model or year differ, so that the model group comes from vPIC.
 fn merge_fields<'a>(ours: &mut DecodedFields<'a>, theirs: DecodedFields<'a>) -> bool {
     fn differ<T>(
         ours: &Option<DecodedValue<T>>,
@@ -135,7 +134,7 @@ fn merge_facts(
                 fact.value = value;
                 fact.source = source;
             }
-            // vPIC's flat answer has no names and groups.
+            // vPIC's flat response has no names and groups.
             None => facts.push(Fact {
                 group: Cow::Borrowed("Other"),
                 name: Cow::Owned(code.clone()),
@@ -147,8 +146,8 @@ fn merge_facts(
     }
 }
 
-/// Whether two values mean the same: equal text, or equal numbers such as `3` and `3.0`. vPIC rounds computed numbers
-/// to 14 digits, the snapshot does not.
+/// Whether two values are equal as text or as numbers, such as `3` and `3.0`. vPIC rounds computed numbers to 14
+/// digits; the snapshot does not.
 fn is_same(ours: &str, theirs: &str) -> bool {
     const TOLERANCE: f64 = 1e-12;
     let is_same_number = |ours: f64, theirs: f64| (ours - theirs).abs() <= TOLERANCE * ours.abs();
@@ -167,7 +166,7 @@ impl VpicAnswer {
         !codes.split(',').any(|code| code.trim().parse() == Ok(error_code::UNREGISTERED))
     }
 
-    /// Whether it is a vehicle whose position 7 decides the year. `None` for trucks, whose weight decides.
+    /// Whether position 7 determines the year for this type of vehicle. `None` for trucks, where it depends on weight.
     fn is_light_vehicle(&self) -> Option<bool> {
         match self.get("VehicleType")? {
             "PASSENGER CAR" | "MULTIPURPOSE PASSENGER VEHICLE (MPV)" => Some(true),
@@ -176,7 +175,7 @@ impl VpicAnswer {
         }
     }
 
-    /// The values as a vehicle's fields, with the year as the policy judged it.
+    /// Converts the values to fields, with the year checked by the policy.
     fn fields(&self, year: Option<i32>, source: Source) -> DecodedFields<'static> {
         let decoded = |value: String| DecodedValue { value: Cow::Owned(value), source, month: None };
         let text = |code: &str| self.get(code).map(str::to_owned).map(decoded);
@@ -206,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_plain_numbers_are_compared_as_numbers() {
+    fn only_decimal_numbers_are_compared_as_numbers() {
         for (ours, theirs, same) in [
             ("3", "3.0", true),
             ("2003", "2003.0", true),
