@@ -150,11 +150,11 @@ fn summarize(outcomes: &[(Step, Outcome)]) -> anyhow::Result<()> {
             Outcome::Passed => None,
             Outcome::Failed(error) => Some(format!("\n  {}: {error:#}", step.name())),
             Outcome::Skipped(missing) => {
-                Some(format!("\n  {}: skipped because {} failed", step.name(), missing.name()))
+                Some(format!("\n  {}: skipped, since {} failed", step.name(), missing.name()))
             }
         })
         .collect();
-    ensure!(lines.is_empty(), "{} of {} steps did not pass:{}", lines.len(), outcomes.len(), lines.concat());
+    ensure!(lines.is_empty(), "{} of {} steps have not passed:{}", lines.len(), outcomes.len(), lines.concat());
     Ok(())
 }
 
