@@ -132,10 +132,12 @@ fn value_name(rule: &Rule) -> &'static str {
     }
 }
 
-/// The JSON of an option's value; null for an empty one. Text that is no integer or boolean stays text, and the core's
-/// message says what the field must be. Parsed as JSON, 50.000 would be 50.
+/// The JSON of an option's value. An empty value clears the field, except a choice that is never empty: its default
+/// would silently change the unit of a reading, so the core refuses the empty text. Text that is no integer or boolean
+/// stays text, and the core's message says what the field must be: parsed as JSON, 50.000 would be 50.
 fn raw(field: &Field, text: &str) -> Value {
-    if text.is_empty() {
+    let is_required_choice = matches!(field.rule, Rule::Choice(_)) && field.default.is_some();
+    if text.is_empty() && !is_required_choice {
         return Value::Null;
     }
     let parsed = match field.rule.column_kind() {

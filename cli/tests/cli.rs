@@ -406,6 +406,13 @@ fn refusals_name_every_field_and_exit_with_1() {
         (code, &refusal["code"], &refusal["details"][0]["field"]),
         (1, &"invalid".into(), &"odometerReading".into())
     );
+    cli.ok(&["vehicle", "add", "--nickname", "Blue", "--odometer", "7", "--odometer-unit", "km"]);
+    let (code, _, stderr) = cli.run(&["vehicle", "edit", "Blue", "--odometer-unit", ""]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (1, "error: odometerUnit must be one of mi, km, h\n"),
+        "7 km would become 7 mi"
+    );
     assert_eq!(cli.run(&["vehicle", "add"]).2, "error: A vehicle needs a VIN, a license plate, a nickname or a make\n");
     assert_eq!(cli.run(&["vehicle", "show", "nobody"]).0, 1);
     cli.ok(&["vehicle", "add", ACCORD]);
@@ -648,7 +655,8 @@ fn service_entries_are_named_by_the_beginning_of_their_ids() {
     assert_eq!(cli.run(&["service", "show", "018f0000-000b"]).0, 1, "a removed entry is found by its whole id");
     let removed = cli.ok(&["service", "history", "018f0000-000b-7000-8000-000000000001"]);
     assert!(removed.contains(" removed by cli ("), "{removed}");
-    let refused = br#"{"format": "motovault-garage", "version": 2, "vehicles": [], "serviceEntries": [7, {"date": "soon"}]}"#;
+    let refused =
+        br#"{"format": "motovault-garage", "version": 2, "vehicles": [], "serviceEntries": [7, {"date": "soon"}]}"#;
     let (code, stdout, _) = cli.run_with_input(&["import", "-"], refused);
     assert!(code == 1 && stdout.contains("service entry 2 of the file, refused: "), "{stdout}");
 }

@@ -149,9 +149,7 @@ fn summarize(outcomes: &[(Step, Outcome)]) -> anyhow::Result<()> {
         .filter_map(|(step, outcome)| match outcome {
             Outcome::Passed => None,
             Outcome::Failed(error) => Some(format!("\n  {}: {error:#}", step.name())),
-            Outcome::Skipped(missing) => {
-                Some(format!("\n  {}: skipped, since {} failed", step.name(), missing.name()))
-            }
+            Outcome::Skipped(missing) => Some(format!("\n  {}: skipped, since {} failed", step.name(), missing.name())),
         })
         .collect();
     ensure!(lines.is_empty(), "{} of {} steps have not passed:{}", lines.len(), outcomes.len(), lines.concat());

@@ -155,7 +155,8 @@ mod tests {
     fn a_collection_whose_table_is_not_listed_is_found() {
         let declared = |table: &str| format!("COLLECTION {{\n    table: \"{table}\",\n}}");
         let found = |table: &str| problems(&[("crates/domain/src/reminder.rs", &declared(table))]);
-        let missing = "crates/domain/src/reminder.rs: reminders is missing from RECORD_TABLES in xtask/src/tidy/journal.rs";
+        let missing =
+            "crates/domain/src/reminder.rs: reminders is missing from RECORD_TABLES in xtask/src/tidy/journal.rs";
         assert_eq!(found("reminders"), [format!("{missing}: {REASON}")]);
         assert!(found("vehicles").is_empty());
     }

@@ -53,15 +53,13 @@ fn definition() -> Schema {
 
 /// Same as [`open`], but backs the garage up before an upgrade.
 pub(crate) async fn open_backed_up(path: &Path) -> Result<Database, Error> {
-    with_current_search(
-        Database::open(path, Schema { backup_before_upgrade: Some(backup_before_upgrade), ..definition() }).await?,
-    )
-    .await
+    kept_up(Database::open(path, Schema { backup_before_upgrade: Some(backup_before_upgrade), ..definition() }).await?)
+        .await
 }
 
 /// Opens the garage's file, runs missing migrations, and rebuilds the search index if it is out of date.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
-    with_current_search(open_any(path).await?).await
+    kept_up(open_any(path).await?).await
 }
 
 /// Opens the garage's file without checking the search index, for a repair of it.
@@ -69,17 +67,23 @@ pub(crate) async fn open_any(path: &Path) -> Result<Database, Error> {
     Database::open(path, definition()).await
 }
 
-async fn with_current_search(database: Database) -> Result<Database, Error> {
-    let is_current = |transaction: &Transaction<'_>| Ok::<_, Error>(search_version(transaction)? == text::VERSION);
-    if !database.read(is_current).await? {
-        let rebuilt = database.write(|transaction| {
-            // Another program may have rebuilt it meanwhile.
-            if search_version(transaction)? != text::VERSION {
+/// Does what an upgrade leaves to the program: rebuilds a search index that other functions made, and moves what older
+/// versions did not know to where this one keeps it.
+async fn kept_up(database: Database) -> Result<Database, Error> {
+    let current = (text::VERSION, newest_version());
+    if database.read(|transaction| Ok::<_, Error>(upkeep(transaction)?)).await? != current {
+        let kept_up = database.write(move |transaction| {
+            // Another program may have been quicker.
+            let (search_version, adopted_schema) = upkeep(transaction)?;
+            if search_version != text::VERSION {
                 journal::rebuild_search(transaction)?;
+            }
+            if adopted_schema != current.1 {
+                journal::adopt_known(transaction, current.1)?;
             }
             Ok::<_, Error>(())
         });
-        rebuilt.await?;
+        kept_up.await?;
     }
     Ok(database)
 }
@@ -93,8 +97,10 @@ pub(crate) fn newest_version() -> i64 {
     runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
 }
 
-fn search_version(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
-    transaction.query_row("SELECT version FROM search_version", [], |row| row.get(0))
+/// The version of the functions that made the search index, and the schema up to which extras have been adopted.
+fn upkeep(transaction: &Transaction<'_>) -> rusqlite::Result<(i64, i64)> {
+    let sql = "SELECT search_version, adopted_schema FROM upkeep";
+    transaction.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// Opens a file read-only and checks that it is an intact garage.

@@ -101,6 +101,12 @@ pub(crate) fn referring(
     Ok(found.records)
 }
 
+/// The records that have a value in `extra`.
+pub(super) fn with_extra(connection: &Connection, collection: &'static Collection) -> Result<Vec<Record>> {
+    let sql = format!("{} WHERE extra IS NOT NULL", select(collection));
+    Ok(collected(connection, collection, &sql, &[], &mut || Ok::<_, rusqlite::Error>(()))?.records)
+}
+
 fn collected<E: From<rusqlite::Error>>(
     connection: &Connection,
     collection: &'static Collection,

@@ -105,26 +105,26 @@ export type CatalogEntry = {
 	name: string,
 };
 
-/**  The identity of one change. */
+/**  The id of a change. */
 export type ChangeId = string;
 
 export type ChangeKind = 
-/**  The record came into the garage. */
+/**  The record was added. */
 "added" | 
-/**  Fields changed. */
+/**  Fields were edited. */
 "edited" | 
-/**  It was taken out. */
+/**  The record was removed. */
 "removed" | 
-/**  It was brought back. */
+/**  The record was restored. */
 "restored" | 
-/**  Another record turned out to be the same, and was joined to it. */
+/**  A duplicate record was merged into this one. */
 "merged";
 
-/**  Whether the ninth character fits the other sixteen. */
+/**  The result of verifying the check digit. */
 export type CheckDigit = {
-	/**  Whether it does. */
+	/**  Whether the check digit is correct. */
 	valid: boolean,
-	/**  The character that would, if the rest is right. */
+	/**  The correct check digit, if the other characters are correct. */
 	expected: string,
 };
 
@@ -138,41 +138,41 @@ export type CommandError = {
 	details: FieldError[],
 };
 
-/**  What a VIN, or a part of one, says about a vehicle. */
+/**  The decode of a full or partial VIN. */
 export type Decode = {
-	/**  The text that was asked about, untouched. */
+	/**  The input, unchanged. */
 	input: string,
-	/**  The VIN, `None` where the input is a part of one or no VIN. */
+	/**  The VIN; `None` if the input is a partial VIN or not a VIN. */
 	vin: string | null,
-	/**  The model year, where position 10 and a registered manufacturer back it. */
+	/**  The model year, if position 10 encodes it and the manufacturer is registered. */
 	modelYear: number | null,
 	/**  The fields of a vehicle. */
 	fields: DecodedFields,
-	/**  Every fact of vPIC's, only with [`Detail::Full`]. */
+	/**  All facts from vPIC; only with [`Detail::Full`]. */
 	facts?: Fact[] | null,
-	/**  What vPIC says about the VIN itself. */
+	/**  Errors and notices from vPIC about the VIN. */
 	errors: DecodeError[],
-	/**  `None` while characters are missing. */
+	/**  The check digit; `None` for a partial VIN. */
 	checkDigit: CheckDigit | null,
-	/**  A VIN that would be right, where exactly one is known. */
+	/**  The corrected VIN, if there is exactly one candidate. */
 	suggestedVin: string | null,
-	/**  The characters that do not fit, by position. */
+	/**  The invalid characters, by position. */
 	possible: PossibleCharacters[],
-	/**  The model year first; a second one where the VIN fits two. */
+	/**  The possible model years, the decoded one first. */
 	years: number[],
-	/**  Why the input is no VIN; absent where it is one, or a part. */
+	/**  Why the input is not a VIN; absent for a full or partial VIN. */
 	error?: string | null,
 };
 
-/**  What vPIC says about the VIN itself; code 0 is a clean decode. */
+/**  An error or notice from vPIC about the VIN; code 0 is a decode without errors. */
 export type DecodeError = {
 	/**  vPIC's error code. */
 	code: number,
-	/**  vPIC's text for it. */
+	/**  The message. */
 	message: string,
 };
 
-/**  The fields of a vehicle that decoding can fill; those it cannot are absent. */
+/**  The fields of a vehicle that decoding can fill; a field without a value is absent. */
 export type DecodedFields = {
 	make?: DecodedValue<string> | null,
 	model?: DecodedValue<string> | null,
@@ -186,13 +186,13 @@ export type DecodedFields = {
 	vehicleType?: DecodedValue<string> | null,
 };
 
-/**  One decoded value of a vehicle's field. */
+/**  A decoded value of a field. */
 export type DecodedValue<T> = {
-	/**  The value, as the field stores it. */
+	/**  The value. */
 	value: T,
-	/**  Where it comes from. */
+	/**  The source of the value. */
 	source: Source,
-	/**  The release of the snapshot, such as `2026-10`; absent for the other sources. */
+	/**  The release of the snapshot, such as `2026-10`; absent for other sources. */
 	month?: string | null,
 };
 
@@ -240,49 +240,49 @@ export type ExportFormat =
 /**  The vehicles, for a spreadsheet. */
 "csv";
 
-/**  One fact of vPIC's, named and grouped as vPIC does. */
+/**  A fact from vPIC, with vPIC's name and group. */
 export type Fact = {
-	/**  vPIC's group, such as `Engine`. */
+	/**  The group, such as `Engine`. */
 	group: string,
-	/**  vPIC's name of the variable, such as `Displacement (L)`. */
+	/**  The name of the variable, such as `Displacement (L)`. */
 	name: string,
-	/**  vPIC's code of the variable, such as `DisplacementL`. */
+	/**  The code of the variable, such as `DisplacementL`. */
 	code: string,
-	/**  The value as vPIC writes it. */
+	/**  The value in vPIC's notation. */
 	value: string,
-	/**  Where it comes from. */
+	/**  The source of the value. */
 	source: Source,
 };
 
-/**  One field of a change. */
+/**  A changed field. */
 export type FieldChange = {
 	/**  The field's name. */
 	field: string,
-	/**  Its value before, null where it was empty. */
+	/**  The value before; null if the field was empty. */
 	old: FieldValue | null,
-	/**  Its value after. */
+	/**  The value after. */
 	new: FieldValue | null,
-	/**  Who set the new value. */
+	/**  The origin of the new value. */
 	origin: Origin,
-	/**  Who had set the old one, for undo to give it back to them. */
+	/**  The origin of the old value; undo restores it. */
 	oldOrigin: Origin,
 };
 
-/**  One broken rule of one field. */
+/**  A field that breaks its rule. */
 export type FieldError = {
 	/**  The field's wire name. */
 	field: string,
-	/**  What is wrong, as a person reads it. */
+	/**  The message for people. */
 	message: string,
 };
 
-/**  A value of any field. An empty field is `None` of this. */
+/**  A value of a field. An empty field is represented by `Option::None`. */
 export type FieldValue = 
-/**  Flags, such as `isActive`. */
+/**  A flag, such as `isActive`. */
 boolean | 
-/**  Years and odometer readings. */
+/**  A year or an odometer reading. */
 number | 
-/**  Everything else, the VIN and the unit included. */
+/**  Any other known value, including VINs and units. */
 string;
 
 /**  The filter of the vehicle list. The default lists all vehicles that are not removed. */
@@ -299,13 +299,13 @@ export type Filter = {
 	isRemoved: boolean,
 };
 
-/**  What the vehicles in the garage can be filtered by: only what at least one of them has. */
+/**  The values to filter by that occur in the garage. */
 export type FilterChoices = {
-	/**  Makes by name, each in one spelling. */
+	/**  Makes, sorted by name, each in one spelling. */
 	makes: string[],
-	/**  Model years, the latest first. */
+	/**  Model years, latest first. */
 	years: number[],
-	/**  Vehicle types by name, each in one spelling. */
+	/**  Vehicle types, sorted by name, each in one spelling. */
 	vehicleTypes: string[],
 };
 
@@ -318,40 +318,40 @@ export type GarageChanged = {
 	tags: string[],
 };
 
-/**  One change of a record, as its history shows it. */
+/**  A change of a record, as its history shows it. */
 export type HistoryEntry = {
-	/**  The change. */
+	/**  The id of the change. */
 	id: ChangeId,
-	/**  The record's collection, by name. */
+	/**  The name of the record's collection. */
 	collection: string,
-	/**  The record. */
+	/**  The id of the record. */
 	recordId: RecordId,
-	/**  What it did. */
+	/**  The kind of change. */
 	kind: ChangeKind,
-	/**  The fields it changed, in the contract's order. */
+	/**  The changed fields, in the contract's order. */
 	fields: FieldChange[],
-	/**  The change that it took back. */
+	/**  The id of the change that this one undid. */
 	undoes: ChangeId | null,
-	/**  When. */
+	/**  When the change was made. */
 	at: string,
-	/**  On which device. */
+	/**  The device that made the change. */
 	deviceId: string,
-	/**  By which program there: `app` or `cli`. */
+	/**  The program that made the change: `app` or `cli`. */
 	program: string,
 	/**
-	 *  The id that the record had then, where it was another record that has been joined to this one. Such a change is
-	 *  shown, never the last word, and not undone.
+	 *  The record's id at the time, if it was a duplicate later merged into this record. Such a change is only shown:
+	 *  it cannot be undone and does not block undo.
 	 */
 	movedFrom?: RecordId | null,
 };
 
-/**  What an odometer counts. */
+/**  The unit of an odometer. */
 export type OdometerUnit = 
 /**  Miles. */
 "mi" | 
 /**  Kilometers. */
 "km" | 
-/**  Hours of operation, as on tractors and boats. */
+/**  Hours of operation, as for tractors and boats. */
 "h";
 
 /**  A decoded value that differs from the current one, which is empty or was decoded. */
@@ -366,38 +366,41 @@ export type Offer = {
 	origin: Origin,
 };
 
-/**  The origins that this version knows, as they are written. */
+/**  The known origins, as they are serialized. */
 export type Origin = 
-/**  A person. */
+/**  A person typed it. */
 { by: "typed" } | 
-/**  A decode of the VIN. */
+/**  It was decoded from the VIN. */
 { by: "decoded"; 
-/**  What decoded it, as in a decode's `source`, such as `snapshot`. */
+/**  The decoder, as in a decode's `source`, such as `snapshot`. */
 from: string; 
-/**  The release of the data, such as `2026-10`, where it has one. */
+/**  The release of the data, such as `2026-10`, if it has one. */
 month: string | null } | 
-/**  A file that was imported. */
+/**  It was imported from a file. */
 { by: "imported" } | 
-/**  A service entry, whose odometer reading became the vehicle's. */
+/**  It is the odometer reading of a service entry. */
 { by: "entry"; 
-/**  The entry. */
+/**  The id of the service entry. */
 entry: RecordId; 
-/**  The entry's date: of two readings the later one stands. */
+/**  The date of the service entry; the vehicle takes the reading with the latest date. */
 date: string };
 
-/**  Where a page ends: the last vehicle's sort key and its place among equals. Stays right while others are written. */
+/**
+ *  A position in a list: the sort key and tie-breaker of a page's last vehicle. Concurrent writes do not invalidate
+ *  it.
+ */
 export type PageEnd = {
 	/**  The sort key as text. */
 	key: string,
-	/**  The place among equals. */
+	/**  The position among vehicles with an equal sort key. */
 	position: string,
 };
 
-/**  A character that does not fit, and those that would. */
+/**  An invalid character, and valid replacements. */
 export type PossibleCharacters = {
-	/**  Its place in the VIN, from 1. */
+	/**  The position in the VIN, from 1. */
 	position: number,
-	/**  The characters that would fit, one after another. */
+	/**  The valid characters, as one string. */
 	characters: string,
 };
 
@@ -417,7 +420,7 @@ export type Preferences = {
 	asksVpic: boolean,
 };
 
-/**  A record's identity: a UUID made on the device that added it (version 7, so ids sort by time). */
+/**  A record's id: a UUID version 7, created by the device that adds the record. Version 7 sorts by time. */
 export type RecordId = string;
 
 /**  The result of a repair. */
@@ -436,30 +439,30 @@ export type Repair = {
 	newestBackup: string | null,
 };
 
-/**  What a list is sorted by; empty values come last. What is equal in it follows by age. */
+/**  The sort order of a list. Empty values come last; equal values are sorted by age. */
 export type Sort = 
-/**  By creation time, then id; the last created first. */
+/**  By creation time, then id, newest first. */
 "newest" | 
-/**  Nickname, else make and model, else plate or VIN, from A to Z; case and accents do not matter. */
+/**  By nickname, else make and model, else plate or VIN, A to Z; ignores case and accents. */
 "name" | 
-/**  Make, from A to Z. */
+/**  By make, A to Z. */
 "make" | 
-/**  The latest model year first. */
+/**  By model year, latest first. */
 "year" | 
-/**  The highest reading first. */
+/**  By odometer reading, highest first. */
 "odometer" | 
-/**  The last changed first. */
+/**  By time of the last change, latest first. */
 "updated";
 
-/**  Where a value comes from. */
+/**  The source of a value. */
 export type Source = 
 /**  The vPIC data on this device. */
 "snapshot" | 
-/**  vPIC's own answer, kept from an earlier day. */
+/**  A cached response of the vPIC API. */
 "cache" | 
-/**  vPIC's own answer, just now. */
+/**  A new response of the vPIC API. */
 "vpic" | 
-/**  The table of ISO 3780 that assigns the first two characters to countries. */
+/**  The country codes of ISO 3780 for the first two characters. */
 "iso3780";
 
 /**  The data of the first screen. */
@@ -489,23 +492,23 @@ export type TaskProgressed = {
 /**  The color theme. */
 export type Theme = "system" | "light" | "dark";
 
-/**  A vehicle of the garage; as JSON flat but for `origins` and `extra`. */
+/**  A vehicle. Its fields are flattened in JSON. */
 export type Vehicle = {
 	id: RecordId,
-	/**  Who set each value; a field that is not in it was typed, or is empty. */
+	/**  Origins by field name. A field without an entry was typed or is empty. */
 	origins: { [key in string]: Origin },
 	createdAt: string,
 	updatedAt: string,
-	/**  Set once the vehicle is in the trash, from where it can be restored. */
+	/**  When the vehicle was removed; null if it is not. It can be restored. */
 	deletedAt: string | null,
-	/**  Values of another version: fields that this one does not know, and values that win over the field above. */
+	/**  Values written by another version: unknown fields, and values that take precedence over the field above. */
 	extra?: { [key in string]: FieldValue },
 } & VehicleFields;
 
 /**
- *  The fields somebody sent, not yet validated: absent means "leave", null means "clear".
+ *  Fields as received, not yet validated: an absent field is unchanged, null clears it.
  * 
- *  Kept as raw JSON so that a value of the wrong kind gets its field's message and not a parser's.
+ *  The fields are raw JSON so that a value of the wrong type gets the message of its field and not a parser's.
  */
 export type VehicleDraft = VehicleDraftFields;
 
@@ -531,8 +534,8 @@ export type VehicleDraftFields = {
 };
 
 /**
- *  Everything that a person can edit. A field holds what its column holds; a value that the column cannot hold is
- *  in the record's `extra`.
+ *  The editable fields of a vehicle, as stored in columns. A value that its column cannot hold is in the record's
+ *  `extra`.
  */
 export type VehicleFields = {
 	vin: Vin | null,
@@ -559,33 +562,33 @@ export type VehicleFields = {
 export type VehiclePage = {
 	/**  The vehicles. */
 	vehicles: VehicleSummary[],
-	/**  Ask for this next; null at the end. */
+	/**  The cursor of the next page; null on the last page. */
 	next: PageEnd | null,
 };
 
-/**  Which vehicles are wanted. The default is all that are not removed, newest first. */
+/**  Filters and paging of a list. The default is all vehicles that are not removed, newest first. */
 export type VehicleQuery = {
-	/**  Beginnings of words of any field, or fragments of a VIN or plate; all must match, case and accents aside. */
+	/**  Prefixes of words in any field, or fragments of a VIN or plate. All must match; ignores case and accents. */
 	search?: string,
-	/**  What to sort by. */
+	/**  The sort order. */
 	sort?: Sort,
-	/**  Only of this make, case and accents aside. */
+	/**  Only this make; ignores case and accents. */
 	make?: string | null,
-	/**  Only of this model year. */
+	/**  Only this model year. */
 	year?: number | null,
-	/**  Only of this vehicle type, case and accents aside. */
+	/**  Only this vehicle type; ignores case and accents. */
 	vehicleType?: string | null,
-	/**  Only those in use, or only those not in use. */
+	/**  Only vehicles that are active (true) or inactive (false). */
 	isActive?: boolean | null,
-	/**  The removed ones instead of the others. */
+	/**  Only removed vehicles, instead of only those that are not removed. */
 	isRemoved?: boolean,
-	/**  Where the page before ended, as its `next` says. */
+	/**  The `next` of the previous page. */
 	after?: PageEnd | null,
-	/**  Vehicles of a page, at most 500; 0 means 50. */
+	/**  The number of vehicles in a page, at most 500; 0 means 50. */
 	limit?: number,
 };
 
-/**  What a list shows of a vehicle: no notes, no origins, and nothing else that can be long. */
+/**  The columns of a vehicle that a list shows. Excludes notes, origins and other long values. */
 export type VehicleSummary = {
 	id: RecordId,
 	vin: Vin | null,
@@ -612,7 +615,7 @@ export type View =
 /**  One row per vehicle. */
 "rows";
 
-/**  A validated vehicle identification number: 17 characters, or 5 to 16 of a vehicle before 1981, upper case. */
+/**  A validated VIN in upper case: 17 characters, or 5 to 16 for vehicles from before 1981. */
 export type Vin = string;
 
 /* Tauri Specta runtime */

@@ -12,6 +12,7 @@
 //! Invariants: one journal has one time; aliases are resolved before anything is written; whether a record is removed
 //! is part of the record, never derived from the kind of change; `touched` contains every record that was written.
 
+mod adopt;
 mod merge;
 mod rows;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 use rusqlite::{Result, Transaction, types::Value};
 use uuid::Uuid;
 
-pub(crate) use self::rows::rebuild_search;
+pub(crate) use self::{adopt::adopt_known, rows::rebuild_search};
 use super::{device_id, foreign::ForeignRecord, history, records};
 
 /// The program that history records for changes from the server.
