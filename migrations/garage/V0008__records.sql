@@ -74,8 +74,8 @@ CREATE TRIGGER vehicles_deleted_for_good AFTER DELETE ON vehicles BEGIN
 END;
 
 CREATE INDEX vehicles_by_name ON vehicles (name_key, position) WHERE deleted_at_us IS NULL;
-CREATE INDEX vehicles_by_make ON vehicles (make_key, make, position) WHERE deleted_at_us IS NULL;
-CREATE INDEX vehicles_by_type ON vehicles (type_key, vehicle_type, position) WHERE deleted_at_us IS NULL;
+CREATE INDEX vehicles_by_make ON vehicles (make_key, position) WHERE deleted_at_us IS NULL;
+CREATE INDEX vehicles_by_type ON vehicles (type_key, position) WHERE deleted_at_us IS NULL;
 
 -- What was done to a vehicle. Values of another version stand in `extra`, as in `vehicles`.
 CREATE TABLE service_entries (

@@ -176,9 +176,10 @@ pub(crate) fn count(connection: &Connection, query: &VehicleQuery) -> Result<u32
 /// depend on how many vehicles share one.
 pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
     let texts = |key: &str, column: &str| -> Result<Vec<String>> {
+        // A vehicle without a make has the last of all characters as its key.
         let sql = format!(
             "SELECT {key}, {column} FROM vehicles
-             WHERE deleted_at_us IS NULL AND {column} IS NOT NULL AND {key} > ?1 ORDER BY {key}, {column} LIMIT 1"
+             WHERE deleted_at_us IS NULL AND {key} > ?1 AND {key} < char(0x10ffff) ORDER BY {key}, position LIMIT 1"
         );
         let mut next = connection.prepare_cached(&sql)?;
         let (mut texts, mut last) = (Vec::new(), String::new());

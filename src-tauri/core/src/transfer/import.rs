@@ -1,6 +1,9 @@
 //! Writes the records of a file in batches, so that other programs can write in between.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use garage_domain::{Record, RecordId, VEHICLES};
 use rusqlite::Connection;
@@ -20,6 +23,9 @@ use crate::{
 
 /// The number of records per transaction: about 10 ms, so that other programs' writes do not wait long.
 const BATCH: usize = 200;
+
+/// How long the write lock is free between two batches.
+const BETWEEN_BATCHES: Duration = Duration::from_millis(5);
 
 /// The result of an import, or, for a preview, what it would be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -120,6 +126,10 @@ impl Garage {
                 break Ok(report);
             }
             done += batch.len() as u64;
+            if done > batch.len() as u64 {
+                // Other programs try every two milliseconds to get the write lock.
+                tokio::time::sleep(BETWEEN_BATCHES).await;
+            }
             let written =
                 self.write(self.stamp(), move |journal| write_batch(journal, form, batch, seen, report)).await;
             match written {

@@ -89,7 +89,8 @@ impl<'t> Journal<'t> {
         kind: ChangeKind,
         undoes: Option<ChangeId>,
     ) -> Result<Record> {
-        let mut after = self.resolved(after)?;
+        // A record that was read here goes by its own id already.
+        let mut after = if before.is_none() { self.resolved(after)? } else { self.resolved_references(after)? };
         drop_needless_origins(&mut after);
         let fields = differences(before, &after);
         if let Some(before) = before.filter(|before| fields.is_empty() && before.is_removed() == after.is_removed()) {
@@ -204,6 +205,10 @@ impl<'t> Journal<'t> {
     /// Replaces the record's id, and the ids in its references, if they are aliases.
     fn resolved(&self, mut record: Record) -> Result<Record> {
         record.id = records::resolved(self.transaction, record.collection, record.id)?;
+        self.resolved_references(record)
+    }
+
+    fn resolved_references(&self, mut record: Record) -> Result<Record> {
         for (field, collection) in record.collection.references() {
             let (Some(id), Some(collection)) = (record.reference(field), Collection::by_name(collection)) else {
                 continue;
