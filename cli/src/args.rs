@@ -39,7 +39,7 @@ Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Say what VINs mean, from the vPIC data on this device
+    /// Decode VINs with the vPIC data on this device
     Decode(DecodeArgs),
     /// List the model years, makes and models that vPIC knows, for a vehicle without a VIN
     #[command(subcommand)]
@@ -55,30 +55,30 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Add, list, show, edit, remove and restore vehicles; see what happened to them, and undo it
+    /// Add, list, show, edit, remove and restore vehicles; see their history, and undo changes
     #[command(subcommand)]
     Vehicle(VehicleCommand),
     /// Add, list, show, edit, remove and restore a vehicle's service entries; see their history, and undo changes
     #[command(subcommand)]
     Service(ServiceCommand),
-    /// Write the garage to a file: as JSON everything, as CSV the vehicles for a spreadsheet
+    /// Export the garage: everything as JSON, or the vehicles as CSV for a spreadsheet
     Export {
         /// The file to write; - or nothing for standard output
         file: Option<PathBuf>,
-        /// The form of the file [default: csv for a file that ends in .csv, else json]
+        /// The file's format [default: csv for a file that ends in .csv, else json]
         #[arg(long, value_enum)]
         format: Option<Format>,
-        /// As --format csv
+        /// Same as --format csv
         #[arg(long, conflicts_with = "format")]
         csv: bool,
         #[command(flatten)]
         output: Output,
     },
-    /// Take in vehicles from JSON: an export, or a list; what is here already stays as it is
+    /// Import an export, or a JSON list of vehicles; records that exist already are not changed
     Import {
         /// The file to read; - for standard input
         file: PathBuf,
-        /// Only say what would happen
+        /// Report what the import would do, and change nothing
         #[arg(long)]
         preview: bool,
         #[command(flatten)]
@@ -91,22 +91,22 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Replace the whole garage by a backup; what was there is backed up first
+    /// Replace the whole garage with a backup; the current garage is backed up first
     Restore {
         /// The backup
         file: PathBuf,
         #[command(flatten)]
         output: Output,
     },
-    /// Check the garage's file and say what is in it and where everything lies
+    /// Check the garage's file, count its records, and list the files in use
     Doctor {
-        /// Move a damaged file aside and save what can be read of it
+        /// Repair a damaged file: keep the damaged one, and save the records that can be read
         #[arg(long)]
         repair: bool,
         #[command(flatten)]
         output: Output,
     },
-    /// Write the completions for a shell to standard output
+    /// Write a shell's completion script to standard output
     Completions { shell: clap_complete::Shell },
     /// Write the manual page to standard output
     Man {
@@ -117,7 +117,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the answer, and so a failure too, is wanted as JSON.
+    /// Whether output and errors are JSON.
     pub fn json(&self) -> bool {
         match self {
             Command::Decode(args) => args.json,
@@ -144,7 +144,7 @@ pub enum CatalogCommand {
     },
     /// The makes
     Makes {
-        /// Only those that had a model in this year
+        /// Only makes with a model in this year
         #[arg(long, value_name = "YEAR")]
         year: Option<i32>,
         #[command(flatten)]
@@ -154,7 +154,7 @@ pub enum CatalogCommand {
     Models {
         /// The make's name, such as Honda
         make: String,
-        /// Only those of this year
+        /// Only models of this year
         #[arg(long, value_name = "YEAR")]
         year: Option<i32>,
         #[command(flatten)]
@@ -183,7 +183,7 @@ pub struct DecodeArgs {
     /// Read VINs from standard input, one a line, and answer each as it comes
     #[arg(long)]
     pub stdin: bool,
-    /// Use only the vPIC data that came with MotoVault, not what vPIC has said since
+    /// Use only the vPIC data that came with MotoVault, not later answers from vPIC
     #[arg(long)]
     pub offline: bool,
     /// Ask vPIC first, over the network, unless it was asked in the last 30 days
@@ -200,9 +200,9 @@ pub struct DecodeArgs {
 /// Vehicles can be named by id, by the beginning of an id (8 characters or more), by VIN, license plate or nickname.
 #[derive(Subcommand)]
 pub enum VehicleCommand {
-    /// Add a vehicle; its VIN fills what you leave out
+    /// Add a vehicle; decoding its VIN fills the fields that you leave out
     Add {
-        /// The VIN, with or without spaces and dashes, or a text in which it stands
+        /// The VIN, with or without spaces and dashes, or a text that contains it
         #[arg(value_name = "VIN")]
         vin: Option<String>,
         #[command(flatten)]
@@ -250,21 +250,21 @@ pub enum VehicleCommand {
         #[command(flatten)]
         output: Output,
     },
-    /// Show everything that happened to a vehicle, newest first
+    /// Show the changes of a vehicle, newest first
     History {
         /// Id, VIN, license plate or nickname; of a removed vehicle its id
         vehicle: String,
         #[command(flatten)]
         output: Output,
     },
-    /// Show what decoding the VIN knows better by now; nothing you typed is touched
+    /// Show newer decoded values for fields that you did not type
     Offers {
         /// Id, VIN, license plate or nickname
         vehicle: String,
         #[command(flatten)]
         output: Output,
     },
-    /// Take what `offers` shows
+    /// Set fields to the values that `offers` shows
     Accept {
         /// Id, VIN, license plate or nickname
         vehicle: String,
@@ -274,7 +274,7 @@ pub enum VehicleCommand {
         #[command(flatten)]
         output: Output,
     },
-    /// Take a change back; that is a change too, and can be taken back itself
+    /// Undo a change of a vehicle; that is a change too, and can be undone itself
     Undo {
         /// The change's id, as `history` shows it
         #[arg(value_name = "CHANGE")]
@@ -388,7 +388,7 @@ impl ServiceCommand {
     }
 }
 
-/// Which vehicles, and in which order.
+/// Filters and sort order of a list of vehicles.
 #[derive(ClapArgs)]
 pub struct Wanted {
     /// What to sort by
@@ -406,7 +406,7 @@ pub struct Wanted {
     /// Only those in use (true) or not in use (false)
     #[arg(long, value_name = "BOOLEAN")]
     active: Option<bool>,
-    /// The removed ones instead
+    /// List removed vehicles instead
     #[arg(long)]
     removed: bool,
 }
@@ -429,7 +429,7 @@ enum SortBy {
 }
 
 impl Wanted {
-    /// The garage's query, with these words searched for.
+    /// Builds the query, with these words as its search.
     pub fn query(self, words: &[String]) -> VehicleQuery {
         VehicleQuery {
             search: words.join(" "),

@@ -19,9 +19,9 @@ use crate::{
     table,
 };
 
-/// The longest line that is read; what is longer is no VIN, and hostile input must not fill the memory.
+/// Bytes of a line that are read. A longer line is no VIN, and must not fill memory.
 const LONGEST_LINE_BYTES: u64 = 64 * 1024;
-/// How much is read at a time.
+/// Size of the read buffer.
 const INPUT_BUFFER_BYTES: usize = 64 * 1024;
 
 pub async fn run(garage_file: Option<PathBuf>, args: DecodeArgs) -> Result<ExitCode, Failure> {
@@ -43,15 +43,15 @@ pub async fn run(garage_file: Option<PathBuf>, args: DecodeArgs) -> Result<ExitC
     Ok(decoder.exit_code)
 }
 
-/// What answers.
+/// The source of decodes.
 enum Knowledge {
     /// The snapshot alone.
     Snapshot(Box<Snapshot>),
-    /// The snapshot, and what vPIC has said since.
+    /// The snapshot, and stored answers from vPIC.
     Garage(Box<Garage>),
 }
 
-/// The garage that keeps what vPIC has said, where that is wanted and there is one.
+/// Opens the garage with the stored answers from vPIC; `None` with `--offline`, or if there is no garage.
 async fn garage_with_answers(garage_file: Option<PathBuf>, args: &DecodeArgs) -> Result<Option<Garage>, Failure> {
     if args.refresh {
         return Ok(Some(Garage::open(config_with_vpic(garage_file)?, ChangeListener::none()).await?));
@@ -62,7 +62,7 @@ async fn garage_with_answers(garage_file: Option<PathBuf>, args: &DecodeArgs) ->
     }
     match Garage::open(config, ChangeListener::none()).await {
         Ok(garage) => Ok(Some(garage)),
-        // The snapshot answers whatever has become of the garage.
+        // A garage that cannot be opened must not stop a decode: the snapshot is enough.
         Err(error) => {
             eprintln!("warning: not using what vPIC has said: {error}");
             Ok(None)
@@ -88,7 +88,7 @@ impl Decoder {
         if self.args.stdin {
             let mut input = BufReader::with_capacity(INPUT_BUFFER_BYTES, io::stdin());
             let mut line = Vec::new();
-            // vPIC takes many at once; without it each is answered as it comes.
+            // vPIC takes many VINs in a request. Without it, each line is answered at once.
             let batch_length = if self.args.refresh { LARGEST_BATCH } else { 1 };
             let mut batch: Vec<String> = Vec::with_capacity(batch_length);
             loop {
@@ -103,7 +103,7 @@ impl Decoder {
                         self.answer(&vin_text, &mut out).await?;
                     }
                 }
-                // Whoever types, or waits at the other end of a pipe, gets the answers before more is asked.
+                // Flush before blocking on input: a program at the other end of a pipe may wait for the answer.
                 if is_waiting {
                     out.flush()?;
                 }
@@ -115,7 +115,7 @@ impl Decoder {
         Ok(out.flush()?)
     }
 
-    /// Has vPIC asked about these, if that is wanted. Where it gives no answer, the snapshot's still counts.
+    /// Asks vPIC about these VINs with `--refresh`. Without an answer, the snapshot's decode is used.
     async fn refresh(&mut self, vins: &[String]) {
         let (Knowledge::Garage(garage), true) = (&self.knowledge, self.args.refresh) else { return };
         let queries = vins.iter().filter_map(|vin_text| Some((VinQuery::parse(vin_text).ok()?, self.args.year)));
@@ -199,8 +199,8 @@ fn describe(decode: &Decode<'_>, out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads one line without its end into `line`; false at the end of the input. What goes beyond the longest line is
-/// dropped.
+/// Reads one line without its line break into `line`, at most [`LONGEST_LINE_BYTES`] of it, and skips the rest. Returns
+/// false at the end of the input.
 fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     if io::Read::take(&mut *input, LONGEST_LINE_BYTES).read_until(b'\n', line)? == 0 {

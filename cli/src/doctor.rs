@@ -16,7 +16,7 @@ use crate::{
 struct Answer {
     #[serde(flatten)]
     examination: Examination,
-    /// What was repaired before; null where nothing was.
+    /// The repair; null if there was none.
     repair: Option<Repair>,
 }
 
@@ -32,7 +32,7 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
                 garage.close().await;
                 Some(repair)
             }
-            // Another program was quicker.
+            // Another program has repaired it meanwhile.
             Err(GarageError::NotDamaged) => None,
             Err(error) => return Err(error.into()),
         };

@@ -1,4 +1,4 @@
-//! Failures: what a person or a script is told, and the exit code.
+//! Errors of commands, their output and their exit codes.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -7,16 +7,16 @@ use serde_json::json;
 
 use crate::table::printable;
 
-/// Asked for something that cannot be done, or that breaks a rule.
+/// The exit code for a request that is invalid or cannot be done.
 const REFUSED: u8 = 1;
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Failure {
     Garage(GarageError),
-    /// A name that fits no vehicle, or several.
+    /// An argument that names no record, or several.
     Unclear(String),
-    /// The garage that was named is not there, and the command makes none.
+    /// The named garage does not exist, and the command does not create one.
     NoGarage(PathBuf),
     Io(io::Error),
 }
@@ -42,10 +42,10 @@ impl Failure {
         matches!(self, Failure::Garage(error) if error.code() == ErrorCode::GarageDamaged)
     }
 
-    /// Writes to standard error what went wrong, a line a field, and gives the exit code.
+    /// Writes the error to standard error, one line per field, and returns the exit code.
     pub fn report(self, json: bool) -> ExitCode {
         let (code, message, details, exit_code) = match self {
-            // The reader of a pipe has seen enough, as in `garage … | head`.
+            // The reader has closed the pipe, as in `garage … | head`.
             Failure::Io(error) | Failure::Garage(GarageError::Export(error))
                 if error.kind() == io::ErrorKind::BrokenPipe =>
             {
@@ -61,7 +61,7 @@ impl Failure {
                 (json!(error.code()), error.to_string(), error.details(), exit_code(error.code()))
             }
         };
-        // What helps is said where the message cannot know it: only here there is a `doctor`.
+        // The core's message cannot name `doctor`, which only the CLI has.
         let message = match code == json!(ErrorCode::GarageDamaged) {
             true => format!("{message}. To save what can be read of it: garage doctor --repair"),
             false => message,

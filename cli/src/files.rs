@@ -33,7 +33,7 @@ pub async fn export(
     let (bar, progress) = if file.is_some() { Bar::stoppable("Exporting") } else { Bar::new("Exporting") };
     with_garage(garage_file, Missing::IsRefused, async |garage| {
         match &file {
-            // Somebody's file is never written over.
+            // Never overwrite a file.
             Some(file) => garage.export_to_file(format, file, Existing::Keep, progress).await?,
             None => garage.write_export(format, BufWriter::new(io::stdout()), progress).await?,
         }

@@ -1,4 +1,4 @@
-//! Opening the garage that is meant.
+//! Opening the garage.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use garage_core::{ChangeListener, Garage, GarageConfig, Program};
 
 use crate::failure::Failure;
 
-/// The garage in this file, or the app's own. vPIC is not asked in the background: a command has ended before it
-/// answers.
+/// The configuration of the garage in this file, or of the app's own. Background requests to vPIC are off, since a
+/// command ends before vPIC answers.
 pub fn config(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
     Ok(GarageConfig { vpic_url: None, ..config_with_vpic(garage_file)? })
 }
 
-/// The same, for a command that asks vPIC and waits.
+/// Same as [`config`], for a command that waits for vPIC's answer.
 pub fn config_with_vpic(garage_file: Option<PathBuf>) -> Result<GarageConfig, Failure> {
     let mut config = GarageConfig::of_this_user(Program::Cli)?;
     if let Some(garage_file) = garage_file {
@@ -21,16 +21,16 @@ pub fn config_with_vpic(garage_file: Option<PathBuf>) -> Result<GarageConfig, Fa
     Ok(config)
 }
 
-/// What becomes of a garage that was named and is not there. The app's own is made at first use, whatever that is.
+/// What to do if the named garage does not exist. The app's own is created at first use by any command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// It is made, by a command that puts something into it.
+    /// Create it, for a command that writes records.
     IsMade,
-    /// It is a mistake: there is nothing to see in it.
+    /// Fail, for a command that only reads.
     IsRefused,
 }
 
-/// Opens the garage, does the work, and closes it, so that the file is whole when the program ends.
+/// Opens the garage, does the work, and closes the garage, so that SQLite leaves no log beside the file.
 pub async fn with_garage<T>(
     garage_file: Option<PathBuf>,
     missing: Missing,

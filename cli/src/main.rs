@@ -1,4 +1,4 @@
-//! `garage`: the same garage as the app's, from a terminal.
+//! `garage`: the command line interface to the app's garage.
 
 mod args;
 mod catalog;
@@ -57,7 +57,7 @@ async fn main() -> ExitCode {
     outcome.unwrap_or_else(|failure: Failure| failure.report(json))
 }
 
-/// The manual page of `garage`, or, into a folder, that and one of every command: `garage-vehicle-add.1` and so on.
+/// Writes the manual page of `garage`, or into a folder one page per command, such as `garage-vehicle-add.1`.
 fn man(folder: Option<&Path>) -> io::Result<()> {
     let mut command = Args::command();
     match folder {

@@ -1,4 +1,4 @@
-//! How far a long task is, on a terminal; elsewhere nothing is drawn.
+//! Progress bars for long tasks; drawn only on a terminal.
 
 use std::{
     ops::ControlFlow,
@@ -9,20 +9,20 @@ use std::{
 use garage_core::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A task that is over before anybody could wonder shows nothing.
+/// A task that takes less time than this draws no bar.
 const QUIET: Duration = Duration::from_millis(400);
 
-/// Whether the person has asked for the task to stop.
+/// Set by Ctrl-C, to stop the task.
 static STOPPING: AtomicBool = AtomicBool::new(false);
-/// What shells report of a program that Ctrl-C has ended.
+/// The exit code that shells report for a program ended by Ctrl-C.
 const INTERRUPTED: i32 = 130;
 
-/// A bar on standard error, gone when this is dropped.
+/// A progress bar on standard error, removed on drop.
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// As [`Bar::new`], for a task that leaves nothing half-done: Ctrl-C has it stop and clean up. A second one ends the
-    /// program at once, as usual.
+    /// Same as [`Bar::new`], for a task that can roll back: the first Ctrl-C stops it and cleans up, a second one ends
+    /// the program at once.
     pub fn stoppable(task: &'static str) -> (Bar, Progress) {
         tokio::spawn(async {
             while tokio::signal::ctrl_c().await.is_ok() {
@@ -34,7 +34,7 @@ impl Bar {
         Bar::new(task)
     }
 
-    /// A bar that says what is being done, and the ear that moves it.
+    /// A bar with this label, and the listener that moves it.
     pub fn new(task: &'static str) -> (Bar, Progress) {
         let bar = ProgressBar::new(0).with_message(task);
         if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {

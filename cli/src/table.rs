@@ -1,20 +1,20 @@
-//! What commands print: names and values, and rows, aligned for a terminal; or JSON.
+//! Output of commands: aligned pairs and tables for a terminal, or JSON.
 
 use std::io::{self, Write};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-/// Characters of a name that are shown.
+/// Characters of a name that are printed.
 const WIDEST_NAME: usize = 60;
 
 /// Writes `name  value` lines, indented; names without a value are left out.
 pub fn write_pairs(out: &mut impl Write, pairs: &[(impl AsRef<str>, Option<String>)]) -> io::Result<()> {
     let width = pairs.iter().map(|(name, _)| name.as_ref().chars().count()).max().unwrap_or_default().min(WIDEST_NAME);
     for (name, value) in pairs {
-        // Text that was to be decoded may be of any length.
+        // The name may be input to `decode`, of any length.
         let name: String = name.as_ref().chars().take(WIDEST_NAME).collect();
         if let Some(value) = value {
-            // A note's further lines stand below its first.
+            // Further lines of notes are aligned with the first.
             let mut lines = value.lines();
             writeln!(out, "  {:width$}  {}", printable(&name), printable(lines.next().unwrap_or_default()))?;
             for line in lines {
@@ -50,12 +50,12 @@ pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-/// A time as it is where the person is.
+/// A time in the system's time zone.
 pub fn local_time(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Text that cannot command the terminal: control and direction marks are shown, not sent.
+/// Replaces control characters and direction marks, so that text of a record cannot control the terminal.
 pub fn printable(text: &str) -> String {
     let is_harmless = |character: char| {
         !character.is_control()

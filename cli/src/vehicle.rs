@@ -110,13 +110,13 @@ fn with_hints(error: GarageError, draft: &VehicleDraft) -> GarageError {
     fields::with_hints(error, &VEHICLES, &draft.0)
 }
 
-/// The VIN in a text; the text itself where none stands in it, for the garage to say what is wrong.
+/// The VIN in a text; without one the text itself, so that validation reports what is wrong with it.
 fn vin_in(text: String) -> String {
     let vin = garage_core::domain::vin::find(&text);
     if Vin::parse(&text).is_ok() { text } else { vin.map_or(text, |vin| vin.to_string()) }
 }
 
-/// Says what speaks against a VIN; it is saved all the same.
+/// Warns about a VIN that is saved but looks wrong.
 async fn warn_of_vin(garage: &Garage, vin: Option<String>) {
     let Some(vin) = vin else { return };
     let decode = match garage.decode_vin(&vin, None, Detail::Fields).await {
@@ -211,7 +211,7 @@ fn show(vehicle: &Vehicle) -> io::Result<()> {
     table::write_pairs(&mut out, &pairs)
 }
 
-/// Characters of an id's beginning that name a vehicle; fewer could be a plate that was mistyped.
+/// The fewest characters of an id that name a record; fewer could be a mistyped plate.
 pub const SHORTEST_ID: usize = 8;
 
 /// Whether text can be the beginning of an id.
@@ -219,7 +219,7 @@ pub fn is_id_beginning(text: &str) -> bool {
     text.len() >= SHORTEST_ID && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
-/// The one vehicle that a person means.
+/// Finds the one vehicle with this id, VIN, plate or nickname.
 pub async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
     find_among(garage, wanted, false).await
 }
@@ -234,7 +234,7 @@ async fn find_among(garage: &Garage, wanted: &str, is_removed: bool) -> Result<V
     }
 }
 
-/// The vehicles of this name. Ids and full VINs are looked up; only for other names all vehicles are read.
+/// The vehicles of this name. Ids and full VINs are looked up by index; other names need all vehicles.
 async fn named(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vec<Vehicle>, GarageError> {
     if let Ok(id) = wanted.parse::<VehicleId>() {
         return garage.vehicles_by_id_beginning(&id.to_string(), is_removed).await;
@@ -261,11 +261,11 @@ async fn named(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vec<Ve
     Ok(vehicles.into_iter().filter(is_meant).collect())
 }
 
-/// What a person calls it: its nickname, else year, make and model, else plate or VIN.
+/// A vehicle's display name: its nickname, else year, make and model, else plate or VIN.
 pub fn name(vehicle: &Vehicle) -> String {
     let fields = &vehicle.fields;
     let year = fields.make.as_ref().and(fields.year).map(|year| year.to_string());
-    // Makers of trailers often name the model after themselves.
+    // The model of a trailer often repeats the make.
     let model = fields
         .model
         .clone()
