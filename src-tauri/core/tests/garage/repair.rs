@@ -115,7 +115,7 @@ async fn no_vehicle_is_lost_if_the_first_page_is_damaged() {
 #[tokio::test]
 async fn opening_a_locked_garage_fails_with_garage_locked() {
     let folder = Folder::new();
-    drop(open(&folder.garage_file()).await.expect("open"));
+    open(&folder.garage_file()).await.expect("open").close().await;
     let other = rusqlite::Connection::open(folder.garage_file()).expect("open");
     other
         .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE device SET device_id = 'x';")

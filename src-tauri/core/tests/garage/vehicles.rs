@@ -255,7 +255,7 @@ async fn opening_a_damaged_or_newer_file_returns_the_reason_and_does_not_change_
     assert_eq!(std::fs::read(&path).expect("read"), noise, "nothing was written");
     std::fs::remove_file(&path).expect("remove");
 
-    drop(open(&path).await.expect("open"));
+    open(&path).await.expect("open").close().await;
     let connection = rusqlite::Connection::open(&path).expect("open");
     connection
         .execute("INSERT INTO refinery_schema_history VALUES (9999, 'future', '', '1')", [])
