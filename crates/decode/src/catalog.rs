@@ -6,10 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    io::Write,
     path::{Path, PathBuf},
 };
 
+use garage_files::Existing;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -142,12 +142,9 @@ impl Catalog {
         models.filter(|model| model.was_made_in(year)).map(|model| model.entry.clone()).collect()
     }
 
-    fn write(&self, file: &Path) -> std::io::Result<()> {
-        let folder = file.parent().ok_or(std::io::ErrorKind::InvalidInput)?;
-        let mut scratch = tempfile::NamedTempFile::new_in(folder)?;
-        scratch.write_all(&serde_json::to_vec(self)?)?;
-        scratch.persist(file)?;
-        Ok(())
+    fn write(&self, file: &Path) -> Result<(), garage_files::Error> {
+        let json = serde_json::to_vec(self).map_err(|error| garage_files::Error::at(file)(error.into()))?;
+        garage_files::write(file, &json, Existing::Replace)
     }
 }
 

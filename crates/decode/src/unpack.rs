@@ -2,10 +2,11 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read, Write},
+    io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
+use garage_files::{Existing, FileLock, folder_of, move_into_place};
 use ruzstd::decoding::StreamingDecoder;
 use tempfile::TempPath;
 
@@ -39,13 +40,11 @@ impl Snapshot {
 /// [`SnapshotError::Damaged`] if the packed file is damaged, [`SnapshotError::NotUnpacked`] if the folder cannot be
 /// written. `path` is unchanged.
 pub(crate) fn unpack(packed: &Path, path: &Path) -> Result<Snapshot, SnapshotError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let failed = |error: io::Error| SnapshotError::NotUnpacked { folder: folder.to_owned(), reason: error.to_string() };
-    fs::create_dir_all(folder).map_err(failed)?;
-    // Held until return; the system releases it if the process is killed. A separate file, because renaming or deleting
-    // the locked file would let a second process in.
-    let lock = File::create(path.with_extension("lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?;
+    let folder = folder_of(path);
+    let not_unpacked = |reason: String| SnapshotError::NotUnpacked { folder: folder.to_owned(), reason };
+    let failed = |error: std::io::Error| not_unpacked(error.to_string());
+    let file_failed = |error: garage_files::Error| not_unpacked(error.source.to_string());
+    let _lock = FileLock::exclusive(&path.with_extension("lock")).map_err(file_failed)?;
     if let Ok(snapshot) = Snapshot::open(path) {
         return Ok(snapshot);
     }
@@ -66,14 +65,13 @@ pub(crate) fn unpack(packed: &Path, path: &Path) -> Result<Snapshot, SnapshotErr
         }
         target.write_all(&chunk[..length]).map_err(failed)?;
     }
-    target.sync_all().map_err(failed)?;
     drop(target);
     // Unmap before renaming: Windows cannot rename a mapped file.
     Snapshot::open(&part).map(drop).map_err(|error| match error {
         SnapshotError::Damaged { reason, .. } => damaged(format!("unpacked, {reason}")),
         other => other,
     })?;
-    part.persist(path).map_err(|error| failed(error.error))?;
+    move_into_place(&part, path, Existing::Replace).map_err(file_failed)?;
     let snapshot = Snapshot::open(path)?;
     // Build the catalog now, so that the first list does not wait for it.
     let _ = Catalog::open_or_build(&snapshot, path);

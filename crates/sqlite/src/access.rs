@@ -2,12 +2,13 @@
 
 use std::{path::Path, sync::Arc};
 
+use garage_files::make_folder_of;
 use rusqlite::{Transaction, TransactionBehavior};
 
 use crate::{
     Error, Schema,
-    files::{OpenedFile, make_folder_of, sqlite_path},
     open::{Prepare, open_reader, open_writer},
+    opened::{OpenedFile, sqlite_path},
     pool::{Lease, Pool, call},
 };
 
@@ -159,14 +160,12 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 mod tests {
     use std::sync::mpsc;
 
+    use garage_files::{Existing, with_suffix};
     use rusqlite::{Connection, types::Value};
     use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
-    use crate::{
-        files::with_suffix,
-        testing::{count, count_rows, insert, schema},
-    };
+    use crate::testing::{count, count_rows, insert, schema};
 
     #[tokio::test]
     async fn a_write_commits_as_a_whole_or_not_at_all() {
@@ -265,7 +264,7 @@ mod tests {
         let others = occupy_readers(&database, READERS).await;
         assert_eq!(database.read_long(count_rows).await.expect("a count"), 0);
         let backup = folder.path().join("backup.db");
-        database.back_up(&backup, crate::Existing::Keep, |_, _| true).await.expect("backed up");
+        database.back_up(&backup, Existing::Keep, |_, _| true).await.expect("backed up");
         drop((release, others));
         slow.await.expect("joined").expect("a count");
         database.close().await;
@@ -378,7 +377,7 @@ mod tests {
         assert!(matches!(saved, Err(Error::Moved { .. })), "{saved:?}");
         assert_eq!(std::fs::read(&path).expect("read"), content, "the other file is unchanged");
         assert_eq!(database.read_long(count_rows).await.expect("a count"), 1, "the content can still be saved");
-        database.back_up(&at("rescued.db"), crate::Existing::Keep, |_, _| true).await.expect("backed up");
+        database.back_up(&at("rescued.db"), Existing::Keep, |_, _| true).await.expect("backed up");
 
         std::fs::rename(&aside, &path).expect("put back");
         database.write(insert).await.expect("a write");

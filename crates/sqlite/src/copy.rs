@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use garage_files::{Existing, PartialFile, with_suffix};
 use rusqlite::{
     Connection, InterruptHandle, OpenFlags,
     backup::{Backup, StepResult},
@@ -9,9 +10,9 @@ use rusqlite::{
 use tokio::runtime::Handle;
 
 use crate::{
-    Database, Error, Existing, PartialFile, Schema,
-    files::{sqlite_path, with_suffix},
+    Database, Error, Schema,
     open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
+    opened::sqlite_path,
     pool::call,
     vacuum::vacuum_into,
 };
@@ -65,7 +66,7 @@ impl Database {
             }
         };
         copied?;
-        file.finish(existing)
+        Ok(file.finish(existing)?)
     }
 
     /// Refuses a path of the database's own file or of SQLite's files beside it, which a copy would destroy.
@@ -79,7 +80,7 @@ impl Database {
             own == path || own.canonicalize().is_ok_and(|own| path.canonicalize().is_ok_and(|path| own == path))
         });
         let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is the open database itself");
-        if is_own { Err(Error::File { path, source }) } else { Ok(()) }
+        if is_own { Err(garage_files::Error { path, source }.into()) } else { Ok(()) }
     }
 
     /// Backs the database up into the new file `saved_as`, then replaces its content by that of `source`, a database
@@ -136,10 +137,10 @@ impl Drop for InterruptOnDrop {
 /// - [`Error::Sqlite`] if it is no database, is damaged, or has no migrations
 /// - [`Error::Foreign`] if it belongs to another program, [`Error::Newer`] if to a newer version of this one
 pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
-    let at = |source| Error::File { path: path.to_owned(), source };
+    let at = |source| garage_files::Error { path: path.to_owned(), source };
     // For a folder, SQLite reports a disk error.
     if std::fs::metadata(path).map_err(at)?.is_dir() {
-        return Err(at(std::io::ErrorKind::IsADirectory.into()));
+        return Err(at(std::io::ErrorKind::IsADirectory.into()).into());
     }
     let connection = Connection::open_with_flags(sqlite_path(path)?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     configure(&connection, schema.prepare)?;
@@ -237,7 +238,7 @@ mod tests {
     async fn a_path_with_a_nul_is_refused() {
         let path = Path::new("/garage\0.db");
         let refused = Database::open(path, schema(&[1])).await.err().expect("refused");
-        assert!(matches!(refused, Error::File { .. }), "{refused}");
+        assert!(matches!(refused, Error::File(_)), "{refused}");
     }
 
     /// File systems of other Unix systems refuse such names.

@@ -38,13 +38,8 @@ pub enum Error {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// The system cannot use the file or its folder.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] garage_files::Error),
     /// The path no longer leads to the file that was opened. What is written there would be lost, so nothing was.
     #[error("{} has been moved, deleted or replaced while it was open", path.display())]
     Moved {
@@ -88,7 +83,7 @@ impl Error {
             Error::BackupBeforeUpgrade { source, .. } => source.sqlite_code(),
             Error::Foreign { .. }
             | Error::Newer { .. }
-            | Error::File { .. }
+            | Error::File(_)
             | Error::Moved { .. }
             | Error::Stopped
             | Error::Closed => None,

@@ -5,7 +5,7 @@
 //! - `access`: [`Database`], its reads and writes
 //! - `copy`: backing up, replacing the content, checking a file
 //! - `vacuum`: a compact copy in one file, by SQL
-//! - `files`: writing a file completely before it gets its name
+//! - `opened`: the file that a connection has open, and whether it still has its name
 //! - `pool`: the connections' threads, and lending connections to one read at a time
 //! - `error`: [`Error`]
 //!
@@ -15,8 +15,8 @@
 mod access;
 mod copy;
 mod error;
-mod files;
 mod open;
+mod opened;
 mod pool;
 #[cfg(test)]
 mod testing;
@@ -25,6 +25,5 @@ mod vacuum;
 pub use access::Database;
 pub use copy::check;
 pub use error::Error;
-pub use files::{Existing, PARTIAL_PREFIX, PartialFile, make_folder_of, move_into_place, sync_folder, with_suffix};
 pub use open::Schema;
 pub use vacuum::vacuum_into;

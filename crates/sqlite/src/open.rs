@@ -6,13 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use garage_files::{Existing, PartialFile};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{
-    Error,
-    files::{Existing, OpenedFile, PartialFile},
-    vacuum::vacuum_into,
-};
+use crate::{Error, opened::OpenedFile, vacuum::vacuum_into};
 
 /// How long a statement waits for a lock that another connection holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,7 +121,7 @@ fn back_up_before_upgrade(connection: &Connection, path: &Path, schema: &Schema)
     let write = || {
         let partial = PartialFile::beside(&backup)?;
         vacuum_into(connection, partial.path())?;
-        partial.finish(Existing::Keep)
+        Ok(partial.finish(Existing::Keep)?)
     };
     match write() {
         // Another program that upgrades the same file wrote it first, which it did before it migrated.
@@ -193,10 +190,11 @@ fn applied_version(connection: &Connection) -> rusqlite::Result<Option<i64>> {
 mod tests {
     use rusqlite::{Transaction, functions::FunctionFlags};
 
+    use garage_files::with_suffix;
+
     use super::*;
     use crate::{
         Database, check,
-        files::with_suffix,
         testing::{CREATE_T1, count, insert, migration, schema},
     };
 
@@ -264,7 +262,7 @@ mod tests {
             let refused = Database::open(&path, backed_up(&[1, 2])).await.err().expect("refused");
             let Error::BackupBeforeUpgrade { path: backup, source } = &refused else { panic!("{refused}") };
             assert_eq!(*backup, backup_of(&path, 1, 2));
-            assert!(matches!(**source, Error::File { .. }), "{source}");
+            assert!(matches!(**source, Error::File(_)), "{source}");
             assert_eq!(std::fs::read(&path).expect("read"), before);
             if attempt == 0 {
                 std::fs::remove_file(with_suffix(&path, "-backups")).expect("removed");

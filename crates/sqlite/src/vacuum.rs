@@ -7,7 +7,7 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use crate::{Error, files::sqlite_path};
+use crate::{Error, opened::sqlite_path};
 
 /// Copies the database, as it is at one moment, into a new file.
 ///

@@ -34,10 +34,10 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
 #[cfg(unix)]
 fn keep_private(path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt;
-    garage_sqlite::make_folder_of(path)?;
+    garage_files::make_folder_of(path)?;
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(Error::File { path: path.to_owned(), source })
+            Err(garage_files::Error { path: path.to_owned(), source }.into())
         }
         _ => Ok(()),
     }

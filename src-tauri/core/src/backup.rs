@@ -7,7 +7,7 @@ use std::{
 };
 
 use garage_domain::VEHICLES;
-use garage_sqlite::Existing;
+use garage_files::Existing;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -189,7 +189,7 @@ fn daily_of(path: &Path) -> Option<Date> {
 fn remove_left_over(folder: &Path) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_scratch = [garage_sqlite::PARTIAL_PREFIX, ".motovault-restore-", ".motovault-repair-"]
+        let is_scratch = [garage_files::PARTIAL_PREFIX, ".motovault-restore-", ".motovault-repair-"]
             .iter()
             .any(|prefix| name.to_string_lossy().starts_with(prefix));
         let age = entry.metadata().and_then(|it| it.modified()).ok().and_then(|it| it.elapsed().ok());
@@ -233,7 +233,7 @@ impl DailyBackup {
 /// Copies a backup, upgrades the copy and gives it a new device id. Every failure happens before the garage is changed.
 async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusqlite::Connection, GarageError> {
     let as_backup = |error| match error {
-        garage_sqlite::Error::File { path, source } => GarageError::Unreadable { path, source },
+        garage_sqlite::Error::File(error) => GarageError::Unreadable { path: error.path, source: error.source },
         error => match GarageError::from(error) {
             error if matches!(error.code(), ErrorCode::GarageDamaged | ErrorCode::GarageForeign) => {
                 GarageError::BadBackup

@@ -125,6 +125,12 @@ impl From<garage_sqlite::Error> for GarageError {
     }
 }
 
+impl From<garage_files::Error> for GarageError {
+    fn from(error: garage_files::Error) -> GarageError {
+        GarageError::Store(error.into())
+    }
+}
+
 impl From<csv::Error> for GarageError {
     fn from(error: csv::Error) -> GarageError {
         GarageError::Export(error.into())
@@ -220,13 +226,13 @@ impl GarageError {
 
 /// An I/O error at one of the garage's own files.
 pub(crate) fn at(path: &Path, source: io::Error) -> GarageError {
-    garage_sqlite::Error::File { path: path.to_owned(), source }.into()
+    garage_files::Error { path: path.to_owned(), source }.into()
 }
 
 /// Maps an error of the store where the caller named the file to write.
-pub(crate) fn of_target(error: garage_sqlite::Error) -> GarageError {
-    match error {
-        garage_sqlite::Error::File { path, source } => GarageError::Unwritable { path, source },
+pub(crate) fn of_target(error: impl Into<garage_sqlite::Error>) -> GarageError {
+    match error.into() {
+        garage_sqlite::Error::File(error) => GarageError::Unwritable { path: error.path, source: error.source },
         error => error.into(),
     }
 }
@@ -257,8 +263,8 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
     match error {
         garage_sqlite::Error::Newer { .. } => ErrorCode::GarageNewer,
         garage_sqlite::Error::Foreign { .. } => ErrorCode::GarageForeign,
-        garage_sqlite::Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
-        garage_sqlite::Error::File { .. } => ErrorCode::GarageReadOnly,
+        garage_sqlite::Error::File(error) if error.source.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
+        garage_sqlite::Error::File(_) => ErrorCode::GarageReadOnly,
         garage_sqlite::Error::BackupBeforeUpgrade { source, .. } => store_code(source),
         _ => match error.sqlite_code() {
             Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
@@ -283,9 +289,7 @@ fn store_message(error: &garage_sqlite::Error) -> String {
         ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
         ErrorCode::GarageLocked => LOCKED.to_owned(),
         ErrorCode::GarageReadOnly => match error {
-            garage_sqlite::Error::File { path, source } => {
-                format!("The garage's file cannot be written: {}: {source}", path.display())
-            }
+            garage_sqlite::Error::File(error) => format!("The garage's file cannot be written: {error}"),
             garage_sqlite::Error::BackupBeforeUpgrade { path, source } => {
                 let path = path.display();
                 format!("The garage must be backed up before it is upgraded, and {path} cannot be written: {source}")

@@ -53,7 +53,7 @@ pub use garage_domain::{
     ServiceEntryId, Sort, VEHICLES, Vehicle, VehicleDraft, VehicleFields, VehicleId, VehiclePage, VehicleQuery,
     VehicleSummary,
 };
-pub use garage_sqlite::Existing;
+pub use garage_files::Existing;
 pub use progress::Progress;
 pub use repair::{
     Repair,

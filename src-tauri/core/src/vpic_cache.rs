@@ -11,7 +11,8 @@ use std::{path::Path, sync::Arc};
 
 use garage_decode::vpic::VpicAnswer;
 use garage_domain::Vin;
-use garage_sqlite::{Database, Error, Schema, with_suffix};
+use garage_files::with_suffix;
+use garage_sqlite::{Database, Error, Schema};
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, OptionalExtension, Transaction, params};
 use tokio::sync::Mutex;

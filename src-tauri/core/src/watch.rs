@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use garage_sqlite::{Database, make_folder_of};
+use garage_files::make_folder_of;
+use garage_sqlite::Database;
 use notify::{Event, RecursiveMode, Watcher};
 use tokio::{sync::Notify, task::JoinHandle};
 

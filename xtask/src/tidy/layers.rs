@@ -13,17 +13,22 @@ struct Layer {
 
 const LAYERS: &[Layer] = &[
     Layer { package: "garage-domain", may_use: &[], reason: "the domain is the lowest layer" },
-    Layer { package: "garage-sqlite", may_use: &[], reason: "it is independent of schemas" },
-    Layer { package: "garage-decode", may_use: &["garage-domain"], reason: "the app and the server share the decoder" },
+    Layer { package: "garage-files", may_use: &[], reason: "it is independent of what the files hold" },
+    Layer { package: "garage-sqlite", may_use: &["garage-files"], reason: "it is independent of schemas" },
+    Layer {
+        package: "garage-decode",
+        may_use: &["garage-domain", "garage-files"],
+        reason: "the app and the server share the decoder",
+    },
     Layer {
         package: "garage-core",
-        may_use: &["garage-domain", "garage-decode", "garage-sqlite"],
+        may_use: &["garage-domain", "garage-decode", "garage-files", "garage-sqlite"],
         reason: "the core is independent of user interfaces and the server",
     },
     Layer { package: "garage-protocol", may_use: &["garage-domain"], reason: "it only has types shared by both sides" },
     Layer {
         package: "garage-server",
-        may_use: &["garage-domain", "garage-decode", "garage-protocol", "garage-sqlite"],
+        may_use: &["garage-domain", "garage-decode", "garage-files", "garage-protocol", "garage-sqlite"],
         reason: "the server is independent of the device's garage",
     },
     Layer { package: "motovault", may_use: &["garage-core"], reason: "all logic is in the core" },

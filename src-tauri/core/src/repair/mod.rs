@@ -18,7 +18,7 @@ use std::{
 };
 
 use garage_domain::{COLLECTIONS, HistoryEntry, SERVICE_ENTRIES, VEHICLES};
-use garage_sqlite::{Existing, make_folder_of, move_into_place, sync_folder, with_suffix};
+use garage_files::{Existing, make_folder_of, move_into_place, sync_folder, with_suffix};
 use serde::Serialize;
 
 use self::{
@@ -84,7 +84,7 @@ impl Garage {
     /// written. The damaged file is kept in any case.
     pub async fn repair(config: GarageConfig, on_change: ChangeListener) -> Result<(Garage, Repair), GarageError> {
         let config = config.without_link();
-        let lock = GarageLock::alone(&config.garage_file).await?;
+        let lock = GarageLock::exclusive(&config.garage_file).await?;
         let file = config.garage_file.clone();
         let was_interrupted = blocking(move || resume(&file)).await?;
         let saved = match damage(&config.garage_file).await? {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use garage_domain::COLLECTIONS;
-use garage_sqlite::with_suffix;
+use garage_files::with_suffix;
 use rusqlite::{Connection, OpenFlags, Result, Row, types::Value};
 
 use crate::{GarageError, error::at};

@@ -33,7 +33,7 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
 
 /// The folder of a garage's backups: beside its file and named after it, so that no two garages share one.
 pub(crate) fn backup_folder(garage_file: &Path) -> PathBuf {
-    garage_sqlite::with_suffix(garage_file, "-backups")
+    garage_files::with_suffix(garage_file, "-backups")
 }
 
 /// The backup to write before an upgrade between two schema versions.

@@ -1,7 +1,7 @@
 //! Writes on a full disk.
 
 use garage_domain::VehicleDraft;
-use garage_sqlite::Existing;
+use garage_files::Existing;
 use serde_json::json;
 
 use crate::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use garage_domain::{COLLECTIONS, Collection, HistoryEntry, Record};
-use garage_sqlite::{Existing, PartialFile};
+use garage_files::{Existing, PartialFile};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
