@@ -191,6 +191,22 @@ pub fn differences(before: Option<&Record>, after: &Record) -> Vec<FieldChange> 
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn kinds_have_a_name_each_and_other_names_are_kept() {
+        use ChangeKind::{Added, Edited, Merged, Other, Removed, Restored};
+        for (kind, name) in [
+            (Added, "added"),
+            (Edited, "edited"),
+            (Removed, "removed"),
+            (Restored, "restored"),
+            (Merged, "merged"),
+            (Other("split".to_owned()), "split"),
+        ] {
+            assert_eq!(kind.name(), name);
+            assert_eq!(ChangeKind::from(name.to_owned()), kind);
+        }
+    }
+
     use super::*;
     use crate::{FieldAccess, Json, vehicle};
 

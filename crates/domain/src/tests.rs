@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     COLLECTIONS, Collection, Field, FieldAccess, FieldValue, Invalid, OdometerUnit, Patch, Record, RecordId, Rule,
-    SERVICE_ENTRIES, ServiceEntryFields, VEHICLES, VehicleFields, service_entry, vehicle,
+    SERVICE_ENTRIES, ServiceEntryFields, VEHICLES, VehicleFields, VehicleQuery, service_entry, vehicle,
+    view::FieldType,
 };
 
 fn now() -> Timestamp {
@@ -205,6 +206,84 @@ fn values_of_other_versions_are_distinguished_from_invalid_ones() {
     ] {
         assert_eq!(field.may_be_of_another_version(&value), is_carried, "{field:?} {value:?}");
     }
+}
+
+#[test]
+fn a_patch_names_the_fields_that_it_sets_or_clears() {
+    let patch = Patch::parse(&VEHICLES, &object(json!({"year": 2003, "vin": null, "size": 1})), now()).expect("valid");
+    assert_eq!(patch.fields().map(|field| field.name).collect::<Vec<_>>(), ["vin", "year"]);
+    assert!(patch.names(&vehicle::VIN) && patch.names(&vehicle::YEAR) && !patch.names(&vehicle::MAKE));
+}
+
+#[test]
+fn a_field_is_filled_only_if_it_is_empty() {
+    let text = |text: &str| FieldValue::Text(text.to_owned());
+    let mut fields = VehicleFields::default();
+    assert!(fields.fill(&vehicle::MAKE, text("HONDA")));
+    assert!(!fields.fill(&vehicle::MAKE, text("TOYOTA")));
+    assert_eq!(fields.make.as_deref(), Some("HONDA"));
+}
+
+#[test]
+fn views_convert_every_type_of_field_in_both_directions() {
+    let text = |text: &str| FieldValue::Text(text.to_owned());
+    let id = "018f0000-0000-7000-8000-000000000001";
+    let mut fields = VehicleFields::default();
+    for (field, value) in [
+        (&vehicle::VIN, text("1HGCM82633A004352")),
+        (&vehicle::NICKNAME, text("Blue")),
+        (&vehicle::YEAR, FieldValue::Integer(2003)),
+        (&vehicle::ODOMETER_UNIT, text("km")),
+        (&vehicle::IS_ACTIVE, FieldValue::Boolean(false)),
+    ] {
+        fields.set(field, Some(value.clone()));
+        assert_eq!(fields.get(field), Some(value), "{field:?}");
+    }
+    let mut fields = ServiceEntryFields::default();
+    for (field, value) in [
+        (&service_entry::VEHICLE_ID, text(id)),
+        (&service_entry::ODOMETER_UNIT, text("furlongs")),
+        (&service_entry::COST, text("129.90")),
+    ] {
+        fields.set(field, Some(value.clone()));
+        assert_eq!(fields.get(field), Some(value), "{field:?}");
+    }
+    // A column of another version may hold anything; `extra` has the value.
+    fields.set(&service_entry::ODOMETER_READING, Some(text("many")));
+    assert_eq!(fields.get(&service_entry::ODOMETER_READING), None);
+    assert!(<bool as FieldType>::from_value(None), "a vehicle without a mark is active");
+}
+
+#[test]
+fn units_have_a_name_each_and_other_names_are_kept() {
+    let other = OdometerUnit::Other("ly".to_owned());
+    for (unit, name) in [(OdometerUnit::Mi, "mi"), (OdometerUnit::Km, "km"), (OdometerUnit::H, "h"), (other, "ly")] {
+        assert_eq!((unit.as_str(), unit.to_string().as_str()), (name, name));
+        assert_eq!(serde_json::to_value(&unit).expect("JSON"), json!(name));
+        assert_eq!(serde_json::from_value::<OdometerUnit>(json!(name)).expect("a unit"), unit);
+    }
+}
+
+#[test]
+fn records_refer_to_others_and_know_that_they_are_removed() {
+    let references: Vec<_> = SERVICE_ENTRIES.references().collect();
+    assert_eq!(references, [(&service_entry::VEHICLE_ID, VEHICLES.name)]);
+    assert_eq!(VEHICLES.references().count(), 0);
+    assert_ne!(VEHICLES, SERVICE_ENTRIES);
+    let id = RecordId(uuid::Uuid::from_u128(7));
+    let mut record = Record::new(&SERVICE_ENTRIES, id, now());
+    assert_eq!(record.reference(&service_entry::VEHICLE_ID), None);
+    record.set(&service_entry::VEHICLE_ID, Some(FieldValue::Text(id.to_string())));
+    assert_eq!(record.reference(&service_entry::VEHICLE_ID), Some(id));
+    assert!(!record.is_removed());
+    record.deleted_at = Some(now());
+    assert!(record.is_removed());
+}
+
+#[test]
+fn pages_have_50_vehicles_by_default_and_500_at_most() {
+    let length = |limit| VehicleQuery { limit, ..VehicleQuery::default() }.page_length();
+    assert_eq!([0, 1, 500, 501, u32::MAX].map(length), [50, 1, 500, 500, 500]);
 }
 
 /// Generates valid values for each rule, mixed with JSON of any shape.

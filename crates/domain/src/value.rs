@@ -140,9 +140,18 @@ mod tests {
             let value: FieldValue = serde_json::from_str(text).expect("a value");
             assert_eq!(serde_json::to_string(&value).expect("JSON"), text);
             assert_eq!(value.to_json().text(), text);
+            let is_known = ["\"mi\"", "5", "-5", "true"].contains(&text);
+            assert_eq!(matches!(value, FieldValue::Other(_)), !is_known, "{text}");
         }
         assert_eq!(FieldValue::of_json(Json::parse(" null ").expect("JSON")), None);
         assert!(Json::parse("{").is_err());
+    }
+
+    #[test]
+    fn json_is_equal_if_its_text_is() {
+        let json = |text: &str| Json::parse(text).expect("JSON");
+        assert_eq!(json(" 1.0 "), json("1.0"));
+        assert_ne!(json("1.0"), json("1.00"));
     }
 
     #[test]

@@ -247,6 +247,24 @@ mod tests {
     }
 
     #[test]
+    fn letters_have_the_values_of_the_regulation() {
+        let table = "ABCDEFGH JKLMN P R STUVWXYZ".bytes().zip("12345678 12345 7 9 23456789".bytes());
+        for (letter, value) in table.filter(|(letter, _)| *letter != b' ') {
+            assert_eq!(transliterate(letter), Some(u32::from(value - b'0')), "{}", char::from(letter));
+        }
+        for other in *b"IOQ-a" {
+            assert_eq!(transliterate(other), None);
+        }
+    }
+
+    #[test]
+    fn vins_of_a_database_are_kept_as_they_are_unless_blank() {
+        let stored = |vin: &str| Vin::stored(vin.to_owned()).map(|vin| vin.to_string());
+        assert_eq!([stored("odd vin!"), stored(" \t"), stored("")], [Some("odd vin!".to_owned()), None, None]);
+        assert!(Vin::stored("1HGCM82633A004352".to_owned()).is_some_and(|vin| vin.is_full()));
+    }
+
+    #[test]
     fn finds_vin_in_a_sentence() {
         let vin = |text: &str| find(text).map(String::from);
         let accord = Some("1HGCM82633A004352".to_owned());
