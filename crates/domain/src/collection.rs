@@ -14,6 +14,8 @@ pub struct Collection {
     pub fields: &'static [&'static Field],
     /// The field that must be unique among records that are not removed.
     pub unique: Option<&'static Field>,
+    /// Fields that mean something only with another one: a number and its unit. A merge takes both from one record.
+    pub units: &'static [(&'static Field, &'static Field)],
     /// Checks rules that span several fields, and normalizes values that depend on each other.
     pub check: fn(&mut dyn FieldAccess) -> Result<(), Invalid>,
 }

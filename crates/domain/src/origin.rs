@@ -31,6 +31,17 @@ pub enum Origin {
     Other(Json),
 }
 
+impl Origin {
+    /// Returns the service entry that the value comes from.
+    #[must_use]
+    pub fn entry(&self) -> Option<RecordId> {
+        match self {
+            Origin::Entry { entry, .. } => Some(*entry),
+            _ => None,
+        }
+    }
+}
+
 /// The known origins, as they are serialized.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "specta", derive(specta::Type))]

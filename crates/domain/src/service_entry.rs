@@ -24,6 +24,7 @@ collection! {
         table: "service_entries",
         noun: "Service entry",
         unique: None,
+        units: &[(&ODOMETER_READING, &ODOMETER_UNIT), (&COST, &CURRENCY)],
         check: refuse_unfounded,
     }
 

@@ -17,6 +17,7 @@ collection! {
         table: "vehicles",
         noun: "Vehicle",
         unique: Some(&VIN),
+        units: &[(&ODOMETER_READING, &ODOMETER_UNIT)],
         check: refuse_unidentifiable,
     }
 

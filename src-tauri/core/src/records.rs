@@ -2,6 +2,7 @@
 
 use garage_domain::{
     ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Patch, Record, RecordId, SERVICE_ENTRIES,
+    VEHICLES,
 };
 
 use crate::{
@@ -46,18 +47,22 @@ pub(crate) fn checked(before: Option<&Record>, mut after: Record) -> Result<Reco
     }
 }
 
-/// Stores a change of a record. A change of a service entry also updates its vehicle's odometer reading.
+/// Stores a change of a record. A change of a service entry also updates its vehicle's odometer reading; a change of a
+/// vehicle's unit makes its reading a typed one.
 ///
 /// # Errors
 /// [`GarageError::DuplicateVin`] if another live record has the same unique value.
 pub(crate) fn store(
     journal: &mut Journal<'_>,
     before: Option<&Record>,
-    after: Record,
+    mut after: Record,
     kind: ChangeKind,
     undoes: Option<ChangeId>,
 ) -> Result<Record, GarageError> {
     refuse_twin(journal, before, &after)?;
+    if let Some(before) = before.filter(|_| after.collection == &VEHICLES) {
+        odometer::keep_as_typed(before, &mut after);
+    }
     let stored = journal.local(before, after, kind, undoes)?;
     if stored.collection == &SERVICE_ENTRIES {
         odometer::follow(journal, before, &stored)?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Garage, GarageError, records,
-    store::{journal::Journal, records as table},
+    store::{history, journal::Journal, records as table},
 };
 
 /// The service entries of a vehicle.
@@ -27,8 +27,8 @@ impl Garage {
     /// date has a reading, it becomes the vehicle's reading.
     ///
     /// # Errors
-    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::NotFound`] if the vehicle does not exist or
-    /// is removed.
+    /// [`GarageError::Invalid`] if the draft breaks rules; [`GarageError::NotFound`] if the vehicle does not exist, and
+    /// [`GarageError::Removed`] if it is removed.
     pub async fn add_service_entry(&self, draft: &ServiceEntryDraft) -> Result<ServiceEntry, GarageError> {
         let stamp = self.stamp();
         let patch = Patch::parse(&SERVICE_ENTRIES, &draft.0, stamp.now)?;
@@ -44,7 +44,8 @@ impl Garage {
     ///
     /// # Errors
     /// [`GarageError::Invalid`] if the draft or the resulting entry breaks rules; [`GarageError::NotFound`] if the
-    /// entry or its vehicle does not exist or is removed.
+    /// entry does not exist or is removed, or its vehicle does not exist; [`GarageError::Removed`] if its vehicle is
+    /// removed.
     pub async fn edit_service_entry(
         &self,
         id: ServiceEntryId,
@@ -54,6 +55,7 @@ impl Garage {
         let patch = Patch::parse(&SERVICE_ENTRIES, &draft.0, stamp.now)?;
         self.write(stamp, move |journal| {
             let before = records::live(journal, &SERVICE_ENTRIES, id)?;
+            refuse_of_removed_vehicle(journal, &before)?;
             let after = patched(journal, Some(&before), before.clone(), &patch)?;
             Ok(records::store(journal, Some(&before), after, ChangeKind::Edited, None)?.into())
         })
@@ -63,15 +65,21 @@ impl Garage {
     /// Removes a service entry, which can be restored. If the vehicle's reading comes from it, the reading is reverted.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if the entry does not exist or is already removed.
+    /// [`GarageError::NotFound`] if the entry does not exist or is already removed; [`GarageError::Removed`] if its
+    /// vehicle is removed.
     pub async fn remove_service_entry(&self, id: ServiceEntryId) -> Result<ServiceEntry, GarageError> {
-        self.write(self.stamp(), move |journal| Ok(records::remove(journal, &SERVICE_ENTRIES, id)?.into())).await
+        self.write(self.stamp(), move |journal| {
+            refuse_of_removed_vehicle(journal, &records::live(journal, &SERVICE_ENTRIES, id)?)?;
+            Ok(records::remove(journal, &SERVICE_ENTRIES, id)?.into())
+        })
+        .await
     }
 
     /// Restores a removed service entry.
     ///
     /// # Errors
-    /// [`GarageError::NotFound`] if the entry does not exist, or its vehicle is removed.
+    /// [`GarageError::NotFound`] if the entry or its vehicle does not exist; [`GarageError::Removed`] if its vehicle is
+    /// removed.
     pub async fn restore_service_entry(&self, id: ServiceEntryId) -> Result<ServiceEntry, GarageError> {
         self.write(self.stamp(), move |journal| {
             let entry = journal.record(&SERVICE_ENTRIES, id)?.ok_or(GarageError::NotFound(SERVICE_ENTRIES.noun))?;
@@ -121,19 +129,42 @@ impl Garage {
     /// Undoes a change of a service entry by a new change; see [`Garage::undo`].
     ///
     /// # Errors
-    /// Same as [`Garage::undo`].
+    /// Same as [`Garage::undo`]; [`GarageError::Removed`] if the entry's vehicle is removed.
     pub async fn undo_service_change(&self, id: ChangeId) -> Result<ServiceEntry, GarageError> {
-        self.write(self.stamp(), move |journal| Ok(records::undo(journal, &SERVICE_ENTRIES, id)?.into())).await
+        self.write(self.stamp(), move |journal| {
+            if let Some(change) = history::by_id(journal.reader(), id)? {
+                let entry = journal.record(&SERVICE_ENTRIES, change.record_id)?;
+                entry.map_or(Ok(()), |entry| refuse_of_removed_vehicle(journal, &entry))?;
+            }
+            let undone = records::undo(journal, &SERVICE_ENTRIES, id)?;
+            // The undo may have put the entry back to the vehicle that it belonged to before.
+            refuse_of_removed_vehicle(journal, &undone)?;
+            Ok(undone.into())
+        })
+        .await
     }
 }
 
 /// Returns the entry's vehicle.
 ///
 /// # Errors
-/// [`GarageError::NotFound`] if it does not exist or is removed: a removed vehicle gets no entries.
+/// [`GarageError::NotFound`] if it does not exist; [`GarageError::Removed`] if it is removed.
 fn vehicle_of(journal: &Journal<'_>, entry: &Record) -> Result<Record, GarageError> {
-    let vehicle = entry.reference(&service_entry::VEHICLE_ID).ok_or(GarageError::NotFound(VEHICLES.noun))?;
-    records::live(journal, &VEHICLES, vehicle)
+    refuse_of_removed_vehicle(journal, entry)?;
+    let id = entry.reference(&service_entry::VEHICLE_ID).ok_or(GarageError::NotFound(VEHICLES.noun))?;
+    records::live(journal, &VEHICLES, id)
+}
+
+/// The entries of a removed vehicle stay as they are, so that restoring the vehicle brings them back.
+///
+/// # Errors
+/// [`GarageError::Removed`] if the entry's vehicle is removed. An entry of a vehicle that is not there is accepted.
+fn refuse_of_removed_vehicle(journal: &Journal<'_>, entry: &Record) -> Result<(), GarageError> {
+    let vehicle = entry.reference(&service_entry::VEHICLE_ID).map(|id| journal.record(&VEHICLES, id)).transpose()?;
+    match vehicle.flatten() {
+        Some(vehicle) if vehicle.is_removed() => Err(GarageError::Removed(VEHICLES.noun)),
+        _ => Ok(()),
+    }
 }
 
 /// Applies a patch and checks the result. A reading without a unit gets the vehicle's unit.

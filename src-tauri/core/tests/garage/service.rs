@@ -64,7 +64,7 @@ async fn the_latest_reading_is_copied_to_the_vehicle_and_reverted_with_its_entry
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)));
     let january = add_entry(&garage, blue, "2026-01-10", json!({"odometerReading": 49_000})).await;
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)), "a later reading exists");
-    let miles = add_entry(&garage, blue, "2026-05-01", json!({"odometerReading": 33_000, "odometerUnit": "mi"})).await;
+    let miles = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 33_000, "odometerUnit": "mi"})).await;
     assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)), "in another unit");
     let same_day = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_500})).await;
     assert_eq!(reading(&garage, blue).await, (Some(51_500), of(&same_day)), "the greater reading of one date wins");
@@ -108,13 +108,22 @@ async fn an_entry_and_its_vehicles_reading_are_written_in_one_transaction() {
 #[tokio::test]
 async fn entries_of_a_removed_vehicle_are_kept_and_restored_with_it() {
     let (_folder, garage, blue) = garage().await;
-    let kept = add_entry(&garage, blue, "2026-03-14", json!({})).await;
+    let kept = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_000})).await;
+    let removed = add_entry(&garage, blue, "2026-03-15", json!({})).await;
+    garage.remove_service_entry(removed.id).await.expect("removed");
+    let removal = garage.service_history(removed.id).await.expect("a history").remove(0);
+    let other = add(&garage, json!({"nickname": "other"})).await.id;
     garage.remove_vehicle(blue).await.expect("removed");
     for refused in [
         garage.add_service_entry(&entry(json!({"vehicleId": blue, "date": "2026-01-01", "kind": "tires"}))).await,
         garage.edit_service_entry(kept.id, &entry(json!({"vendor": "x"}))).await,
+        garage.edit_service_entry(kept.id, &entry(json!({"vehicleId": other}))).await,
+        garage.remove_service_entry(kept.id).await,
+        garage.restore_service_entry(removed.id).await,
+        garage.undo_service_change(removal.id).await,
     ] {
-        assert_eq!(refused.expect_err("no entry is added to a removed vehicle").to_string(), "Vehicle not found");
+        let message = "The vehicle has been removed; restore it first";
+        assert_eq!(refused.expect_err("no entry of a removed vehicle is changed").to_string(), message);
     }
     let log = garage.service_log(blue).await.expect("the log of a removed vehicle");
     assert_eq!((log.entries.len(), log.added_after_removal), (1, 0));
@@ -122,5 +131,75 @@ async fn entries_of_a_removed_vehicle_are_kept_and_restored_with_it() {
         serde_json::to_value(garage.export(garage_core::Progress::none()).await.expect("exported")).expect("JSON");
     assert_eq!(export["serviceEntries"][0]["id"], kept.id.to_string());
     garage.restore_vehicle(blue).await.expect("restored");
-    assert_eq!(garage.service_log(blue).await.expect("a log").entries, [kept]);
+    assert_eq!(garage.service_log(blue).await.expect("a log").entries, std::slice::from_ref(&kept));
+    garage.remove_service_entry(kept.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None));
+}
+
+#[tokio::test]
+async fn a_reverted_reading_skips_values_that_were_undone() {
+    let (_folder, garage, blue) = garage().await;
+    let march = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_000})).await;
+    garage.edit_vehicle(blue, &draft(json!({"odometerReading": 60_000}))).await.expect("edited");
+    let typed = garage.history(blue).await.expect("a history").remove(0);
+    garage.undo(typed.id).await.expect("undone");
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)));
+    garage.remove_service_entry(march.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None));
+
+    // The entry becomes the origin again, by undo of its removal, by undo, and by undo of that undo.
+    let removal = garage.service_history(march.id).await.expect("a history").remove(0);
+    garage.undo_service_change(removal.id).await.expect("undone");
+    for _ in 0..2 {
+        let newest = garage.history(blue).await.expect("a history").remove(0);
+        garage.undo(newest.id).await.expect("undone");
+    }
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&march)));
+    garage.remove_service_entry(march.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None));
+}
+
+#[tokio::test]
+async fn an_edited_entry_keeps_or_loses_the_vehicles_reading_in_one_change() {
+    let (_folder, garage, blue) = garage().await;
+    let changes = async || garage.history(blue).await.expect("a history").len();
+    let first = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 51_000})).await;
+    let second = add_entry(&garage, blue, "2026-03-14", json!({"odometerReading": 52_000})).await;
+    let before = changes().await;
+    garage.edit_service_entry(second.id, &entry(json!({"odometerReading": 50_500}))).await.expect("edited");
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&first)), "the other entry has the greater reading");
+    assert_eq!(changes().await, before + 1);
+    garage.remove_service_entry(second.id).await.expect("removed");
+    let earlier = entry(json!({"date": "2026-02-01"}));
+    let first = garage.edit_service_entry(first.id, &earlier).await.expect("edited");
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&first)));
+    assert_eq!(changes().await, before + 2, "only the date of the origin has changed");
+
+    // An entry that another one outranked takes over when that is removed.
+    let may = add_entry(&garage, blue, "2026-05-01", json!({"odometerReading": 53_000})).await;
+    let april = add_entry(&garage, blue, "2026-04-01", json!({"odometerReading": 52_500})).await;
+    assert_eq!(reading(&garage, blue).await, (Some(53_000), of(&may)));
+    garage.remove_service_entry(may.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(52_500), of(&april)));
+    garage.remove_service_entry(april.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(51_000), of(&first)));
+}
+
+#[tokio::test]
+async fn a_later_reading_in_another_unit_and_a_newer_greater_typed_one_are_kept() {
+    let (_folder, garage, blue) = garage().await;
+    add_entry(&garage, blue, "2016-04-01", json!({"odometerReading": 5_000})).await;
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None), "an old invoice does not turn the odometer back");
+    let miles = add_entry(&garage, blue, "2026-05-01", json!({"odometerReading": 33_000, "odometerUnit": "mi"})).await;
+    let april = add_entry(&garage, blue, "2026-04-01", json!({"odometerReading": 51_000})).await;
+    assert_eq!(reading(&garage, blue).await, (Some(50_000), None), "a later reading exists, in another unit");
+    garage.remove_service_entry(miles.id).await.expect("removed");
+    garage.edit_service_entry(april.id, &entry(json!({"odometerReading": 51_100}))).await.expect("edited");
+    assert_eq!(reading(&garage, blue).await.0, Some(51_100));
+
+    // In another unit, the number is no longer the entry's.
+    garage.edit_vehicle(blue, &draft(json!({"odometerUnit": "mi"}))).await.expect("edited");
+    assert_eq!(reading(&garage, blue).await, (Some(51_100), None));
+    garage.remove_service_entry(april.id).await.expect("removed");
+    assert_eq!(reading(&garage, blue).await, (Some(51_100), None));
 }

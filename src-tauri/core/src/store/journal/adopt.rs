@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result};
 
 use super::{
     super::{foreign, records},
-    rows,
+    resolved, rows,
 };
 
 /// Moves values from `extra` to the columns that this schema has for them, and records of collections that this version
@@ -22,17 +22,19 @@ pub(crate) fn adopt_known(connection: &Connection, schema: i64) -> Result<()> {
     for foreign in foreign::all(connection)? {
         let Some(collection) = Collection::by_name(&foreign.collection) else { continue };
         let id = foreign.id;
-        if !records::exists(connection, collection, id)? {
-            rows::insert(connection, &foreign.into_record(collection))?;
+        let record = resolved(connection, foreign.into_record(collection))?;
+        // If the record exists, it may hold other values, so the foreign one is kept where it is.
+        if !records::exists(connection, collection, record.id)? {
+            rows::insert(connection, &record)?;
+            rows::delete_foreign(connection, collection.name, id)?;
         }
-        rows::delete_foreign(connection, collection.name, id)?;
     }
     rows::execute(connection, "UPDATE upkeep SET adopted_schema = ?1", &[&schema])
 }
 
 #[cfg(test)]
 mod tests {
-    use garage_domain::{FieldValue, RecordId, SERVICE_ENTRIES, VEHICLES};
+    use garage_domain::{FieldValue, RecordId, SERVICE_ENTRIES, VEHICLES, service_entry};
     use garage_sqlite::Error;
     use uuid::Uuid;
 
@@ -55,6 +57,11 @@ mod tests {
                 ('serviceEntries', '00000000-0000-0000-0000-000000000004',
                     '{"date":"2026-03-14","kind":"wash","odometerReading":7,"soap":true}', '{}', 1, 1),
                 ('fuelEntries', '00000000-0000-0000-0000-000000000005', '{}', '{}', 1, 1);
+            INSERT INTO foreign_records (collection, record_id, fields, origins, created_at_us, updated_at_us) VALUES
+                ('serviceEntries', '00000000-0000-0000-0000-000000000006',
+                    '{"vehicleId":"00000000-0000-0000-0000-000000000009","date":"2026-03-14"}', '{}', 1, 1);
+            INSERT INTO alias (collection, alias_id, record_id) VALUES
+                ('vehicles', '00000000-0000-0000-0000-000000000009', '00000000-0000-0000-0000-000000000001');
             UPDATE upkeep SET adopted_schema = 0;"#;
         database.write(|transaction| Ok::<_, Error>(transaction.execute_batch(older)?)).await.expect("written");
         database.close().await;
@@ -63,6 +70,8 @@ mod tests {
             let id = |number| RecordId(Uuid::from_u128(number));
             let vehicle = |number| records::by_id(transaction, &VEHICLES, id(number));
             let entry = records::by_id(transaction, &SERVICE_ENTRIES, id(4))?;
+            let of_alias = records::referring(transaction, &SERVICE_ENTRIES, &service_entry::VEHICLE_ID, id(1))?;
+            assert_eq!(of_alias.iter().map(|it| it.id).collect::<Vec<_>>(), [id(6)], "an alias is resolved");
             Ok::<_, Error>(([vehicle(1)?, vehicle(2)?, vehicle(3)?], entry, foreign::all(transaction)?))
         });
         let (vehicles, entry, left) = read.await.expect("read");

@@ -1,16 +1,19 @@
 //! Merges two records that represent the same thing.
 
+use std::collections::BTreeMap;
+
 use garage_domain::{
-    COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Origin, Record, RecordId, differences,
+    COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Json, Origin, Record, RecordId, differences,
 };
-use rusqlite::{Result, params};
+use rusqlite::{OptionalExtension, Result, params};
 
 use super::{Journal, records, rows};
 
 impl Journal<'_> {
     /// Merges the record `from` into the record `to`: values that `to` lacks, references, history, conflicts and
-    /// aliases. Typed values replace decoded values and defaults. If both values are typed and differ, `from`'s becomes
-    /// an alternative of a conflict. `from`'s id becomes an alias of `to`.
+    /// aliases. Own values replace decoded values and defaults. If both values are a person's own and differ, `from`'s
+    /// becomes an alternative of a conflict. `from`'s id becomes an alias of `to`. The result is not removed: a removal
+    /// of either spoke of one of two duplicates.
     ///
     /// Returns the merged record, or `None` without a change if one of the two does not exist.
     #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it to merge records"))]
@@ -24,40 +27,28 @@ impl Journal<'_> {
         let (mut after, differing) = joined(&before, &old);
         after.created_at = before.created_at.min(old.created_at);
         after.updated_at = self.now();
-        let (from, to) = (old.id.to_string(), before.id.to_string());
-        let name = collection.name;
+        after.deleted_at = None;
         // Delete the row first: its unique values and its position must be free.
         rows::delete(self.transaction, collection, old.id)?;
-        for (sql, parameters) in [
-            (
-                "UPDATE history SET moved_from = coalesce(moved_from, record_id), record_id = ?2
-                 WHERE record_id = ?1 AND collection = ?3",
-                [&from, &to],
-            ),
-            ("UPDATE OR IGNORE conflict SET record_id = ?2 WHERE record_id = ?1 AND collection = ?3", [&from, &to]),
-            ("DELETE FROM conflict WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1", [&from, &to]),
-            ("DELETE FROM refused WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1", [&from, &to]),
-            ("DELETE FROM base WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1", [&from, &to]),
-            ("DELETE FROM waiting WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1", [&from, &to]),
-            ("UPDATE alias SET record_id = ?2 WHERE record_id = ?1 AND collection = ?3", [&from, &to]),
-            ("INSERT OR REPLACE INTO alias (alias_id, record_id, collection) VALUES (?1, ?2, ?3)", [&from, &to]),
+        self.move_conflicts(&old, &before, differing)?;
+        let (from, to, name) = (old.id.to_string(), before.id.to_string(), collection.name);
+        for sql in [
+            "UPDATE history SET moved_from = coalesce(moved_from, record_id), record_id = ?2
+             WHERE record_id = ?1 AND collection = ?3",
+            "DELETE FROM refused WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1",
+            "DELETE FROM base WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1",
+            "DELETE FROM waiting WHERE record_id = ?1 AND collection = ?3 AND ?2 <> ?1",
+            "UPDATE alias SET record_id = ?2 WHERE record_id = ?1 AND collection = ?3",
+            "INSERT OR REPLACE INTO alias (alias_id, record_id, collection) VALUES (?1, ?2, ?3)",
         ] {
-            rows::execute(self.transaction, sql, params![parameters[0], parameters[1], name])?;
+            rows::execute(self.transaction, sql, params![from, to, name])?;
         }
-        for (field, value) in &differing {
-            let alternative = serde_json::json!([{
-                "opId": self.new_id(), "value": value.to_json(), "at": old.updated_at, "deviceId": self.device_id,
-            }]);
-            let sql = "INSERT OR IGNORE INTO conflict (collection, record_id, field, alternatives)
-                       VALUES (?1, ?2, ?3, ?4)";
-            rows::execute(self.transaction, sql, params![name, to, field, alternative.to_string()])?;
-        }
-        self.move_references(collection, old.id, before.id)?;
         self.put(Some(&before), &after)?;
         self.touched.insert((name, old.id));
         let entry = self.entry(&after, ChangeKind::Merged, differences(Some(&before), &after), None);
         rows::insert_history(self.transaction, &entry)?;
-        rows::mark_waiting(self.transaction, after.collection.name, after.id)?;
+        rows::mark_waiting(self.transaction, name, after.id)?;
+        self.move_references(collection, old.id, before.id)?;
         Ok(Some(after))
     }
 
@@ -68,38 +59,227 @@ impl Journal<'_> {
                 for before in records::referring(self.transaction, referring, field, from)? {
                     let mut after = before.clone();
                     after.set(field, Some(FieldValue::Text(to.to_string())));
-                    self.put(Some(&before), &after)?;
-                    rows::mark_waiting(self.transaction, after.collection.name, after.id)?;
+                    self.local(Some(&before), after, ChangeKind::Edited, None)?;
                 }
             }
         }
         Ok(())
     }
+
+    /// Adds the alternatives of `from`'s conflicts, and its values that differ, to the conflicts of `to`.
+    fn move_conflicts(&self, from: &Record, to: &Record, differing: Vec<(String, FieldValue)>) -> Result<()> {
+        let mut added: BTreeMap<String, Vec<Json>> = BTreeMap::new();
+        let sql = "SELECT field, alternatives FROM conflict WHERE collection = ?1 AND record_id = ?2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut found = statement.query(params![from.collection.name, from.id.to_string()])?;
+        while let Some(row) = found.next()? {
+            added.insert(row.get(0)?, alternatives_of(&row.get::<_, String>(1)?));
+        }
+        for (field, value) in differing {
+            let alternative = serde_json::json!({
+                "opId": self.new_id(), "value": value.to_json(), "at": from.updated_at, "deviceId": self.device_id,
+            });
+            added.entry(field).or_default().push(Json::from(&alternative));
+        }
+        let of_to = "SELECT alternatives FROM conflict WHERE collection = ?1 AND record_id = ?2 AND field = ?3";
+        for (field, more) in added {
+            let key = params![to.collection.name, to.id.to_string(), field];
+            let known: Option<String> =
+                self.transaction.prepare_cached(of_to)?.query_row(key, |row| row.get(0)).optional()?;
+            let mut alternatives = known.map_or_else(Vec::new, |json| alternatives_of(&json));
+            for alternative in more {
+                if !alternatives.iter().any(|known| are_the_same(known, &alternative)) {
+                    alternatives.push(alternative);
+                }
+            }
+            let upsert = "INSERT INTO conflict (collection, record_id, field, alternatives) VALUES (?1, ?2, ?3, ?4)
+                          ON CONFLICT DO UPDATE SET alternatives = excluded.alternatives";
+            let alternatives = rows::to_json(&alternatives)?;
+            let values = params![to.collection.name, to.id.to_string(), field, alternatives];
+            rows::execute(self.transaction, upsert, values)?;
+        }
+        let sql = "DELETE FROM conflict WHERE collection = ?1 AND record_id = ?2";
+        rows::execute(self.transaction, sql, params![from.collection.name, from.id.to_string()])
+    }
 }
 
-/// Returns `to` with the values that `from` adds, and `from`'s typed values that conflict with typed ones.
+/// The alternatives of a conflict, as sync sends them: objects with `opId`, `value`, `at` and `deviceId`. Text of another
+/// form is kept as one alternative.
+fn alternatives_of(json: &str) -> Vec<Json> {
+    serde_json::from_str(json).unwrap_or_else(|_| vec![Json::from(&serde_json::Value::from(json))])
+}
+
+/// Whether two alternatives are the same operation's.
+fn are_the_same(a: &Json, b: &Json) -> bool {
+    let id = |alternative: &Json| alternative.value().get("opId").cloned();
+    a == b || id(a).is_some() && id(a) == id(b)
+}
+
+/// Which of two values a merge keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    To,
+    From,
+    /// `to`'s value is kept, and `from`'s becomes an alternative.
+    Conflict,
+}
+
+/// Returns `to` with the values that `from` adds, and `from`'s values that conflict with `to`'s.
 fn joined(to: &Record, from: &Record) -> (Record, Vec<(String, FieldValue)>) {
     let mut after = to.clone();
     let mut differing = Vec::new();
-    for name in from.names() {
-        let Some(value) = from.value(name) else { continue };
-        let current = to.value(name);
-        if current.as_ref() == Some(&value) {
-            if from.origin(name) == Origin::Typed {
-                after.set_origin(name, Origin::Typed);
-            }
+    let mut names: Vec<&str> = from.names().collect();
+    for (field, unit) in to.collection.units {
+        if from.value(field.name).is_none() && to.value(field.name).is_none() {
+            // Without a number on either side, the unit is a value of its own.
             continue;
         }
-        let default = to.collection.field(name).and_then(|field| field.default_value());
-        let is_open = current.is_none() || (default.is_some() && current == default);
-        let is_default = default.as_ref() == Some(&value);
-        let is_typed = |record: &Record| record.origin(name) == Origin::Typed;
-        if is_open || (!is_default && is_typed(from) && !is_typed(to)) {
-            after.set_origin(name, from.origin(name));
-            after.set_value(name, Some(value));
-        } else if !is_default && is_typed(from) {
-            differing.push((name.to_owned(), value));
+        names.retain(|name| *name != field.name && *name != unit.name);
+        let differs = |name: &str| from.value(name) != to.value(name);
+        match choice(to, from, field.name, differs(field.name) || differs(unit.name)) {
+            Choice::To => {}
+            Choice::From => [field.name, unit.name].into_iter().for_each(|name| take(&mut after, from, name)),
+            Choice::Conflict => {
+                let names = [field.name, unit.name].into_iter().filter(|name| differs(name));
+                differing.extend(names.filter_map(|name| Some((name.to_owned(), from.value(name)?))));
+            }
+        }
+    }
+    for name in names {
+        match choice(to, from, name, from.value(name) != to.value(name)) {
+            Choice::To => {}
+            Choice::From => take(&mut after, from, name),
+            Choice::Conflict => differing.extend(from.value(name).map(|value| (name.to_owned(), value))),
         }
     }
     (after, differing)
+}
+
+fn take(after: &mut Record, from: &Record, name: &str) {
+    after.set_value(name, from.value(name));
+    after.set_origin(name, from.origin(name));
+}
+
+/// Decoded values and defaults yield to a person's own values. Of two readings of service entries the later date stands,
+/// then the greater one.
+fn choice(to: &Record, from: &Record, name: &str, differs: bool) -> Choice {
+    let (Some(theirs), ours) = (from.value(name), to.value(name)) else { return Choice::To };
+    let Some(ours) = ours else { return Choice::From };
+    if !differs {
+        let is_stronger = from.origin(name) == Origin::Typed && to.origin(name) != Origin::Typed;
+        return if is_stronger { Choice::From } else { Choice::To };
+    }
+    if let (Origin::Entry { date: theirs_date, .. }, Origin::Entry { date: ours_date, .. }) =
+        (from.origin(name), to.origin(name))
+    {
+        let is_later = match (&theirs, &ours) {
+            (FieldValue::Integer(theirs), FieldValue::Integer(ours)) => (theirs_date, theirs) > (ours_date, ours),
+            _ => theirs_date > ours_date,
+        };
+        return if is_later { Choice::From } else { Choice::To };
+    }
+    let default = to.collection.field(name).and_then(|field| field.default_value());
+    let is_own = |record: &Record, value: &FieldValue| {
+        !matches!(record.origin(name), Origin::Decoded { .. }) && default.as_ref() != Some(value)
+    };
+    match (is_own(from, &theirs), is_own(to, &ours)) {
+        (true, true) => Choice::Conflict,
+        (true, false) => Choice::From,
+        // A decoded value replaces a default.
+        (false, false) if default.as_ref() == Some(&ours) => Choice::From,
+        (false, _) => Choice::To,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use garage_domain::{VEHICLES, vehicle};
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn record(values: &[(&str, FieldValue, Origin)]) -> Record {
+        let mut record = Record::new(&VEHICLES, RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+        for (name, value, origin) in values {
+            record.set_value(name, Some(value.clone()));
+            record.set_origin(name, origin.clone());
+        }
+        record
+    }
+
+    fn text(text: &str) -> FieldValue {
+        FieldValue::Text(text.to_owned())
+    }
+
+    fn decoded() -> Origin {
+        Origin::Decoded { from: "snapshot".to_owned(), month: None }
+    }
+
+    fn of_entry(date: &str) -> Origin {
+        Origin::Entry { entry: RecordId(Uuid::max()), date: date.parse().expect("a date") }
+    }
+
+    #[test]
+    fn own_values_replace_decoded_ones_and_conflict_with_own_ones() {
+        use Origin::{Imported, Typed};
+        for (ours, theirs, kept, alternative) in [
+            (None, Some(("a", Typed)), "a", None),
+            (None, Some(("a", decoded())), "a", None),
+            (Some(("a", decoded())), Some(("b", Typed)), "b", None),
+            (Some(("a", decoded())), Some(("b", Imported)), "b", None),
+            (Some(("a", decoded())), Some(("b", decoded())), "a", None),
+            (Some(("a", Typed)), Some(("b", decoded())), "a", None),
+            (Some(("a", Typed)), Some(("b", Typed)), "a", Some("b")),
+            (Some(("a", Imported)), Some(("b", Typed)), "a", Some("b")),
+            (Some(("a", Typed)), None, "a", None),
+        ] {
+            let make = |value: &Option<(&str, Origin)>| {
+                record(&value.iter().map(|(value, origin)| ("make", text(value), origin.clone())).collect::<Vec<_>>())
+            };
+            let (after, differing) = joined(&make(&ours), &make(&theirs));
+            assert_eq!(after.value("make"), Some(text(kept)), "{ours:?} {theirs:?}");
+            let alternatives: Vec<_> = alternative.map(|value| ("make".to_owned(), text(value))).into_iter().collect();
+            assert_eq!(differing, alternatives, "{ours:?} {theirs:?}");
+        }
+        let equal = |ours: Origin, theirs: Origin| {
+            joined(&record(&[("make", text("a"), ours)]), &record(&[("make", text("a"), theirs)])).0.origin("make")
+        };
+        assert_eq!([equal(decoded(), Typed), equal(Typed, decoded())], [Typed, Typed]);
+        assert_eq!(equal(Imported, decoded()), Imported);
+    }
+
+    #[test]
+    fn a_reading_is_taken_with_its_unit() {
+        use Origin::Typed;
+        let reading = |number: Option<i64>, unit: &str, origin: Origin| {
+            let mut record = record(&[("odometerUnit", text(unit), Typed)]);
+            record.set(&vehicle::ODOMETER_READING, number.map(FieldValue::Integer));
+            record.set_origin("odometerReading", origin);
+            record
+        };
+        let merged = |to: &Record, from: &Record| {
+            let (after, differing) = joined(to, from);
+            let value = |name: &str| after.value(name).map(|value| value.to_string()).unwrap_or_default();
+            let differing = differing.into_iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>();
+            (format!("{} {}", value("odometerReading"), value("odometerUnit")), differing.join(", "))
+        };
+        let (march, may) = (of_entry("2026-03-14"), of_entry("2026-05-01"));
+        for (to, from, kept, differing) in [
+            ((Some(100), "mi", Typed), (Some(160), "km", Typed), "100 mi", "odometerReading 160, odometerUnit km"),
+            ((Some(100), "mi", Typed), (Some(100), "km", Typed), "100 mi", "odometerUnit km"),
+            ((None, "mi", Typed), (Some(160), "km", Typed), "160 km", ""),
+            ((Some(100), "mi", Typed), (None, "km", Typed), "100 mi", ""),
+            ((None, "mi", Typed), (None, "km", Typed), " km", ""),
+            ((Some(100), "km", march.clone()), (Some(90), "km", may.clone()), "90 km", ""),
+            ((Some(100), "km", may.clone()), (Some(200), "km", march.clone()), "100 km", ""),
+            ((Some(100), "km", march.clone()), (Some(101), "km", march.clone()), "101 km", ""),
+            ((Some(100), "mi", march), (Some(90), "km", may.clone()), "90 km", ""),
+            ((Some(100), "km", Typed), (Some(90), "km", may), "100 km", "odometerReading 90"),
+        ] {
+            let case = format!("{to:?} {from:?}");
+            let [to, from] = [to, from].map(|(number, unit, origin)| reading(number, unit, origin));
+            assert_eq!(merged(&to, &from), (kept.to_owned(), differing.to_owned()), "{case}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ use garage_domain::{
     differences,
 };
 use jiff::Timestamp;
-use rusqlite::{Result, Transaction, types::Value};
+use rusqlite::{Connection, Result, Transaction, types::Value};
 use uuid::Uuid;
 
 pub(crate) use self::{adopt::adopt_known, rows::rebuild_search};
@@ -90,7 +90,10 @@ impl<'t> Journal<'t> {
         undoes: Option<ChangeId>,
     ) -> Result<Record> {
         // A record that was read here goes by its own id already.
-        let mut after = if before.is_none() { self.resolved(after)? } else { self.resolved_references(after)? };
+        let mut after = match before {
+            None => resolved(self.transaction, after)?,
+            Some(_) => resolved_references(self.transaction, after)?,
+        };
         drop_needless_origins(&mut after);
         let fields = differences(before, &after);
         if let Some(before) = before.filter(|before| fields.is_empty() && before.is_removed() == after.is_removed()) {
@@ -111,7 +114,7 @@ impl<'t> Journal<'t> {
     /// that names the device that made the change. It does not wait to be sent.
     #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it for pulled records"))]
     pub fn received(&mut self, record: Record, version: i64, device_id: &str) -> Result<()> {
-        let record = self.resolved(record)?;
+        let record = resolved(self.transaction, record)?;
         let before = self.record(record.collection, record.id)?;
         let fields = differences(before.as_ref(), &record);
         let kind = match &before {
@@ -143,7 +146,7 @@ impl<'t> Journal<'t> {
     /// Stores a record from a file with its history in the file; without history, it counts as added now. Returns
     /// `None` if the record already exists, which is then unchanged.
     pub fn imported(&mut self, record: Record, history: &[HistoryEntry]) -> Result<Option<Imported>> {
-        let mut record = self.resolved(record)?;
+        let mut record = resolved(self.transaction, record)?;
         if records::exists(self.transaction, record.collection, record.id)? {
             return Ok(None);
         }
@@ -202,25 +205,6 @@ impl<'t> Journal<'t> {
         rows::mark_waiting(self.transaction, record.collection.name, record.id)
     }
 
-    /// Replaces the record's id, and the ids in its references, if they are aliases.
-    fn resolved(&self, mut record: Record) -> Result<Record> {
-        record.id = records::resolved(self.transaction, record.collection, record.id)?;
-        self.resolved_references(record)
-    }
-
-    fn resolved_references(&self, mut record: Record) -> Result<Record> {
-        for (field, collection) in record.collection.references() {
-            let (Some(id), Some(collection)) = (record.reference(field), Collection::by_name(collection)) else {
-                continue;
-            };
-            let resolved = records::resolved(self.transaction, collection, id)?;
-            if resolved != id {
-                record.set(field, Some(FieldValue::Text(resolved.to_string())));
-            }
-        }
-        Ok(record)
-    }
-
     fn put(&mut self, before: Option<&Record>, after: &Record) -> Result<()> {
         match before {
             Some(before) => rows::update(self.transaction, before, after)?,
@@ -258,6 +242,25 @@ pub(crate) struct Imported {
     id: RecordId,
     /// The number of changes in its history.
     changes: usize,
+}
+
+/// Replaces the record's id, and the ids in its references, if they are aliases.
+fn resolved(connection: &Connection, mut record: Record) -> Result<Record> {
+    record.id = records::resolved(connection, record.collection, record.id)?;
+    resolved_references(connection, record)
+}
+
+fn resolved_references(connection: &Connection, mut record: Record) -> Result<Record> {
+    for (field, collection) in record.collection.references() {
+        let (Some(id), Some(collection)) = (record.reference(field), Collection::by_name(collection)) else {
+            continue;
+        };
+        let resolved = records::resolved(connection, collection, id)?;
+        if resolved != id {
+            record.set(field, Some(FieldValue::Text(resolved.to_string())));
+        }
+    }
+    Ok(record)
 }
 
 /// Drops origins that are implied: an empty field has none, and a value without an origin was typed.

@@ -178,7 +178,7 @@ async fn a_merged_record_is_found_by_both_ids_and_leaves_no_row_or_mark() {
     let store = Store::new().await;
     let mut one = new_vehicle(1, "one");
     one.set(&vehicle::MAKE, text("HONDA"));
-    one.set_origin("make", Origin::Imported);
+    one.set_origin("make", Origin::Decoded { from: "snapshot".to_owned(), month: None });
     one.set(&vehicle::COLOR, text("red"));
     let mut two = new_vehicle(2, "two");
     two.set(&vehicle::MAKE, text("Honda"));
@@ -238,6 +238,46 @@ async fn a_merged_record_is_found_by_both_ids_and_leaves_no_row_or_mark() {
         None,
         "a merge of a missing record"
     );
+}
+
+#[tokio::test]
+async fn a_merge_joins_conflicts_edits_references_and_cancels_removals() {
+    let store = Store::new().await;
+    let [one, two] = [(1, "one"), (2, "two")].map(|(number, nickname)| new_vehicle(number, nickname));
+    let mut entry = Record::new(&SERVICE_ENTRIES, id(3), time(0));
+    entry.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
+    store
+        .write(1, move |journal| {
+            for record in [one, two, entry] {
+                journal.local(None, record, ChangeKind::Added, None)?;
+            }
+            for number in [1, 2] {
+                let before = journal.record(&VEHICLES, id(number))?.expect("a vehicle");
+                let mut removed = before.clone();
+                removed.deleted_at = Some(journal.now());
+                journal.local(Some(&before), removed, ChangeKind::Removed, None)?;
+            }
+            journal.transaction.execute_batch(
+                r#"INSERT INTO conflict (collection, record_id, field, alternatives) VALUES
+                     ('vehicles', '00000000-0000-0000-0000-000000000001', 'nickname', '[{"opId":"a","value":1.0}]'),
+                     ('vehicles', '00000000-0000-0000-0000-000000000002', 'nickname', '[{"opId":"a"},{"opId":"b"}]'),
+                     ('vehicles', '00000000-0000-0000-0000-000000000002', 'color', 'of another version')"#,
+            )
+        })
+        .await;
+    let merged = store.write(9, |journal| journal.moved(&VEHICLES, id(2), id(1))).await.expect("merged");
+    assert!(!merged.is_removed());
+    assert_eq!(store.vehicle(1).await.map(|record| record.is_removed()), Some(false));
+    let conflicts = store.rows("SELECT field || record_id || alternatives FROM conflict ORDER BY field").await;
+    assert_eq!(conflicts.len(), 2);
+    assert_eq!(conflicts[0], format!("color{}[\"of another version\"]", id(1)));
+    assert!(conflicts[1].starts_with(&format!(r#"nickname{}[{{"opId":"a","value":1.0}},{{"opId":"b"}},"#, id(1))));
+    assert!(conflicts[1].contains(r#""value":"two""#) && conflicts[1].matches("opId").count() == 3, "{conflicts:?}");
+    let reference = store.history(3).await.remove(0);
+    assert_eq!((reference.kind, reference.fields[0].field.as_str()), (ChangeKind::Edited, "vehicleId"));
+    let entry =
+        store.read(|transaction| records::by_id(transaction, &SERVICE_ENTRIES, id(3))).await.expect("the entry");
+    assert_eq!(entry.updated_at, time(9));
 }
 
 #[test]
