@@ -3,13 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use garage_files::make_folder_of;
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use crate::{
     Error, Schema,
     open::{Prepare, open_reader, open_writer},
     opened::{OpenedFile, sqlite_path},
-    pool::{Lease, Pool, call},
+    pool::{Lease, Pool},
+    writer::Writer,
 };
 
 /// How many connections serve [`Database::read`].
@@ -18,7 +19,7 @@ const READERS: usize = 2;
 /// An open database. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Database {
-    writer: tokio_rusqlite::Connection,
+    writer: Writer,
     readers: Pool,
     /// The connections of long reads, opened as needed and kept. A program runs few of them at the same time.
     long_readers: Pool,
@@ -45,7 +46,8 @@ impl Database {
         };
         let (writer, readers, file) = blocking(open).await?;
         let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
-        Ok(Database { writer: writer.into(), readers, long_readers, file: Arc::new(file), prepare })
+        let file = Arc::new(file);
+        Ok(Database { writer: Writer::start(writer, file.clone()), readers, long_readers, file, prepare })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -55,15 +57,17 @@ impl Database {
         // opening does it.
         self.readers.close().await;
         self.long_readers.close().await;
-        let _ = self.writer.close().await;
+        self.writer.close().await;
     }
 
-    /// Runs `work` in an IMMEDIATE transaction, and commits it if `work` succeeds.
+    /// Runs `work` in an IMMEDIATE transaction, and commits it if `work` succeeds. Writes that wait at the same time share
+    /// a transaction, with a savepoint each, so `work` may see what another write did; each returns after the commit.
+    /// Work that has not begun when the caller stops waiting is not performed.
     ///
     /// # Errors
-    /// The error of `work`, after a rollback. [`Error::Moved`] if the path no longer leads to the file that was opened,
-    /// after a rollback. [`Error::Closed`], or [`Error::Sqlite`] if the transaction cannot begin
-    /// or commit.
+    /// The error of `work`, after a rollback. [`Error::Busy`] if 1024 writes wait, or this one did not begin within 10 s:
+    /// it will not be performed. [`Error::Moved`] if the path no longer leads to the file that was opened, after a
+    /// rollback. [`Error::Closed`], or [`Error::Sqlite`] if the transaction cannot begin or commit.
     pub async fn write<T, E>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
@@ -72,15 +76,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
-        let file = self.file.clone();
-        call(&self.writer, move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            file.refuse_moved()?;
-            transaction.commit()?;
-            Ok(value)
-        })
-        .await
+        self.writer.write(work).await
     }
 
     /// Runs `work` in a read transaction, which sees the database as it is at one moment. Waits while all readers are
@@ -117,15 +113,17 @@ impl Database {
     /// # Errors
     /// [`Error::Closed`], or [`Error::Sqlite`] if the file cannot be read.
     pub async fn others_version(&self) -> Result<i64, Error> {
-        call(&self.writer, |connection| Ok(connection.pragma_query_value(None, "data_version", |row| row.get(0))?))
-            .await
+        let version = |connection: &mut Connection| {
+            Ok::<i64, Error>(connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
+        };
+        self.writer.call(version).await
     }
 
     pub(crate) fn file(&self) -> &Arc<OpenedFile> {
         &self.file
     }
 
-    pub(crate) fn writer(&self) -> &tokio_rusqlite::Connection {
+    pub(crate) fn writer(&self) -> &Writer {
         &self.writer
     }
 
@@ -161,7 +159,7 @@ mod tests {
     use std::sync::mpsc;
 
     use garage_files::{Existing, with_suffix};
-    use rusqlite::{Connection, types::Value};
+    use rusqlite::types::Value;
     use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
@@ -339,7 +337,7 @@ mod tests {
             ];
             Ok::<_, Error>(names.map(read).into_iter().collect::<rusqlite::Result<Vec<_>>>()?)
         };
-        let mut found = vec![("the writer", call(&database.writer, pragmas).await.expect("pragmas"))];
+        let mut found = vec![("the writer", database.writer.call(pragmas).await.expect("pragmas"))];
         let mut leases = Vec::new();
         for _ in 0..READERS {
             leases.push(("a reader", database.readers.lease().await.expect("a reader")));

@@ -13,7 +13,6 @@ use crate::{
     Database, Error, Schema,
     open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
     opened::sqlite_path,
-    pool::call,
     vacuum::vacuum_into,
 };
 
@@ -102,7 +101,7 @@ impl Database {
         goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         let (database, saved_as, runtime) = (self.clone(), saved_as.to_owned(), Handle::current());
-        call(self.writer(), move |connection| {
+        let replace = move |connection: &mut Connection| {
             let backup = Backup::new(&source, connection)?;
             // Copies no page, but takes the write lock.
             advance(&backup, 0)?;
@@ -115,8 +114,8 @@ impl Database {
                 let _ = std::fs::remove_file(&saved_as);
             }
             replaced
-        })
-        .await
+        };
+        self.writer().call(replace).await
     }
 }
 

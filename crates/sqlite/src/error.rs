@@ -46,6 +46,9 @@ pub enum Error {
         /// Where the file was.
         path: PathBuf,
     },
+    /// Too many writes wait, or this one waited too long. It was not and will not be performed.
+    #[error("too many writes are waiting")]
+    Busy,
     /// The caller stopped the operation. Nothing has changed.
     #[error("stopped")]
     Stopped,
@@ -85,6 +88,7 @@ impl Error {
             | Error::Newer { .. }
             | Error::File(_)
             | Error::Moved { .. }
+            | Error::Busy
             | Error::Stopped
             | Error::Closed => None,
         }

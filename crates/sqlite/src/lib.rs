@@ -6,7 +6,8 @@
 //! - `copy`: backing up, replacing the content, checking a file
 //! - `vacuum`: a compact copy in one file, by SQL
 //! - `opened`: the file that a connection has open, and whether it still has its name
-//! - `pool`: the connections' threads, and lending connections to one read at a time
+//! - `writer`: the connection that writes, its queue, and committing several writes at once
+//! - `pool`: the reading connections' threads, and lending each to one read at a time
 //! - `error`: [`Error`]
 //!
 //! This crate knows no table of either program. Invariants: every write runs in an IMMEDIATE transaction, which commits
@@ -21,6 +22,7 @@ mod pool;
 #[cfg(test)]
 mod testing;
 mod vacuum;
+mod writer;
 
 pub use access::Database;
 pub use copy::check;

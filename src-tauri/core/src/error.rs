@@ -266,6 +266,7 @@ fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
         garage_sqlite::Error::File(error) if error.source.kind() == io::ErrorKind::StorageFull => ErrorCode::DiskFull,
         garage_sqlite::Error::File(_) => ErrorCode::GarageReadOnly,
         garage_sqlite::Error::BackupBeforeUpgrade { source, .. } => store_code(source),
+        garage_sqlite::Error::Busy => ErrorCode::GarageLocked,
         _ => match error.sqlite_code() {
             Some(SqliteCode::NotADatabase | SqliteCode::DatabaseCorrupt) => ErrorCode::GarageDamaged,
             Some(SqliteCode::DatabaseBusy | SqliteCode::DatabaseLocked) => ErrorCode::GarageLocked,

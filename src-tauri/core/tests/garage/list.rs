@@ -221,7 +221,7 @@ proptest! {
 
     #[test]
     fn search_succeeds_with_any_text(search in "\\PC{0,60}") {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let folder = Folder::new();
             let garage = open(&folder.garage_file()).await.expect("open");
