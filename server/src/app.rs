@@ -20,14 +20,28 @@ pub struct App {
     pub(crate) auth: Arc<Auth>,
     /// Proxies that say truly whom they ask for.
     pub(crate) trusted_proxies: Arc<[IpNet]>,
+    /// How many vehicles an account can have, removed ones included.
+    pub(crate) vehicle_quota: i64,
     decoder: SnapshotHolder,
 }
 
 impl App {
     /// An app on this database.
     #[must_use]
-    pub fn new(store: Store, auth: Auth, decoder: SnapshotHolder, trusted_proxies: &[IpNet]) -> App {
-        App { store, auth: Arc::new(auth), trusted_proxies: trusted_proxies.into(), decoder }
+    pub fn new(
+        store: Store,
+        auth: Auth,
+        decoder: SnapshotHolder,
+        trusted_proxies: &[IpNet],
+        vehicle_quota: u32,
+    ) -> App {
+        App {
+            store,
+            auth: Arc::new(auth),
+            trusted_proxies: trusted_proxies.into(),
+            vehicle_quota: vehicle_quota.into(),
+            decoder,
+        }
     }
 
     /// What a VIN says.

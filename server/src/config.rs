@@ -86,6 +86,10 @@ pub struct ServeArgs {
     #[arg(long, env = "GARAGE_RATE_LIMIT", default_value_t = 10, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_limit: u32,
+    /// Vehicles that an account can have, removed ones included
+    #[arg(long, env = "GARAGE_VEHICLE_QUOTA", default_value_t = 100_000, value_name = "NUMBER",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub vehicle_quota: u32,
     /// An OpenID Connect issuer whose tokens are good here; there are no own accounts then
     #[arg(long, env = "GARAGE_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,

@@ -10,6 +10,8 @@ use axum::{
 use garage_domain::{FieldError, Invalid};
 use garage_protocol::{ErrorBody, WireVehicle};
 
+use crate::store::StoreError;
+
 /// How long a client waits before it asks again where the database or the issuer is away.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -26,6 +28,8 @@ pub enum ApiError {
     WrongCredentials,
     /// 403 with this message.
     Forbidden(&'static str),
+    /// 403: the account has as many vehicles, removed ones included, as it may have.
+    QuotaReached(i64),
     /// 404 with this message.
     NotFound(&'static str),
     /// 405; these methods are allowed.
@@ -70,34 +74,24 @@ impl From<Invalid> for ApiError {
     }
 }
 
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
+        match error {
+            StoreError::Unavailable => ApiError::DatabaseAway,
+            StoreError::Failed => ApiError::Internal,
+        }
+    }
+}
+
 impl From<garage_sqlite::Error> for ApiError {
     fn from(error: garage_sqlite::Error) -> ApiError {
-        tracing::error!(%error, "the database failed");
-        use rusqlite::ErrorCode::{
-            CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly,
-            SystemIoFailure,
-        };
-        match error.sqlite_code() {
-            // Those pass, or an operator sees to them. The rest is a mistake of ours, or a damaged file.
-            None
-            | Some(
-                CannotOpen
-                | DatabaseBusy
-                | DatabaseLocked
-                | DiskFull
-                | FileLockingProtocolFailed
-                | OutOfMemory
-                | ReadOnly
-                | SystemIoFailure,
-            ) => ApiError::DatabaseAway,
-            Some(_) => ApiError::Internal,
-        }
+        StoreError::from(error).into()
     }
 }
 
 impl From<rusqlite::Error> for ApiError {
     fn from(error: rusqlite::Error) -> ApiError {
-        garage_sqlite::Error::from(error).into()
+        StoreError::from(error).into()
     }
 }
 
@@ -111,6 +105,9 @@ impl IntoResponse for ApiError {
             ApiError::Unauthorized => (StatusCode::UNAUTHORIZED, "Missing or invalid token".to_owned()),
             ApiError::WrongCredentials => (StatusCode::UNAUTHORIZED, "Wrong email or password".to_owned()),
             ApiError::Forbidden(message) => (StatusCode::FORBIDDEN, (*message).to_owned()),
+            ApiError::QuotaReached(quota) => {
+                (StatusCode::FORBIDDEN, format!("An account can have at most {quota} vehicles, removed ones included"))
+            }
             ApiError::NotFound(message) => (StatusCode::NOT_FOUND, (*message).to_owned()),
             ApiError::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()),
             ApiError::Conflict(message) => (StatusCode::CONFLICT, (*message).to_owned()),

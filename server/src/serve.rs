@@ -50,7 +50,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Err(error) = decoder.get().await {
         tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
     }
-    let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy);
+    let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy, args.vehicle_quota);
     let in_use = || format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen);
     let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;
     listener.set_nonblocking(true)?;

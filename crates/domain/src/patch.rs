@@ -48,6 +48,12 @@ impl Patch {
         self.fields().any(|it| it == field)
     }
 
+    /// Returns what this change sets `field` to: `None` if it does not name it, `Some(None)` if it clears it.
+    #[must_use]
+    pub fn value(&self, field: &Field) -> Option<Option<&FieldValue>> {
+        self.values.iter().find(|(it, _)| *it == field).map(|(_, value)| value.as_ref())
+    }
+
     /// Sets the fields without checking the record as a whole.
     pub fn set_on(&self, fields: &mut impl FieldAccess) {
         for (field, value) in &self.values {

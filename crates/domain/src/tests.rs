@@ -212,6 +212,8 @@ fn values_of_other_versions_are_distinguished_from_invalid_ones() {
 fn a_patch_names_the_fields_that_it_sets_or_clears() {
     let patch = Patch::parse(&VEHICLES, &object(json!({"year": 2003, "vin": null, "size": 1})), now()).expect("valid");
     assert_eq!(patch.fields().map(|field| field.name).collect::<Vec<_>>(), ["vin", "year"]);
+    assert_eq!(patch.value(&vehicle::YEAR), Some(Some(&FieldValue::Integer(2003))));
+    assert_eq!([patch.value(&vehicle::VIN), patch.value(&vehicle::MAKE)], [Some(None), None]);
     assert!(patch.names(&vehicle::VIN) && patch.names(&vehicle::YEAR) && !patch.names(&vehicle::MAKE));
 }
 

@@ -4,6 +4,7 @@
 //! Invariants: an operation is one transaction; whoever writes holds the user's row of `feeds` until it commits, so
 //! versions ascend in the order of commits; versions, tombstones and the digest are the triggers' work alone.
 
+mod error;
 pub mod postgres;
 pub mod sqlite;
 
@@ -12,6 +13,7 @@ use std::{fmt, path::PathBuf};
 use anyhow::Context;
 use garage_sqlite::Database;
 
+pub use error::StoreError;
 pub use postgres::Postgres;
 
 use crate::error::ApiError;

@@ -4,17 +4,17 @@ use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use anyhow::{Context, bail};
 use backon::{ExponentialBuilder, Retryable};
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Transaction,
-};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use tokio_postgres::{
-    Client, Config, NoTls, Socket,
+    Client, Config, NoTls, Row, Socket,
     config::{Host, SslMode},
     error::SqlState,
     tls::MakeTlsConnect,
+    types::ToSql,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::StoreError;
 use crate::error::ApiError;
 
 mod migrations {
@@ -40,9 +40,16 @@ pub struct Postgres {
     pool: Pool,
 }
 
+/// A transaction of a user's write. If it is dropped, its connection is closed, which rolls it back.
+pub struct Write {
+    connection: Option<Object>,
+}
+
 /// Why an operation has not happened.
 #[derive(Debug)]
 pub enum Failure {
+    /// It failed in another way.
+    Store(StoreError),
     /// What was asked for is refused.
     Refused(ApiError),
     /// PostgreSQL refused, or went away.
@@ -81,20 +88,20 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> ApiError {
         match failure {
             Failure::Refused(error) => error,
-            Failure::NoConnection(error) => {
-                tracing::error!(%error, "there is no connection to the database");
-                ApiError::DatabaseAway
-            }
-            Failure::Database(error) => {
-                // Never its detail: that names values.
-                let reason = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-                let code = error.code().map_or("", SqlState::code);
-                tracing::error!(code, reason, "the database failed");
-                // Connection, resources, operator, system: those pass. The rest is a mistake of ours.
-                let is_away = code.is_empty()
-                    || ["08", "25006", "40", "53", "55P03", "57", "58"].iter().any(|it| code.starts_with(it));
-                if is_away { ApiError::DatabaseAway } else { ApiError::Internal }
-            }
+            Failure::Store(error) => error.into(),
+            Failure::NoConnection(error) => StoreError::from(error).into(),
+            Failure::Database(error) => StoreError::from(error).into(),
+        }
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> StoreError {
+        match failure {
+            Failure::Refused(_) => StoreError::Failed,
+            Failure::Store(error) => error,
+            Failure::NoConnection(error) => error.into(),
+            Failure::Database(error) => error.into(),
         }
     }
 }
@@ -156,15 +163,57 @@ impl Postgres {
     }
 
     /// A connection.
-    pub async fn connection(&self) -> Result<Object, Failure> {
-        Ok(self.pool.get().await?)
+    pub async fn connection(&self) -> Result<Object, PoolError> {
+        self.pool.get().await
+    }
+
+    /// Begins a write of a user's and reads its facts, in one round trip: from here until it ends, no other write changes
+    /// what belongs to the user. `facts` returns one row.
+    pub async fn begin(
+        &self,
+        user: &str,
+        facts: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Write, Row), Failure> {
+        let connection = self.connection().await?;
+        let lock = connection.prepare_cached("SELECT FROM feeds WHERE user_id = $1 FOR UPDATE").await?;
+        let facts = connection.prepare_cached(facts).await?;
+        let write = Write { connection: Some(connection) };
+        let connection = write.connection()?;
+        // Sent at once, in this order. The facts are read after the lock is granted, because each statement sees what was
+        // committed when it begins.
+        let user_parameter: [&(dyn ToSql + Sync); 1] = [&user];
+        let (begun, locked, row) = tokio::join!(
+            biased;
+            connection.batch_execute("BEGIN"),
+            connection.execute(&lock, &user_parameter),
+            connection.query_one(&facts, parameters),
+        );
+        let read = async {
+            begun?;
+            if locked? > 0 {
+                return row;
+            }
+            // The user's first write.
+            let first = "INSERT INTO feeds (user_id) VALUES ($1)
+                         ON CONFLICT (user_id) DO UPDATE SET version = feeds.version";
+            connection.execute(&connection.prepare_cached(first).await?, &user_parameter).await?;
+            connection.query_one(&facts, parameters).await
+        };
+        match read.await {
+            Ok(row) => Ok((write, row)),
+            Err(error) => {
+                let _ = write.roll_back().await;
+                Err(error.into())
+            }
+        }
     }
 
     /// Does an operation, again where another transaction was in the way.
-    pub async fn retried<T, F: Future<Output = Result<T, Failure>>>(
+    pub async fn retried<T, E: From<Failure>, F: Future<Output = Result<T, Failure>>>(
         &self,
         operation: impl FnMut() -> F,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, E> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(5))
             .with_jitter()
@@ -182,16 +231,40 @@ impl Postgres {
     }
 }
 
-/// Begins a write of a user's: from here until it ends, no other changes what is the user's.
-pub async fn begin<'a>(connection: &'a mut Object, user: &str) -> Result<Transaction<'a>, Failure> {
-    let tx = connection.transaction().await?;
-    let lock = tx.prepare_cached("SELECT FROM feeds WHERE user_id = $1 FOR UPDATE").await?;
-    if tx.execute(&lock, &[&user]).await? == 0 {
-        let first =
-            "INSERT INTO feeds (user_id) VALUES ($1) ON CONFLICT (user_id) DO UPDATE SET version = feeds.version";
-        tx.execute(&tx.prepare_cached(first).await?, &[&user]).await?;
+impl Write {
+    /// Executes a statement that returns one row, and commits, in one round trip. After an error nothing is written, unless
+    /// the connection broke.
+    pub async fn commit_with(mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        let connection = self.connection()?;
+        let statement = connection.prepare_cached(sql).await?;
+        // If the statement fails, PostgreSQL takes the second one for ROLLBACK.
+        let (row, committed) =
+            tokio::join!(biased; connection.query_one(&statement, parameters), connection.batch_execute("COMMIT"));
+        committed?;
+        // The transaction has ended, so the connection goes back to the pool.
+        self.connection.take();
+        Ok(row?)
     }
-    Ok(tx)
+
+    /// Ends the transaction without a write.
+    pub async fn roll_back(mut self) -> Result<(), Failure> {
+        self.connection()?.batch_execute("ROLLBACK").await?;
+        self.connection.take();
+        Ok(())
+    }
+
+    fn connection(&self) -> Result<&Object, Failure> {
+        self.connection.as_ref().ok_or(Failure::Store(StoreError::Failed))
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Removes it from the pool: the next user of it would be in this transaction.
+            drop(Object::take(connection));
+        }
+    }
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

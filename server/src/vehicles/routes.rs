@@ -20,7 +20,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::{Created, Creation, Update, store};
+use super::{
+    decide::{Base, Kind, Operation, Refusal},
+    store::{self, Outcome},
+};
 use crate::{
     app::{App, BACKEND, now},
     auth::User,
@@ -106,13 +109,15 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
         filled.fill(field, value);
     }
     let id = id.unwrap_or_else(|| RecordId(Uuid::now_v7()));
-    match store::create(&app.store, &user.0, Creation { id, fields: filled, sent, at }).await? {
-        Created::New(vehicle) => {
+    let operation = Operation { id, kind: Kind::Create { fields: Box::new(filled), sent }, at };
+    match store::perform(&app.store, &user.0, operation, app.vehicle_quota).await? {
+        Outcome::Written(vehicle) => {
             let location = HeaderValue::from_str(&format!("/api/vehicles/{id}")).map_err(|_| ApiError::Internal)?;
             let headers = [(header::ETAG, etag(vehicle.version)), (header::LOCATION, location)];
             Ok((StatusCode::CREATED, headers, Json(vehicle)).into_response())
         }
-        Created::Before(vehicle) => Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response()),
+        Outcome::Kept(vehicle) => Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response()),
+        Outcome::Refused(refusal) => Err(refusal.into()),
     }
 }
 
@@ -136,7 +141,7 @@ async fn show(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let vehicle = store::get(&app.store, &user.0, id).await?;
+    let vehicle = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::NO_VEHICLE)?;
     let tag = etag(vehicle.version);
     Ok(if is_known(&headers, &tag) {
         not_modified(tag)
@@ -170,7 +175,7 @@ async fn update(
 ) -> Result<Response, ApiError> {
     let at = now();
     // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
-    let current = store::get(&app.store, &user.0, id).await?;
+    let current = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::NO_VEHICLE)?;
     let JsonObject(body) = body?;
     let patch = Patch::parse(&VEHICLES, &body, at)?;
     let decoded = if patch.names(&vehicle::VIN) {
@@ -179,8 +184,11 @@ async fn update(
     } else {
         Vec::new()
     };
-    let update = Update { id, patch, decoded, if_match: IfMatch::of(&headers), at };
-    let vehicle = store::update(&app.store, &user.0, update).await?;
+    let kind = Kind::Update { patch, decoded, base: Base::from(IfMatch::of(&headers)) };
+    let vehicle = match store::perform(&app.store, &user.0, Operation { id, kind, at }, app.vehicle_quota).await? {
+        Outcome::Written(vehicle) | Outcome::Kept(vehicle) => vehicle,
+        Outcome::Refused(refusal) => return Err(refusal.into()),
+    };
     Ok(([(header::ETAG, etag(vehicle.version))], Json(vehicle)).into_response())
 }
 
@@ -203,8 +211,33 @@ async fn remove(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    store::remove(&app.store, &user.0, id, IfMatch::of(&headers), now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let kind = Kind::Remove { base: Base::from(IfMatch::of(&headers)) };
+    match store::perform(&app.store, &user.0, Operation { id, kind, at: now() }, app.vehicle_quota).await? {
+        Outcome::Written(_) | Outcome::Kept(_) => Ok(StatusCode::NO_CONTENT),
+        Outcome::Refused(refusal) => Err(refusal.into()),
+    }
+}
+
+impl From<IfMatch> for Base {
+    fn from(condition: IfMatch) -> Base {
+        match condition {
+            IfMatch::Any => Base::Any,
+            IfMatch::Versions(versions) => Base::OneOf(versions),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        match refusal {
+            Refusal::NotFound => ApiError::NO_VEHICLE,
+            Refusal::UsedId => ApiError::USED_ID,
+            Refusal::DuplicateVin => ApiError::DUPLICATE_VIN,
+            Refusal::Changed(vehicle) => ApiError::Changed(vehicle),
+            Refusal::Invalid(invalid) => invalid.into(),
+            Refusal::QuotaReached(quota) => ApiError::QuotaReached(quota),
+        }
+    }
 }
 
 /// All of a user's vehicles as they are; never to be taken for the tag of one.

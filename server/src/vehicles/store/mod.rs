@@ -1,4 +1,5 @@
-//! The operations on vehicles, each one transaction, on whichever database this is.
+//! Vehicles in the database. Each backend reads the facts of a write and applies the decision in one transaction; what is
+//! decided is in `decide`.
 
 mod postgres;
 mod sqlite;
@@ -6,21 +7,30 @@ mod statements;
 
 use garage_domain::VehicleId;
 use garage_protocol::WireVehicle;
-use jiff::Timestamp;
 
-use super::{Created, Creation, Update};
-use crate::{error::ApiError, http::IfMatch, store::Store};
+use super::decide::{Operation, Refusal};
+use crate::store::{Store, StoreError};
 
-/// The number that stands for all of the user's vehicles as they are: the last version given.
-pub async fn feed_version(store: &Store, user: &str) -> Result<i64, ApiError> {
+/// What a write did.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The vehicle was added, or changed, and is this one now; a removed vehicle is its last state.
+    Written(WireVehicle),
+    /// Nothing was written, because the vehicle is as the operation wants it.
+    Kept(WireVehicle),
+    Refused(Refusal),
+}
+
+/// The user's feed version: the version of the last change, 0 before the first. It stands for the state of all vehicles.
+pub async fn feed_version(store: &Store, user: &str) -> Result<i64, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::feed_version(database, user).await,
         Store::Postgres(database) => postgres::feed_version(database, user).await,
     }
 }
 
-/// The user's live vehicles, newest first, and the version of all of them, of one moment.
-pub async fn list(store: &Store, user: &str) -> Result<(i64, Vec<WireVehicle>), ApiError> {
+/// The user's live vehicles, newest first, and the feed version, of one moment.
+pub async fn list(store: &Store, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::list(database, user).await,
         Store::Postgres(database) => postgres::list(database, user).await,
@@ -28,39 +38,20 @@ pub async fn list(store: &Store, user: &str) -> Result<(i64, Vec<WireVehicle>), 
 }
 
 /// A live vehicle of the user.
-pub async fn get(store: &Store, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
+pub async fn get(store: &Store, user: &str, id: VehicleId) -> Result<Option<WireVehicle>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::get(database, user, id).await,
         Store::Postgres(database) => postgres::get(database, user, id).await,
     }
 }
 
-/// Adds a vehicle, unless the same request has done so before.
-pub async fn create(store: &Store, user: &str, creation: Creation) -> Result<Created, ApiError> {
+/// Performs a write for the user, who may have `quota` rows and tombstones.
+///
+/// # Errors
+/// With [`StoreError::Unavailable`] the write may have happened; performing the operation again is safe.
+pub async fn perform(store: &Store, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
     match store {
-        Store::Sqlite(database) => sqlite::create(database, user, creation).await,
-        Store::Postgres(database) => postgres::create(database, user, &creation).await,
-    }
-}
-
-/// Changes a vehicle, if it is at one of the versions that are meant.
-pub async fn update(store: &Store, user: &str, update: Update) -> Result<WireVehicle, ApiError> {
-    match store {
-        Store::Sqlite(database) => sqlite::update(database, user, update).await,
-        Store::Postgres(database) => postgres::update(database, user, &update).await,
-    }
-}
-
-/// Marks a vehicle as removed, if it is at one of the versions that are meant.
-pub async fn remove(
-    store: &Store,
-    user: &str,
-    id: VehicleId,
-    if_match: IfMatch,
-    at: Timestamp,
-) -> Result<(), ApiError> {
-    match store {
-        Store::Sqlite(database) => sqlite::remove(database, user, id, if_match, at).await,
-        Store::Postgres(database) => postgres::remove(database, user, id, &if_match, at).await,
+        Store::Sqlite(database) => sqlite::perform(database, user, operation, quota).await,
+        Store::Postgres(database) => postgres::perform(database, user, &operation, quota).await,
     }
 }

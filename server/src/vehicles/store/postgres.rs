@@ -1,188 +1,105 @@
-//! The operations on PostgreSQL.
+//! Vehicles in PostgreSQL.
 
-use std::sync::LazyLock;
-
-use deadpool_postgres::Transaction;
-use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, VehicleFields, VehicleId, Vin};
+use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, VehicleFields, VehicleId};
 use garage_protocol::WireVehicle;
-use jiff::Timestamp;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
-use super::statements::complete;
+use super::{
+    Outcome,
+    statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE},
+};
 use crate::{
-    error::ApiError,
-    http::IfMatch,
-    store::postgres::{Failure, Postgres, begin},
-    vehicles::{Created, Creation, Update},
+    store::{
+        StoreError,
+        postgres::{Failure, Postgres},
+    },
+    vehicles::decide::{self, Decision, Facts, Operation, Refusal},
 };
 
-static LIVE: LazyLock<String> = LazyLock::new(|| {
-    complete("SELECT {columns} FROM vehicles WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL", '$', 2)
-});
+/// The indexes of the columns after those of the fields, as in `{columns}`.
+const ID: usize = VEHICLES.fields.len();
+/// The first column after `{columns}`.
+const REST: usize = ID + 7;
 
-/// One statement, so that version and vehicles are of one moment.
-static LIST: LazyLock<String> = LazyLock::new(|| {
-    complete(
-        "SELECT live.*, feeds.version AS feed_version FROM feeds LEFT JOIN (
-             SELECT {columns} FROM vehicles WHERE user_id = $1 AND deleted_at IS NULL
-         ) AS live ON true
-         WHERE feeds.user_id = $1 ORDER BY created_at DESC, id DESC",
-        '$',
-        1,
-    )
-});
-
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    complete(
-        "INSERT INTO vehicles (id, user_id, created_at, updated_at, created_with, {fields})
-         VALUES ($1, $2, $3, $3, $4, {parameters})
-         RETURNING {columns}",
-        '$',
-        4,
-    )
-});
-
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    complete(
-        "UPDATE vehicles SET updated_at = $3, {assignments} WHERE id = $1 AND user_id = $2 RETURNING {columns}",
-        '$',
-        3,
-    )
-});
-
-pub async fn feed_version(database: &Postgres, user: &str) -> Result<i64, ApiError> {
-    let version = async {
-        let connection = database.connection().await?;
-        let statement = connection.prepare_cached("SELECT version FROM feeds WHERE user_id = $1").await?;
-        let row = connection.query_opt(&statement, &[&user]).await?;
-        row.map_or(Ok(0), |row| row.try_get(0)).map_err(Failure::from)
-    };
-    Ok(version.await?)
+pub async fn feed_version(database: &Postgres, user: &str) -> Result<i64, StoreError> {
+    let connection = database.connection().await?;
+    let statement = connection.prepare_cached(&FEED_VERSION.postgres).await?;
+    let row = connection.query_opt(&statement, &[&user]).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
 }
 
-pub async fn list(database: &Postgres, user: &str) -> Result<(i64, Vec<WireVehicle>), ApiError> {
-    let listed = async {
-        let connection = database.connection().await?;
-        let statement = connection.prepare_cached(&LIST).await?;
-        let rows = connection.query(&statement, &[&user]).await?;
-        let version = rows.first().map_or(Ok(0), |row| row.try_get("feed_version"))?;
-        let is_vehicle = |row: &&Row| !matches!(row.try_get::<_, Option<&str>>("user_id"), Ok(None));
-        let vehicles = rows.iter().filter(is_vehicle).map(vehicle_of).collect::<Result<_, Error>>()?;
-        Ok::<_, Failure>((version, vehicles))
-    };
-    Ok(listed.await?)
+pub async fn list(database: &Postgres, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
+    let connection = database.connection().await?;
+    let statement = connection.prepare_cached(&LIST.postgres).await?;
+    let rows = connection.query(&statement, &[&user]).await?;
+    let version = rows.first().map_or(Ok(0), |row| row.try_get(REST))?;
+    let vehicles = rows.iter().filter_map(|row| vehicle_of(row).transpose()).collect::<Result<_, Error>>()?;
+    Ok((version, vehicles))
 }
 
-pub async fn get(database: &Postgres, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
-    let found = async {
-        let connection = database.connection().await?;
-        let statement = connection.prepare_cached(&LIVE).await?;
-        Ok::<_, Failure>(connection.query_opt(&statement, &[&user, &id.0]).await?.as_ref().map(vehicle_of).transpose()?)
-    };
-    found.await?.ok_or(ApiError::NO_VEHICLE)
+pub async fn get(database: &Postgres, user: &str, id: VehicleId) -> Result<Option<WireVehicle>, StoreError> {
+    let connection = database.connection().await?;
+    let statement = connection.prepare_cached(&LIVE.postgres).await?;
+    let row = connection.query_opt(&statement, &[&user, &id.0]).await?;
+    Ok(row.as_ref().map(vehicle_of).transpose()?.flatten())
 }
 
-pub async fn create(database: &Postgres, user: &str, creation: &Creation) -> Result<Created, ApiError> {
-    let operation = || async {
-        let Creation { id, fields, sent, at } = creation;
-        let mut connection = database.connection().await?;
-        let tx = begin(&mut connection, user).await?;
-        let taken =
-            tx.prepare_cached("SELECT user_id, created_with, deleted_at IS NOT NULL FROM vehicles WHERE id = $1");
-        if let Some(taken) = tx.query_opt(&taken.await?, &[&id.0]).await? {
-            let (owner, sent_before): (&str, Option<&str>) = (taken.try_get(0)?, taken.try_get(1)?);
-            let is_the_same = owner == user && sent_before == Some(sent) && !taken.try_get::<_, bool>(2)?;
-            return if is_the_same {
-                Ok(Created::Before(live(&tx, user, *id).await?))
-            } else {
-                Err(ApiError::USED_ID.into())
-            };
-        }
-        refuse_duplicate_vin(&tx, user, fields.vin.as_ref(), *id).await?;
-        let insert = tx.prepare_cached(&INSERT).await?;
-        let values = values(fields);
-        let others: [&(dyn ToSql + Sync); 4] = [&id.0, &user, at, sent];
-        let vehicle = tx.query_one(&insert, &with_values(&others, &values)).await;
-        let vehicle = vehicle_of(&vehicle.map_err(by_constraint)?)?;
-        tx.commit().await?;
-        Ok(Created::New(vehicle))
-    };
-    database.retried(operation).await
-}
-
-pub async fn update(database: &Postgres, user: &str, update: &Update) -> Result<WireVehicle, ApiError> {
-    let operation = || async {
-        let mut connection = database.connection().await?;
-        let tx = begin(&mut connection, user).await?;
-        let before = live_at(&tx, user, update.id, &update.if_match).await?;
-        let Some(fields) = update.changed(&before.fields)? else { return Ok(before) };
-        if fields.vin != before.fields.vin {
-            refuse_duplicate_vin(&tx, user, fields.vin.as_ref(), update.id).await?;
-        }
-        let statement = tx.prepare_cached(&UPDATE).await?;
-        let values = values(&fields);
-        let others: [&(dyn ToSql + Sync); 3] = [&update.id.0, &user, &update.at];
-        let vehicle = tx.query_one(&statement, &with_values(&others, &values)).await;
-        let vehicle = vehicle_of(&vehicle.map_err(by_constraint)?)?;
-        tx.commit().await?;
-        Ok(vehicle)
-    };
-    database.retried(operation).await
-}
-
-pub async fn remove(
+pub async fn perform(
     database: &Postgres,
     user: &str,
-    id: VehicleId,
-    if_match: &IfMatch,
-    at: Timestamp,
-) -> Result<(), ApiError> {
-    let operation = || async {
-        let mut connection = database.connection().await?;
-        let tx = begin(&mut connection, user).await?;
-        live_at(&tx, user, id, if_match).await?;
-        let statement =
-            tx.prepare_cached("UPDATE vehicles SET deleted_at = $3, updated_at = $3 WHERE user_id = $1 AND id = $2");
-        tx.execute(&statement.await?, &[&user, &id.0, &at]).await?;
-        Ok(tx.commit().await?)
-    };
-    database.retried(operation).await
+    operation: &Operation,
+    quota: i64,
+) -> Result<Outcome, StoreError> {
+    database.retried(async || perform_once(database, user, operation, quota).await).await
 }
 
-async fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, Failure> {
-    let row = tx.query_opt(&tx.prepare_cached(&LIVE).await?, &[&user, &id.0]).await?;
-    Ok(vehicle_of(&row.ok_or(ApiError::NO_VEHICLE)?)?)
-}
-
-async fn live_at(tx: &Transaction<'_>, user: &str, id: VehicleId, if_match: &IfMatch) -> Result<WireVehicle, Failure> {
-    let vehicle = live(tx, user, id).await?;
-    if if_match.allows(vehicle.version) { Ok(vehicle) } else { Err(ApiError::Changed(Box::new(vehicle)).into()) }
-}
-
-async fn refuse_duplicate_vin(
-    tx: &Transaction<'_>,
-    user: &str,
-    vin: Option<&Vin>,
-    id: VehicleId,
-) -> Result<(), Failure> {
-    let Some(vin) = vin else { return Ok(()) };
-    // As the index has it: without the last condition PostgreSQL would not use it.
-    let statement = tx.prepare_cached(
-        "SELECT FROM vehicles WHERE user_id = $1 AND vin = $2 AND id <> $3 AND deleted_at IS NULL AND vin <> ''",
-    );
-    let other = tx.query_opt(&statement.await?, &[&user, &vin.as_str(), &id.0]).await?;
-    if other.is_some() { Err(ApiError::DUPLICATE_VIN.into()) } else { Ok(()) }
-}
-
-/// What a constraint says that another writer was quicker about. An adopted table may have one on VINs of its own.
-fn by_constraint(error: Error) -> Failure {
-    match error.as_db_error().filter(|error| *error.code() == SqlState::UNIQUE_VIOLATION) {
-        Some(violation) if violation.constraint().is_some_and(|name| name.ends_with("_pkey")) => {
-            ApiError::USED_ID.into()
+/// Takes two round trips: one to begin, lock and read the facts, one to write and commit.
+async fn perform_once(database: &Postgres, user: &str, operation: &Operation, quota: i64) -> Result<Outcome, Failure> {
+    let id = &operation.id.0;
+    let (transaction, row) = database.begin(user, &FACTS.postgres, &[&user, id, &operation.vin()]).await?;
+    let facts = match facts_of(&row) {
+        Ok(facts) => facts,
+        Err(error) => {
+            let _ = transaction.roll_back().await;
+            return Err(error.into());
         }
-        Some(_) => ApiError::DUPLICATE_VIN.into(),
-        None => error.into(),
+    };
+    let others: [&(dyn ToSql + Sync); 3] = [id, &user, &operation.at];
+    let written = match operation.decide(user, facts, quota) {
+        Decision::Keep(vehicle) => return transaction.roll_back().await.map(|()| Outcome::Kept(vehicle)),
+        Decision::Refuse(refusal) => return transaction.roll_back().await.map(|()| Outcome::Refused(refusal)),
+        Decision::Insert { fields, sent } => {
+            let values = values(fields);
+            let others: Vec<_> = others.into_iter().chain([&sent as &(dyn ToSql + Sync)]).collect();
+            transaction.commit_with(&INSERT.postgres_returning, &with_values(&others, &values)).await
+        }
+        Decision::Update(fields) => {
+            let values = values(&fields);
+            transaction.commit_with(&UPDATE.postgres_returning, &with_values(&others, &values)).await
+        }
+        Decision::Remove => transaction.commit_with(&REMOVE.postgres_returning, &others).await,
+    };
+    match written {
+        Ok(row) => vehicle_of(&row)?.map(Outcome::Written).ok_or(Failure::Store(StoreError::Failed)),
+        Err(failure) => refusal_of(failure).map(Outcome::Refused),
     }
+}
+
+/// The refusal behind a constraint that another writer was quicker about, such as an operator's program. An adopted table
+/// may have its own constraint on VINs.
+fn refusal_of(failure: Failure) -> Result<Refusal, Failure> {
+    let Failure::Database(error) = &failure else { return Err(failure) };
+    match error.as_db_error().filter(|error| *error.code() == SqlState::UNIQUE_VIOLATION) {
+        Some(violation) if violation.constraint().is_some_and(|name| name.ends_with("_pkey")) => Ok(Refusal::UsedId),
+        Some(_) => Ok(Refusal::DuplicateVin),
+        None => Err(failure),
+    }
+}
+
+fn facts_of(row: &Row) -> Result<Facts, Error> {
+    let created_with = row.try_get(REST)?;
+    let found = vehicle_of(row)?.map(|vehicle| decide::Row { vehicle, created_with });
+    Ok(Facts { row: found, has_twin: row.try_get(REST + 1)?, records: row.try_get(REST + 2)? })
 }
 
 /// The fields' values as their columns' types, in the order of the declaration.
@@ -207,8 +124,9 @@ fn with_values<'a>(
     others.iter().copied().chain(values.iter().map(|value| &**value as &(dyn ToSql + Sync))).collect()
 }
 
-/// A vehicle from a row that begins with `{columns}`.
-fn vehicle_of(row: &Row) -> Result<WireVehicle, Error> {
+/// The vehicle of a row that begins with `{columns}`; `None` if an outer join found none.
+fn vehicle_of(row: &Row) -> Result<Option<WireVehicle>, Error> {
+    let Some(id) = row.try_get(ID)? else { return Ok(None) };
     let mut fields = VehicleFields::default();
     for (index, field) in VEHICLES.fields.iter().enumerate() {
         let value = match field.rule.column_kind() {
@@ -218,14 +136,14 @@ fn vehicle_of(row: &Row) -> Result<WireVehicle, Error> {
         };
         fields.set(field, value);
     }
-    Ok(WireVehicle {
-        id: RecordId(row.try_get("id")?),
-        user_id: row.try_get("user_id")?,
+    Ok(Some(WireVehicle {
+        id: RecordId(id),
+        user_id: row.try_get(ID + 1)?,
         fields,
-        image_url: row.try_get("image_url")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        deleted_at: row.try_get("deleted_at")?,
-        version: row.try_get("version")?,
-    })
+        image_url: row.try_get(ID + 2)?,
+        created_at: row.try_get(ID + 3)?,
+        updated_at: row.try_get(ID + 4)?,
+        deleted_at: row.try_get(ID + 5)?,
+        version: row.try_get(ID + 6)?,
+    }))
 }

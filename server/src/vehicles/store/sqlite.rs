@@ -1,132 +1,111 @@
-//! The operations on SQLite.
+//! Vehicles in SQLite.
 
-use std::sync::LazyLock;
-
-use garage_domain::{ColumnKind, FieldAccess, FieldValue, VEHICLES, VehicleFields, VehicleId, Vin};
+use garage_domain::{ColumnKind, FieldAccess, FieldValue, VEHICLES, VehicleFields, VehicleId};
 use garage_protocol::WireVehicle;
 use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{
-    OptionalExtension, Row, Transaction, params_from_iter,
+    OptionalExtension, Row, Transaction, params, params_from_iter,
     types::{Type, Value},
 };
 
-use super::statements::complete;
+use super::{
+    Outcome,
+    statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE},
+};
 use crate::{
-    error::ApiError,
-    http::IfMatch,
-    vehicles::{Created, Creation, Update},
+    store::StoreError,
+    vehicles::decide::{self, Decision, Facts, Operation},
 };
 
-static LIVE: LazyLock<String> = LazyLock::new(|| {
-    complete("SELECT {columns} FROM vehicles WHERE user_id = ?1 AND id = ?2 AND deleted_at IS NULL", '?', 2)
-});
+/// The indexes of the columns after those of the fields, as in `{columns}`.
+const ID: usize = VEHICLES.fields.len();
+const USER_ID: usize = ID + 1;
+const IMAGE_URL: usize = ID + 2;
+const CREATED_AT: usize = ID + 3;
+const UPDATED_AT: usize = ID + 4;
+const DELETED_AT: usize = ID + 5;
+const VERSION: usize = ID + 6;
+/// The first column after `{columns}`.
+const REST: usize = ID + 7;
 
-static LIST: LazyLock<String> = LazyLock::new(|| {
-    complete(
-        "SELECT {columns} FROM vehicles WHERE user_id = ?1 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC",
-        '?',
-        1,
-    )
-});
-
-static INSERT: LazyLock<String> = LazyLock::new(|| {
-    complete(
-        "INSERT INTO vehicles (id, user_id, created_at, updated_at, created_with, {fields})
-         VALUES (?1, ?2, ?3, ?3, ?4, {parameters})",
-        '?',
-        4,
-    )
-});
-
-static UPDATE: LazyLock<String> = LazyLock::new(|| {
-    complete("UPDATE vehicles SET updated_at = ?3, {assignments} WHERE id = ?1 AND user_id = ?2", '?', 3)
-});
-
-/// The number that stands for all of the user's vehicles as they are: the last version given.
-pub async fn feed_version(database: &Database, user: &str) -> Result<i64, ApiError> {
+pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
     let user = user.to_owned();
-    let sql = "SELECT version FROM feeds WHERE user_id = ?1";
-    database
-        .read(move |tx| Ok(tx.prepare_cached(sql)?.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0)))
-        .await
+    let read = move |tx: &Transaction<'_>| {
+        let mut statement = tx.prepare_cached(&FEED_VERSION.sqlite)?;
+        Ok(statement.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0))
+    };
+    database.read(read).await
 }
 
-/// The user's live vehicles, newest first, and the version of all of them, of one moment.
-pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehicle>), ApiError> {
+pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
     let user = user.to_owned();
-    database
-        .read(move |tx| {
-            let version = "SELECT version FROM feeds WHERE user_id = ?1";
-            let version = tx.prepare_cached(version)?.query_row([&user], |row| row.get(0)).optional()?.unwrap_or(0);
-            let mut statement = tx.prepare_cached(&LIST)?;
-            let vehicles = statement.query_map([&user], vehicle_of)?.collect::<rusqlite::Result<_>>()?;
-            Ok((version, vehicles))
-        })
-        .await
+    let read = move |tx: &Transaction<'_>| {
+        let mut statement = tx.prepare_cached(&LIST.sqlite)?;
+        let mut rows = statement.query([user])?;
+        let (mut version, mut vehicles) = (0, Vec::new());
+        while let Some(row) = rows.next()? {
+            version = row.get(REST)?;
+            vehicles.extend(vehicle_of(row)?);
+        }
+        Ok((version, vehicles))
+    };
+    database.read(read).await
 }
 
-/// A live vehicle of the user.
-pub async fn get(database: &Database, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
+pub async fn get(database: &Database, user: &str, id: VehicleId) -> Result<Option<WireVehicle>, StoreError> {
     let user = user.to_owned();
-    database.read(move |tx| live(tx, &user, id)).await
+    database.read(move |tx| Ok(live(tx, &user, id)?)).await
 }
 
-/// Adds a vehicle, unless the same request has done so before.
-pub async fn create(database: &Database, user: &str, creation: Creation) -> Result<Created, ApiError> {
+pub async fn perform(database: &Database, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
     let user = user.to_owned();
-    database
-        .write(move |tx| {
-            let Creation { id, fields, sent, at } = creation;
-            let taken = "SELECT user_id, created_with, deleted_at IS NOT NULL FROM vehicles WHERE id = ?1";
-            let taken = tx.prepare_cached(taken)?.query_row([id.to_string()], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, bool>(2)?))
-            });
-            if let Some((owner, sent_before, is_deleted)) = taken.optional()? {
-                let is_the_same = owner == user && sent_before.as_deref() == Some(&sent) && !is_deleted;
-                return if is_the_same { Ok(Created::Before(live(tx, &user, id)?)) } else { Err(ApiError::USED_ID) };
+    let write = move |tx: &Transaction<'_>| {
+        let facts = facts(tx, &user, &operation)?;
+        let (id, at) = (operation.id.to_string(), operation.at.as_microsecond());
+        match operation.decide(&user, facts, quota) {
+            Decision::Keep(vehicle) => return Ok(Outcome::Kept(vehicle)),
+            Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
+            Decision::Insert { fields, sent } => {
+                let others: [Value; 4] = [id.into(), user.clone().into(), at.into(), sent.to_owned().into()];
+                let values = params_from_iter(others.into_iter().chain(values(fields)));
+                tx.prepare_cached(&INSERT.sqlite)?.execute(values)?;
             }
-            refuse_duplicate_vin(tx, &user, fields.vin.as_ref(), id)?;
-            let others = [id.to_string().into(), user.clone().into(), at.as_microsecond().into(), sent.into()];
-            tx.prepare_cached(&INSERT)?.execute(params_from_iter(others.into_iter().chain(values(&fields))))?;
-            Ok(Created::New(live(tx, &user, id)?))
+            Decision::Update(fields) => {
+                let others: [Value; 3] = [id.into(), user.clone().into(), at.into()];
+                let values = params_from_iter(others.into_iter().chain(values(&fields)));
+                tx.prepare_cached(&UPDATE.sqlite)?.execute(values)?;
+            }
+            Decision::Remove => {
+                tx.prepare_cached(&REMOVE.sqlite)?.execute(params![id, user, at])?;
+            }
+        }
+        // Read again, because a trigger gives the version.
+        Ok(match row(tx, &user, &operation)?.0 {
+            Some(row) => Outcome::Written(row.vehicle),
+            None => return Err(rusqlite::Error::QueryReturnedNoRows.into()),
         })
-        .await
+    };
+    database.write(write).await
 }
 
-/// Changes a vehicle, if it is at one of the versions that are meant.
-pub async fn update(database: &Database, user: &str, update: Update) -> Result<WireVehicle, ApiError> {
-    let user = user.to_owned();
-    database
-        .write(move |tx| {
-            let Update { id, at, .. } = update;
-            let before = live_at(tx, &user, id, &update.if_match)?;
-            let Some(fields) = update.changed(&before.fields)? else { return Ok(before) };
-            refuse_duplicate_vin(tx, &user, fields.vin.as_ref(), id)?;
-            let others: [Value; 3] = [id.to_string().into(), user.clone().into(), at.as_microsecond().into()];
-            tx.prepare_cached(&UPDATE)?.execute(params_from_iter(others.into_iter().chain(values(&fields))))?;
-            live(tx, &user, id)
-        })
-        .await
+fn facts(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::Result<Facts> {
+    let (row, has_twin, records) = row(tx, user, operation)?;
+    Ok(Facts { row, has_twin, records })
 }
 
-/// Marks a vehicle as removed, if it is at one of the versions that are meant.
-pub async fn remove(
-    database: &Database,
-    user: &str,
-    id: VehicleId,
-    if_match: IfMatch,
-    at: Timestamp,
-) -> Result<(), ApiError> {
-    let user = user.to_owned();
-    database
-        .write(move |tx| {
-            live_at(tx, &user, id, &if_match)?;
-            tx.prepare_cached("UPDATE vehicles SET deleted_at = ?1, updated_at = ?1 WHERE user_id = ?2 AND id = ?3")?
-                .execute(rusqlite::params![at.as_microsecond(), user, id.to_string()])?;
-            Ok(())
-        })
-        .await
+fn row(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::Result<(Option<decide::Row>, bool, i64)> {
+    let mut statement = tx.prepare_cached(&FACTS.sqlite)?;
+    statement.query_row(params![user, operation.id.to_string(), operation.vin()], |row| {
+        let created_with = row.get(REST)?;
+        let found = vehicle_of(row)?.map(|vehicle| decide::Row { vehicle, created_with });
+        Ok((found, row.get(REST + 1)?, row.get(REST + 2)?))
+    })
+}
+
+fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> rusqlite::Result<Option<WireVehicle>> {
+    let found = tx.prepare_cached(&LIVE.sqlite)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
+    Ok(found.flatten())
 }
 
 /// The fields' parameters, in the order of the declaration.
@@ -140,31 +119,14 @@ fn values(fields: &VehicleFields) -> impl Iterator<Item = Value> + '_ {
     })
 }
 
-fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> Result<WireVehicle, ApiError> {
-    let vehicle = tx.prepare_cached(&LIVE)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
-    vehicle.ok_or(ApiError::NO_VEHICLE)
-}
-
-fn live_at(tx: &Transaction<'_>, user: &str, id: VehicleId, if_match: &IfMatch) -> Result<WireVehicle, ApiError> {
-    let vehicle = live(tx, user, id)?;
-    if if_match.allows(vehicle.version) { Ok(vehicle) } else { Err(ApiError::Changed(Box::new(vehicle))) }
-}
-
-fn refuse_duplicate_vin(tx: &Transaction<'_>, user: &str, vin: Option<&Vin>, id: VehicleId) -> Result<(), ApiError> {
-    let Some(vin) = vin else { return Ok(()) };
-    let sql = "SELECT id <> ?3 FROM vehicles WHERE user_id = ?1 AND vin = ?2 AND deleted_at IS NULL";
-    let other =
-        tx.prepare_cached(sql)?.query_row([user, vin.as_str(), &id.to_string()], |row| row.get(0)).optional()?;
-    if other.unwrap_or(false) { Err(ApiError::DUPLICATE_VIN) } else { Ok(()) }
-}
-
-/// A vehicle from a row of `{columns}`.
-fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
-    let unreadable = |column: &str| {
-        let reason = format!("column {column} holds a value that this version cannot read");
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, reason.into())
+/// The vehicle of a row that begins with `{columns}`; `None` if an outer join found none.
+fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<Option<WireVehicle>> {
+    let Some(id) = row.get_ref(ID)?.as_str_or_null()? else { return Ok(None) };
+    let unreadable = |index: usize| {
+        let reason = "the column holds a value that this version cannot read";
+        rusqlite::Error::FromSqlConversionFailure(index, Type::Text, reason.into())
     };
-    let time = |column: &str| Timestamp::from_microsecond(row.get(column)?).map_err(|_| unreadable(column));
+    let time = |index: usize| Timestamp::from_microsecond(row.get(index)?).map_err(|_| unreadable(index));
     let mut fields = VehicleFields::default();
     for (index, field) in VEHICLES.fields.iter().enumerate() {
         let value = match field.rule.column_kind() {
@@ -174,19 +136,19 @@ fn vehicle_of(row: &Row<'_>) -> rusqlite::Result<WireVehicle> {
         };
         fields.set(field, value);
     }
-    Ok(WireVehicle {
-        id: row.get::<_, String>("id")?.parse().map_err(|_| unreadable("id"))?,
-        user_id: row.get("user_id")?,
+    Ok(Some(WireVehicle {
+        id: id.parse().map_err(|_| unreadable(ID))?,
+        user_id: row.get(USER_ID)?,
         fields,
-        image_url: row.get("image_url")?,
-        created_at: time("created_at")?,
-        updated_at: time("updated_at")?,
-        deleted_at: match row.get::<_, Option<i64>>("deleted_at")? {
-            Some(_) => Some(time("deleted_at")?),
+        image_url: row.get(IMAGE_URL)?,
+        created_at: time(CREATED_AT)?,
+        updated_at: time(UPDATED_AT)?,
+        deleted_at: match row.get::<_, Option<i64>>(DELETED_AT)? {
+            Some(_) => Some(time(DELETED_AT)?),
             None => None,
         },
-        version: row.get("version")?,
-    })
+        version: row.get(VERSION)?,
+    }))
 }
 
 #[cfg(test)]
@@ -195,6 +157,7 @@ mod tests {
     use serde_json::{Map, json};
 
     use super::*;
+    use crate::vehicles::decide::{Base, Kind};
 
     /// A value that the field does not hold by default.
     fn sample(field: &Field) -> serde_json::Value {
@@ -256,7 +219,14 @@ mod tests {
                 Ok(())
             })
         };
-        database.read(move |tx| Ok::<_, ApiError>(check(tx)?)).await.expect("a row");
+        database.read(move |tx| Ok::<_, StoreError>(check(tx)?)).await.expect("a row");
+    }
+
+    async fn written(database: &Database, operation: Operation) -> WireVehicle {
+        match perform(database, "ada", operation, 10).await {
+            Ok(Outcome::Written(vehicle)) => vehicle,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[tokio::test]
@@ -270,10 +240,8 @@ mod tests {
         }
         let id: VehicleId = "018f0000-0000-7000-8000-000000000002".parse().expect("an id");
         let at = at();
-        let creation = Creation { id, fields: all.clone(), sent: "digest".to_owned(), at };
-        let Created::New(created) = create(&database, "ada", creation).await.expect("a vehicle") else {
-            panic!("it is new")
-        };
+        let kind = Kind::Create { fields: Box::new(all.clone()), sent: "digest".to_owned() };
+        let created = written(&database, Operation { id, kind, at }).await;
         assert_eq!(created.fields, all);
         check_row(&database, all.clone()).await;
 
@@ -283,8 +251,8 @@ mod tests {
         cleared.extend(make.clone());
         for (draft, expected) in [(cleared, fields_of(&make)), (draft, all)] {
             let patch = Patch::parse(&VEHICLES, &draft, at).expect("a patch");
-            let change = Update { id, patch, decoded: Vec::new(), if_match: IfMatch::of(&Default::default()), at };
-            assert_eq!(update(&database, "ada", change).await.expect("a vehicle").fields, expected);
+            let kind = Kind::Update { patch, decoded: Vec::new(), base: Base::Any };
+            assert_eq!(written(&database, Operation { id, kind, at }).await.fields, expected);
             assert_eq!(list(&database, "ada").await.expect("a list").1.first().map(|it| &it.fields), Some(&expected));
             check_row(&database, expected).await;
         }
