@@ -39,6 +39,14 @@ pub enum Command {
     Serve(ServeArgs),
     /// Bring the database's schema up to date, and end
     Migrate(DatabaseArgs),
+    /// Copy a SQLite database into a new file, while servers may be using it
+    Backup(FileArgs),
+    /// Replace a SQLite database's content by a backup's; what is replaced is saved beside it
+    ///
+    /// Servers that are using the database continue with it. All clients see that the database is another one (a new
+    /// epoch), whatever they have. For PostgreSQL use its own tools: a server notices at its next start that the database
+    /// is older than the one it served before
+    Restore(FileArgs),
     /// Add, list and disable accounts, and give them new passwords
     #[command(subcommand)]
     User(UserCommand),
@@ -57,6 +65,16 @@ pub struct DatabaseArgs {
     /// URL turns that off. In the environment, the URL and its password stand in no list of processes
     #[arg(long, env = "GARAGE_DATABASE", hide_env_values = true, value_name = "URL")]
     pub database: Option<String>,
+}
+
+/// A backup.
+#[derive(Debug, ClapArgs)]
+pub struct FileArgs {
+    /// The backup's file
+    pub file: PathBuf,
+    /// The database.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
 }
 
 /// Where the keys are.

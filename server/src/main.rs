@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use garage_server::{
     auth,
-    config::{Args, Command, DatabaseArgs, UserCommand},
+    config::{Args, Command, DatabaseArgs, FileArgs, UserCommand},
     serve::serve,
     store::Store,
 };
@@ -44,6 +44,19 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let location = database.location()?;
             Store::open(&location).await?.close().await;
             println!("{location} is up to date");
+            Ok(())
+        }
+        Command::Backup(FileArgs { file, database }) => {
+            let location = database.location()?;
+            Store::open(&location).await?.back_up(&file).await?;
+            println!("{location} is backed up to {}", file.display());
+            Ok(())
+        }
+        Command::Restore(FileArgs { file, database }) => {
+            let location = database.location()?;
+            let saved_as = Store::open(&location).await?.restore(&location, &file).await?;
+            println!("{location} is restored from {}", file.display());
+            println!("What it was before is {}", saved_as.display());
             Ok(())
         }
         Command::User(command) => user(command).await,

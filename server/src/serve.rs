@@ -35,6 +35,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let location = args.database.location()?;
     let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
+    store.count_start(&args.keys.folder()?).await?;
     let auth = match &args.issuer {
         Some(_) if args.open_registration => {
             bail!("--open-registration (GARAGE_OPEN_REGISTRATION) has no meaning with --issuer: it has the accounts")

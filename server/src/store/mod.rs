@@ -4,13 +4,17 @@
 //! Invariants: an operation is one transaction; whoever writes holds the user's row of `feeds` until it commits, so
 //! versions ascend in the order of commits; versions, tombstones and the digest are the triggers' work alone.
 
+mod epoch;
 mod error;
 pub mod postgres;
 pub mod sqlite;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use garage_sqlite::Database;
 
 pub use error::StoreError;
@@ -57,6 +61,32 @@ impl Store {
             Store::Sqlite(database) => Ok(sqlite::ping(database).await?),
             Store::Postgres(database) => database.ping().await,
         }
+    }
+
+    /// Copies the database into a new file.
+    ///
+    /// # Errors
+    /// It is on PostgreSQL; the file exists or cannot be written; or the database cannot be read.
+    pub async fn back_up(self, file: &Path) -> anyhow::Result<()> {
+        match &self {
+            Store::Sqlite(database) => sqlite::back_up(database, file).await?,
+            Store::Postgres(_) => bail!("PostgreSQL is backed up by pg_dump"),
+        }
+        self.close().await;
+        Ok(())
+    }
+
+    /// Replaces the database's content by a backup's and returns the file that holds what it was before.
+    ///
+    /// # Errors
+    /// It is on PostgreSQL; the backup cannot be used; or a file cannot be written.
+    pub async fn restore(self, location: &Location, backup: &Path) -> anyhow::Result<PathBuf> {
+        let (Store::Sqlite(database), Location::Sqlite(path)) = (&self, location) else {
+            bail!("PostgreSQL is restored by pg_restore; a server begins a new epoch at its next start")
+        };
+        let saved_as = sqlite::restore(database, path, backup).await?;
+        self.close().await;
+        Ok(saved_as)
     }
 
     /// Closes all connections.

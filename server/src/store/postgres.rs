@@ -1,6 +1,10 @@
 //! PostgreSQL: pooled connections, prepared statements, and the schema.
 
-use std::{net::IpAddr, str::FromStr, time::Duration};
+use std::{
+    net::IpAddr,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use backon::{ExponentialBuilder, Retryable};
@@ -31,6 +35,10 @@ const SESSION: &str =
     "SET lock_timeout = 5000; SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
 /// Of all programs on this database, one migrates at a time. "MVSv".
 const MIGRATION_LOCK: i64 = 0x4d56_5376;
+/// How long to wait for another program's migration.
+const LONGEST_MIGRATION: Duration = Duration::from_secs(60);
+/// The pause between two attempts to get the lock of migrations.
+const MIGRATION_INTERVAL: Duration = Duration::from_millis(200);
 /// How often a transaction that another one was in the way of is done again.
 const RETRIES: usize = 5;
 
@@ -112,13 +120,21 @@ impl From<Failure> for StoreError {
 /// It is no such URL.
 pub fn config(url: &str) -> Result<Config, tokio_postgres::Error> {
     let mut config = Config::from_str(url)?;
-    if !url.contains("sslmode=") {
-        // Over a network only encrypted, unless the operator says otherwise.
-        let is_here = config.get_hosts().iter().all(is_loopback);
-        config.ssl_mode(if is_here { SslMode::Disable } else { SslMode::Require });
+    // The default, also if it is given: over a network only encrypted.
+    if config.get_ssl_mode() == SslMode::Prefer {
+        config.ssl_mode(if is_on_this_machine(&config) { SslMode::Disable } else { SslMode::Require });
     }
     config.application_name("garage-server").connect_timeout(CONNECTION_PATIENCE);
     Ok(config)
+}
+
+/// Whether every address that is connected to is on this machine. An address of `hostaddr` is connected to in place of its
+/// host.
+fn is_on_this_machine(config: &Config) -> bool {
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(is_loopback),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    }
 }
 
 fn is_loopback(host: &Host) -> bool {
@@ -195,7 +211,7 @@ impl Postgres {
                 return row;
             }
             // The user's first write.
-            let first = "INSERT INTO feeds (user_id) VALUES ($1)
+            let first = "INSERT INTO feeds (user_id, version) SELECT $1, base FROM epoch
                          ON CONFLICT (user_id) DO UPDATE SET version = feeds.version";
             connection.execute(&connection.prepare_cached(first).await?, &user_parameter).await?;
             connection.query_one(&facts, parameters).await
@@ -267,20 +283,50 @@ impl Drop for Write {
     }
 }
 
+/// Brings the schema up to date. If it is, nothing is changed or locked, and no right to change it is needed.
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let mut client = connect(config).await?;
-    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
     let runner = migrations::migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or_default();
-    let history = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
-    if client.query_one(history, &[]).await?.get::<_, bool>(0) {
-        let found = client.query_one("SELECT coalesce(max(version), 0) FROM refinery_schema_history", &[]).await?;
-        let found: i32 = found.get(0);
-        if i64::from(found) > i64::from(known) {
-            bail!("it was written by a newer version (schema {found}, this version knows {known})");
-        }
+    let known = i64::from(known);
+    if schema_version(&client).await? == known {
+        return Ok(());
+    }
+    lock_migrations(&client).await?;
+    let found = schema_version(&client).await?;
+    if found > known {
+        bail!("it was written by a newer version (schema {found}, this version knows {known})");
     }
     runner.set_grouped(true).run_async(&mut client).await.context("the schema could not be brought up to date")?;
+    Ok(())
+}
+
+/// The version of the schema; 0 before the first migration.
+async fn schema_version(client: &Client) -> anyhow::Result<i64> {
+    let has_history = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
+    if !client.query_one(has_history, &[]).await?.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let version = "SELECT CAST(coalesce(max(version), 0) AS BIGINT) FROM refinery_schema_history";
+    Ok(client.query_one(version, &[]).await?.get(0))
+}
+
+/// Waits for other programs to finish their migrations. The lock is released with the connection.
+async fn lock_migrations(client: &Client) -> anyhow::Result<()> {
+    let until = Instant::now() + LONGEST_MIGRATION;
+    for attempt in 0.. {
+        let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        if locked.get(0) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            bail!("another program has been changing the schema for {} s", LONGEST_MIGRATION.as_secs());
+        }
+        if attempt == 0 {
+            tracing::info!("waiting for another program that is changing the schema");
+        }
+        tokio::time::sleep(MIGRATION_INTERVAL).await;
+    }
     Ok(())
 }
 
@@ -321,6 +367,11 @@ mod tests {
             ("postgres://garage@db.example.org/garage", SslMode::Require),
             ("postgres://garage@localhost,db.example.org/garage", SslMode::Require),
             ("postgres://garage@db.example.org/garage?sslmode=disable", SslMode::Disable),
+            ("postgres://garage@db.example.org/garage?sslmode=prefer", SslMode::Require),
+            ("postgres://garage:sslmode=disable@db.example.org/garage", SslMode::Require),
+            ("postgres://garage@localhost/garage?hostaddr=192.0.2.1", SslMode::Require),
+            ("host=localhost hostaddr=192.0.2.1 user=garage", SslMode::Require),
+            ("host=db.example.org hostaddr=127.0.0.1 user=garage", SslMode::Disable),
         ] {
             assert_eq!(config(url).expect("a URL").get_ssl_mode(), mode, "{url}");
         }
