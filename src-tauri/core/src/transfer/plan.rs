@@ -236,7 +236,8 @@ fn record_of(
     match form {
         Form::List => {
             let draft = object.iter().map(|(name, json)| (name.clone(), json.value())).collect();
-            let patch = Patch::parse(collection, &draft, now).map_err(messages)?;
+            let patch = Patch::parse(collection, &draft, now);
+            let patch = patch.map_err(|invalid| messages(invalid.with_hints(collection, &draft)))?;
             record = patch.apply(record).map_err(messages)?;
         }
         Form::Export => {
