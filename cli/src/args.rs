@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use garage_core::{Sort, VehicleQuery};
+use garage_core::{Sort, VehicleQuery, domain::vehicle::YEAR};
 
 use crate::fields::{FieldArgs, OfServiceEntry, OfVehicle};
 
@@ -51,7 +51,7 @@ pub enum Command {
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         words: Vec<String>,
         #[command(flatten)]
-        wanted: Wanted,
+        filters: ListFilters,
         #[command(flatten)]
         output: Output,
     },
@@ -145,7 +145,7 @@ pub enum CatalogCommand {
     /// The makes
     Makes {
         /// Only makes with a model in this year
-        #[arg(long, value_name = "YEAR")]
+        #[arg(long, value_name = "YEAR", value_parser = year)]
         year: Option<i32>,
         #[command(flatten)]
         output: Output,
@@ -155,7 +155,7 @@ pub enum CatalogCommand {
         /// The make's name, such as Honda
         make: String,
         /// Only models of this year
-        #[arg(long, value_name = "YEAR")]
+        #[arg(long, value_name = "YEAR", value_parser = year)]
         year: Option<i32>,
         #[command(flatten)]
         output: Output,
@@ -178,7 +178,7 @@ pub struct DecodeArgs {
     #[arg(value_name = "VIN", required_unless_present = "stdin")]
     pub vins: Vec<String>,
     /// The model year, where a VIN fits two
-    #[arg(long, value_name = "YEAR", value_parser = clap::value_parser!(i32).range(1886..=2100))]
+    #[arg(long, value_name = "YEAR", value_parser = decodable_year)]
     pub year: Option<i32>,
     /// Read VINs from standard input, one a line, and answer each as it comes
     #[arg(long)]
@@ -213,7 +213,7 @@ pub enum VehicleCommand {
     /// List the vehicles
     List {
         #[command(flatten)]
-        wanted: Wanted,
+        filters: ListFilters,
         #[command(flatten)]
         output: Output,
     },
@@ -388,9 +388,21 @@ impl ServiceCommand {
     }
 }
 
+/// Parses a year. The message says how to write one that was given with separators.
+fn year(text: &str) -> Result<i32, String> {
+    text.parse().map_err(|error: std::num::ParseIntError| YEAR.with_hint(error.to_string(), text))
+}
+
+fn decodable_year(text: &str) -> Result<i32, String> {
+    const YEARS: std::ops::RangeInclusive<i32> = 1886..=2100;
+    let year = year(text)?;
+    let is_possible = YEARS.contains(&year);
+    if is_possible { Ok(year) } else { Err(format!("{year} is not in {}..={}", YEARS.start(), YEARS.end())) }
+}
+
 /// Filters and sort order of a list of vehicles.
 #[derive(ClapArgs)]
-pub struct Wanted {
+pub struct ListFilters {
     /// What to sort by
     #[arg(long, value_enum, default_value_t)]
     sort: SortBy,
@@ -398,7 +410,7 @@ pub struct Wanted {
     #[arg(long, value_name = "TEXT")]
     make: Option<String>,
     /// Only of this model year
-    #[arg(long, value_name = "YEAR")]
+    #[arg(long, value_name = "YEAR", value_parser = year)]
     year: Option<i32>,
     /// Only of this vehicle type, such as "passenger car"
     #[arg(long = "type", value_name = "TEXT")]
@@ -428,7 +440,7 @@ enum SortBy {
     Updated,
 }
 
-impl Wanted {
+impl ListFilters {
     /// Builds the query, with these words as its search.
     pub fn query(self, words: &[String]) -> VehicleQuery {
         VehicleQuery {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use clap::{Arg, ArgMatches, Command, Error, FromArgMatches};
 use garage_core::{
     Field, FieldValue, GarageError, SERVICE_ENTRIES, VEHICLES,
-    domain::{Collection, ColumnKind, DefaultValue, FieldError, Invalid, Json, Rule},
+    domain::{Collection, ColumnKind, DefaultValue, Json, Rule},
 };
 use serde_json::{Map, Value};
 
@@ -155,46 +155,9 @@ fn is_integer(text: &str) -> bool {
 
 /// Adds to the message of each field that was given a number with separators how to write it.
 pub fn with_hints(error: GarageError, collection: &'static Collection, draft: &Map<String, Value>) -> GarageError {
-    let GarageError::Invalid(Invalid::Fields(errors)) = error else { return error };
-    let hinted = errors.into_iter().map(|FieldError { field, message }| {
-        let given = draft.get(&field).and_then(Value::as_str);
-        let hint = collection.field(&field).zip(given).and_then(|(field, text)| match field.rule {
-            Rule::Year | Rule::Integer { .. } => without_separators(text),
-            Rule::Amount => amount_without_separators(text),
-            _ => None,
-        });
-        let message = match hint {
-            Some(digits) => format!("{message}; write {digits} without separators"),
-            None => message,
-        };
-        FieldError { field, message }
-    });
-    GarageError::Invalid(Invalid::Fields(hinted.collect()))
-}
-
-/// The digits of an integer whose groups are separated, as in 50.000, 50,000, 50 000 or 1'000; none for other text.
-fn without_separators(text: &str) -> Option<String> {
-    let is_separator = |letter: char| matches!(letter, '.' | ',' | '\'' | '’' | '_') || letter.is_whitespace();
-    let (sign, digits) = text.trim().strip_prefix('-').map_or(("", text.trim()), |digits| ("-", digits));
-    let groups: Vec<&str> = digits.split(is_separator).collect();
-    let (first, others) = groups.split_first()?;
-    let are_digits = groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit()));
-    // Lakhs and crores have groups of two; the last one always has three, or it would be a decimal.
-    let (last, middle) = others.split_last()?;
-    let are_groups = (1..=3).contains(&first.len()) && middle.iter().all(|it| (2..=3).contains(&it.len()));
-    (are_digits && are_groups && last.len() == 3).then(|| format!("{sign}{}", groups.concat()))
-}
-
-/// The same for an amount, such as 1.299,90, 1,299.90 or 129,90.
-fn amount_without_separators(text: &str) -> Option<String> {
-    let whole = |text: &str| if is_integer(text) { Some(text.to_owned()) } else { without_separators(text) };
-    let decimal = text.trim().rsplit_once(['.', ',']).filter(|(_, decimals)| matches!(decimals.len(), 1 | 2));
-    match decimal {
-        Some((units, decimals)) if is_integer(decimals) => {
-            let written = format!("{}.{decimals}", whole(units)?);
-            (written != text.trim()).then_some(written)
-        }
-        _ => without_separators(text),
+    match error {
+        GarageError::Invalid(invalid) => GarageError::Invalid(invalid.with_hints(collection, draft)),
+        error => error,
     }
 }
 
@@ -260,25 +223,6 @@ mod tests {
         }
         for name in FIRST {
             assert!(VEHICLES.field(name).or_else(|| SERVICE_ENTRIES.field(name)).is_some(), "{name}");
-        }
-    }
-
-    #[test]
-    fn amounts_with_separators_get_a_hint() {
-        for (text, hint) in [
-            ("129,90", Some("129.90")),
-            ("1.299,90", Some("1299.90")),
-            ("1,299.90", Some("1299.90")),
-            ("1 299,9", Some("1299.9")),
-            ("1'299.90", Some("1299.90")),
-            ("1,234,567", Some("1234567")),
-            ("1.299", Some("1299")),
-            ("129.90", None),
-            ("EUR 5", None),
-            ("5 €", None),
-            ("", None),
-        ] {
-            assert_eq!(amount_without_separators(text).as_deref(), hint, "{text}");
         }
     }
 

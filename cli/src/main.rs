@@ -34,8 +34,8 @@ async fn main() -> ExitCode {
     let outcome = match args.command {
         Command::Decode(decode_args) => decode::run(args.garage, decode_args).await,
         Command::Catalog(command) => catalog::run(command),
-        Command::Search { words, wanted, output } => {
-            vehicle::search(args.garage, wanted.query(&words), output.json).await
+        Command::Search { words, filters, output } => {
+            vehicle::search(args.garage, filters.query(&words), output.json).await
         }
         Command::Export { file, format, csv, output } => {
             let format = if csv { Some(Format::Csv) } else { format };

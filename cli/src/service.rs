@@ -8,7 +8,7 @@ use std::{
 
 use garage_core::{
     ChangeId, FieldAccess, Garage, GarageError, SERVICE_ENTRIES, ServiceEntry, ServiceEntryDraft, ServiceEntryId,
-    VehicleId, VehicleQuery,
+    VehicleId,
 };
 use jiff::Zoned;
 use serde_json::Value;
@@ -20,7 +20,7 @@ use crate::{
     garage::{Missing, with_garage},
     history,
     table::{self, local_time, print_json, printable},
-    vehicle::{SHORTEST_ID, find, is_id_beginning},
+    vehicle::{SHORTEST_ID, find, is_id_beginning, several},
 };
 
 pub async fn run(garage_file: Option<PathBuf>, command: ServiceCommand) -> Result<ExitCode, Failure> {
@@ -180,17 +180,10 @@ async fn find_entry(garage: &Garage, wanted: &str) -> Result<ServiceEntryId, Fai
              see: garage service list VEHICLE"
         )));
     }
-    let beginning = wanted.to_lowercase();
-    let mut meant = Vec::new();
-    for is_removed in [false, true] {
-        for vehicle in garage.all_vehicles(VehicleQuery { is_removed, ..VehicleQuery::default() }).await? {
-            let ids = garage.service_log(vehicle.id).await?.entries.into_iter().map(|entry| entry.id);
-            meant.extend(ids.filter(|id| id.to_string().starts_with(&beginning)));
-        }
-    }
-    match meant[..] {
+    let found = garage.service_entries_by_id_beginning(wanted).await?;
+    match &found[..] {
         [] => Err(Failure::Unclear(format!("There is no service entry “{wanted}”; see: garage service list VEHICLE"))),
-        [id] => Ok(id),
-        _ => Err(Failure::Unclear(format!("{} service entries are “{wanted}”; give more of the id", meant.len()))),
+        [entry] => Ok(entry.id),
+        _ => Err(several("service entries", wanted, found.iter().map(|entry| entry.id))),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use garage_core::{
-    ChangeId, Detail, Field, FieldAccess, Garage, GarageError, VEHICLES, Vehicle, VehicleDraft, VehicleId,
+    ChangeId, Detail, Field, FieldAccess, Garage, GarageError, RecordId, VEHICLES, Vehicle, VehicleDraft, VehicleId,
     VehicleQuery, domain::Vin,
 };
 
@@ -28,10 +28,10 @@ pub async fn run(garage_file: Option<PathBuf>, command: VehicleCommand) -> Resul
 async fn perform(garage: &Garage, command: VehicleCommand) -> Result<ExitCode, Failure> {
     let json = command.json();
     let (verb, vehicle) = match command {
-        VehicleCommand::List { wanted, .. } => {
+        VehicleCommand::List { filters, .. } => {
             return list(
                 garage,
-                wanted.query(&[]),
+                filters.query(&[]),
                 "The garage has none. Add a vehicle with: garage vehicle add VIN",
                 json,
             )
@@ -226,12 +226,21 @@ pub async fn find(garage: &Garage, wanted: &str) -> Result<Vehicle, Failure> {
 
 async fn find_among(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vehicle, Failure> {
     let wanted = wanted.trim();
-    let mut meant = named(garage, wanted, is_removed).await?;
-    match meant.len() {
+    let mut found = named(garage, wanted, is_removed).await?;
+    match found.len() {
         0 => Err(Failure::Unclear(format!("There is no vehicle “{wanted}”; see: garage vehicle list"))),
-        1 => Ok(meant.remove(0)),
-        count => Err(Failure::Unclear(format!("{count} vehicles are “{wanted}”; name one by its id or VIN"))),
+        1 => Ok(found.remove(0)),
+        _ => Err(several("vehicles", wanted, found.iter().map(|vehicle| vehicle.id))),
     }
+}
+
+/// The failure if several records have the name that was given.
+pub fn several(nouns: &str, wanted: &str, ids: impl Iterator<Item = RecordId>) -> Failure {
+    /// The most ids that a message lists.
+    const MOST: usize = 10;
+    let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+    let (listed, more) = (ids.get(..MOST).unwrap_or(&ids).join(", "), if ids.len() > MOST { ", …" } else { "" });
+    Failure::Unclear(format!("{} {nouns} are “{wanted}”; name one by its id: {listed}{more}", ids.len()))
 }
 
 /// The vehicles of this name. Ids and full VINs are looked up by index; other names need all vehicles.
@@ -240,25 +249,25 @@ async fn named(garage: &Garage, wanted: &str, is_removed: bool) -> Result<Vec<Ve
         return garage.vehicles_by_id_beginning(&id.to_string(), is_removed).await;
     }
     if is_id_beginning(wanted) {
-        let meant = garage.vehicles_by_id_beginning(wanted, is_removed).await?;
-        if !meant.is_empty() {
-            return Ok(meant);
+        let found = garage.vehicles_by_id_beginning(wanted, is_removed).await?;
+        if !found.is_empty() {
+            return Ok(found);
         }
     }
     let vin = Vin::parse(wanted).ok();
     if let Some(vin) = vin.clone().filter(|vin| vin.is_full() && !is_removed) {
-        let meant = garage.vehicles_by_vin(vin).await?;
-        if !meant.is_empty() {
-            return Ok(meant);
+        let found = garage.vehicles_by_vin(vin).await?;
+        if !found.is_empty() {
+            return Ok(found);
         }
     }
     let equals = |text: &Option<String>| text.as_ref().is_some_and(|text| text.to_lowercase() == wanted.to_lowercase());
-    let is_meant = |vehicle: &Vehicle| {
+    let has_name = |vehicle: &Vehicle| {
         let fields = &vehicle.fields;
         (vin.is_some() && fields.vin == vin) || equals(&fields.license_plate) || equals(&fields.nickname)
     };
     let vehicles = garage.all_vehicles(VehicleQuery { is_removed, ..VehicleQuery::default() }).await?;
-    Ok(vehicles.into_iter().filter(is_meant).collect())
+    Ok(vehicles.into_iter().filter(has_name).collect())
 }
 
 /// A vehicle's display name: its nickname, else year, make and model, else plate or VIN.

@@ -292,6 +292,13 @@ fn numbers_with_separators_are_refused_and_the_message_says_how_to_write_them() 
     let expected = "error: year must be an integer; write 2003 without separators\n\
                     error: odometerReading must be an integer; write 1000 without separators\n";
     assert_eq!((code, stderr.as_str()), (1, expected));
+    for arguments in [&["vehicle", "list"][..], &["search", "x"], &["catalog", "makes"], &["decode", ACCORD]] {
+        let (code, _, stderr) = cli.run(&[arguments, &["--year", "2,003"]].concat());
+        let is_hinted = stderr.contains("invalid digit found in string; write 2003 without separators");
+        assert!(code == 2 && is_hinted, "{arguments:?}: {code} {stderr}");
+    }
+    let (code, _, stderr) = cli.run(&["decode", ACCORD, "--year", "1885"]);
+    assert!(code == 2 && stderr.contains("1885 is not in 1886..=2100"), "{code} {stderr}");
     let (_, _, stderr) = cli.run(&["vehicle", "edit", "Blue", "--odometer", "50.000", "--json"]);
     insta::assert_json_snapshot!(serde_json::from_str::<serde_json::Value>(&stderr).expect("JSON"));
     assert_eq!(cli.json(&["vehicle", "show", "Blue", "--json"])["odometerReading"], 7);
@@ -311,6 +318,14 @@ fn ids_and_vins_name_vehicles_removed_or_not() {
     }
     assert_eq!(cli.json(&["vehicle", "show", "10qio", "--json"])["nickname"], "Old", "a VIN from before 1981");
     assert_eq!(cli.run(&["vehicle", "restore", beginning]).0, 1, "it is not removed");
+    let twins = ["018f0000-0000-7000-8000-000000000001", "018f0000-0000-7000-8000-000000000002"];
+    let twins_json = twins.map(|id| serde_json::json!({"id": id, "vin": "5YJSA1E26MF123456"}));
+    let export = serde_json::json!({"format": "motovault-garage", "vehicles": twins_json});
+    assert_eq!(cli.run_with_input(&["import", "-"], export.to_string().as_bytes()).0, 0);
+    let (code, _, stderr) = cli.run(&["vehicle", "show", "5YJSA1E26MF123456"]);
+    assert_eq!(code, 1);
+    let beginning_of_message = "error: 2 vehicles are “5YJSA1E26MF123456”; name one by its id: 018f0000-";
+    assert!(stderr.starts_with(beginning_of_message) && twins.iter().all(|id| stderr.contains(id)), "{stderr}");
     for name in [beginning, ACCORD] {
         cli.ok(&["vehicle", "remove", name]);
         let (code, _, stderr) = cli.run(&["vehicle", "show", name]);
@@ -646,7 +661,9 @@ fn service_entries_are_named_by_the_beginning_of_their_ids() {
     let (code, stdout, _) = cli.run_with_input(&["import", "-"], export.as_bytes());
     assert_eq!((code, stdout.as_str()), (0, "1 added, 0 here already\nservice entries: 2 added\n"));
     let (code, _, stderr) = cli.run(&["service", "show", "018f0000"]);
-    assert_eq!((code, stderr.as_str()), (1, "error: 2 service entries are “018f0000”; give more of the id\n"));
+    let expected = "error: 2 service entries are “018f0000”; name one by its id: \
+                    018f0000-000a-7000-8000-000000000001, 018f0000-000b-7000-8000-000000000001\n";
+    assert_eq!((code, stderr.as_str()), (1, expected));
     for name in ["018f0000-000b", "018F0000-000B", "018f0000-000b-7000-8000-000000000001"] {
         assert_eq!(cli.json(&["service", "show", name, "--json"])["kind"], "tires", "{name}");
     }

@@ -3,7 +3,7 @@
 use iso_currency::Currency;
 
 /// The largest amount, as error messages state it.
-pub const GREATEST: &str = "9999999.99";
+const GREATEST: &str = "9999999.99";
 const GREATEST_THOUSANDTHS: u64 = 9_999_999_990;
 /// The most decimal places a currency can have here, as in the Kuwaiti dinar.
 const MOST_PLACES: usize = 3;
@@ -13,23 +13,37 @@ const MOST_PLACES: usize = 3;
 pub enum NotAnAmount {
     /// The text is not digits with an optional point and one to three decimals.
     Form,
-    /// The amount is larger than [`GREATEST`].
-    TooLarge,
+    /// The amount is negative or larger than [`GREATEST`].
+    OutOfRange,
+}
+
+impl NotAnAmount {
+    /// The message about a field with this text.
+    pub fn message(self, name: &str) -> String {
+        match self {
+            NotAnAmount::Form => format!("{name} must be an amount such as 129.90"),
+            NotAnAmount::OutOfRange => format!("{name} must be between 0 and {GREATEST}"),
+        }
+    }
 }
 
 /// Checks the form and size of an amount and removes trailing and leading zeros: `0129.900` becomes `129.9`.
 ///
 /// # Errors
-/// [`NotAnAmount::Form`] or [`NotAnAmount::TooLarge`].
+/// [`NotAnAmount::Form`] or [`NotAnAmount::OutOfRange`].
 pub fn parse(text: &str) -> Result<String, NotAnAmount> {
+    if let Some(positive) = text.strip_prefix('-') {
+        return Err(parse(positive).map_or_else(|error| error, |_| NotAnAmount::OutOfRange));
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     if !is_number(whole) || !is_number(fraction) || fraction.len() > MOST_PLACES {
         return Err(NotAnAmount::Form);
     }
-    let thousandths = format!("{whole}{fraction:0<MOST_PLACES$}").parse::<u64>().map_err(|_| NotAnAmount::TooLarge)?;
+    let thousandths =
+        format!("{whole}{fraction:0<MOST_PLACES$}").parse::<u64>().map_err(|_| NotAnAmount::OutOfRange)?;
     if thousandths > GREATEST_THOUSANDTHS {
-        return Err(NotAnAmount::TooLarge);
+        return Err(NotAnAmount::OutOfRange);
     }
     Ok(spelled(thousandths, 0))
 }
@@ -87,11 +101,11 @@ mod tests {
 
     #[test]
     fn parse_rejects_invalid_amounts() {
-        for text in ["", ".", "1.", ".5", "-1", "+1", "1,5", "1e3", "1.2345", "1 000", "٣", "1.2.3"] {
+        for text in ["", ".", "1.", ".5", "-", "-1,5", "+1", "1,5", "1e3", "1.2345", "1 000", "٣", "1.2.3"] {
             assert_eq!(parse(text), Err(NotAnAmount::Form), "{text}");
         }
-        for text in ["10000000", "9999999.991", "99999999999999999999999"] {
-            assert_eq!(parse(text), Err(NotAnAmount::TooLarge), "{text}");
+        for text in ["-1", "-0.50", "10000000", "9999999.991", "99999999999999999999999"] {
+            assert_eq!(parse(text), Err(NotAnAmount::OutOfRange), "{text}");
         }
     }
 }

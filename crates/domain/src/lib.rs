@@ -5,7 +5,7 @@
 //! - `collection`, `field`, `rule`: the types of a declaration
 //! - `record`, `value`, `id`, `origin`: records of any collection
 //! - `access`, `view`: fields of records and of typed views
-//! - `patch`, `validate`, `invalid`: untrusted input to a validated change, or to error messages
+//! - `patch`, `validate`, `invalid`, `separators`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
 //!
@@ -27,6 +27,7 @@ mod patch;
 mod query;
 mod record;
 mod rule;
+mod separators;
 pub mod service_entry;
 mod unit;
 mod validate;

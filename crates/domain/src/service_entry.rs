@@ -65,12 +65,13 @@ fn refuse_unfounded(fields: &mut dyn FieldAccess) -> Result<(), Invalid> {
     }
     let cost = match (fields.get(&COST), fields.get(&CURRENCY)) {
         (Some(FieldValue::Text(cost)), Some(FieldValue::Text(currency))) => {
-            let spelled = amount::in_currency(&cost, &currency);
-            if spelled.is_none() {
+            // The cost of a record from a file may not be an amount.
+            let spelled = amount::parse(&cost).map_err(|error| error.message(COST.name)).and_then(|amount| {
                 let places = amount::places(&currency);
-                refuse(&COST, format!("cost must have at most {places} decimal places in {currency}"));
-            }
-            spelled
+                let message = || format!("cost must have at most {places} decimal places in {currency}");
+                amount::in_currency(&amount, &currency).ok_or_else(message)
+            });
+            spelled.map_err(|message| refuse(&COST, message)).ok()
         }
         (Some(_), None) => {
             refuse(&CURRENCY, "currency is required with a cost".to_owned());

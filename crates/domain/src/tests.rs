@@ -96,7 +96,7 @@ fn service_entry_messages_match_the_contract() {
         (json!({"odometerUnit": "miles"}), "odometerUnit must be one of mi, km, h"),
         (json!({"cost": 129.9}), "cost must be a string"),
         (json!({"cost": "129,90"}), "cost must be an amount such as 129.90"),
-        (json!({"cost": "-1"}), "cost must be an amount such as 129.90"),
+        (json!({"cost": "-1"}), "cost must be between 0 and 9999999.99"),
         (json!({"cost": "10000000"}), "cost must be between 0 and 9999999.99"),
         (json!({"currency": "euro"}), "currency must be an ISO 4217 code such as EUR"),
     ] {

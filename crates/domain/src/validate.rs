@@ -71,10 +71,8 @@ impl Field {
                 if text.is_empty() {
                     return Ok(None);
                 }
-                amount::parse(text).map(|amount| Some(FieldValue::Text(amount))).map_err(|error| match error {
-                    amount::NotAnAmount::Form => format!("{name} must be an amount such as 129.90"),
-                    amount::NotAnAmount::TooLarge => format!("{name} must be between 0 and {}", amount::GREATEST),
-                })
+                let amount = amount::parse(text).map_err(|error| error.message(name))?;
+                Ok(Some(FieldValue::Text(amount)))
             }
             Rule::Currency => {
                 let code = string(name, value)?.trim().to_ascii_uppercase();

@@ -32,12 +32,24 @@ pub enum GarageError {
     /// The record of this kind is removed, and the operation needs it restored.
     #[error("The {} has been removed; restore it first", .0.to_lowercase())]
     Removed(&'static str),
-    /// A later change prevents undo: of this field, or, if `None`, of whether the record is removed.
+    /// A later change prevents undo: of this field, or, if `None`, of whether the record is removed. To undo the latter
+    /// does not help, because that is a change too.
     #[error("{}", match .0 {
         Some(field) => format!("{field} has been changed since; undo that change first"),
-        None => "It has been changed, removed or restored since; undo that first".to_owned(),
+        None => "It has been removed or restored since, so this change can no longer be undone".to_owned(),
     })]
     ChangedSince(Option<String>),
+    /// The addition of this kind of record cannot be undone after any other change, and an undo is a change too.
+    #[error("The {} was changed after it was added; {}", .noun.to_lowercase(), match .is_removed {
+        true => "it is removed already",
+        false => "remove it instead",
+    })]
+    ChangedSinceAdded {
+        /// The kind of record, such as `Vehicle`.
+        noun: &'static str,
+        /// Whether the record is removed.
+        is_removed: bool,
+    },
     /// This change cannot be undone: it merged two records, or another version wrote a kind of change that this one
     /// does not know.
     #[error("This change cannot be undone")]
@@ -200,7 +212,9 @@ impl GarageError {
             GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
             GarageError::NotFound(_) | GarageError::Removed(_) | GarageError::NoSuchChange => ErrorCode::NotFound,
-            GarageError::ChangedSince(_) | GarageError::CannotUndo => ErrorCode::ChangedSince,
+            GarageError::ChangedSince(_) | GarageError::ChangedSinceAdded { .. } | GarageError::CannotUndo => {
+                ErrorCode::ChangedSince
+            }
             GarageError::PartlyImported { source, .. } => source.code(),
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,

@@ -22,6 +22,7 @@ mod change;
 mod decode;
 mod environment;
 mod error;
+mod find;
 pub mod locations;
 mod lock;
 mod odometer;

@@ -120,8 +120,8 @@ pub(crate) fn restore(
 /// later change.
 ///
 /// # Errors
-/// [`GarageError::NoSuchChange`], [`GarageError::ChangedSince`], [`GarageError::Removed`],
-/// [`GarageError::CannotUndo`]; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for any write.
+/// [`GarageError::NoSuchChange`], [`GarageError::ChangedSince`], [`GarageError::ChangedSinceAdded`],
+/// [`GarageError::Removed`], [`GarageError::CannotUndo`]; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for any write.
 pub(crate) fn undo(
     journal: &mut Journal<'_>,
     collection: &'static Collection,
@@ -143,11 +143,13 @@ pub(crate) fn undo(
     let kind = match &change.kind {
         _ if change.moved_from.is_some() => return Err(GarageError::CannotUndo),
         ChangeKind::Merged | ChangeKind::Other(_) => return Err(GarageError::CannotUndo),
-        ChangeKind::Added if !since.is_empty() => return Err(GarageError::ChangedSince(None)),
+        ChangeKind::Added if !since.is_empty() || before.is_removed() => {
+            return Err(GarageError::ChangedSinceAdded { noun: collection.noun, is_removed: before.is_removed() });
+        }
         ChangeKind::Removed | ChangeKind::Restored if !is_last_word_on_presence() => {
             return Err(GarageError::ChangedSince(None));
         }
-        ChangeKind::Added | ChangeKind::Restored if before.is_removed() => return Err(GarageError::ChangedSince(None)),
+        ChangeKind::Restored if before.is_removed() => return Err(GarageError::ChangedSince(None)),
         ChangeKind::Removed if !before.is_removed() => return Err(GarageError::ChangedSince(None)),
         ChangeKind::Edited if before.is_removed() => return Err(GarageError::Removed(collection.noun)),
         ChangeKind::Added | ChangeKind::Restored => {

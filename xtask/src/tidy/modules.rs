@@ -55,7 +55,7 @@ enum Found {
 }
 
 /// Lookups in progress, so that cyclic imports terminate.
-type Seen = BTreeSet<(Id, String)>;
+type InProgress = BTreeSet<(Id, String)>;
 
 impl Crate {
     fn read(texts: &Texts, folder: &str) -> anyhow::Result<Crate> {
@@ -102,7 +102,7 @@ impl Crate {
     }
 
     /// Resolves a path in a module. Returns nothing if the first name is local or belongs to another crate.
-    fn resolve(&self, module: Id, path: &[String], seen: &mut Seen) -> Option<Found> {
+    fn resolve(&self, module: Id, path: &[String], seen: &mut InProgress) -> Option<Found> {
         let (first, mut rest) = path.split_first()?;
         let mut found = match first.as_str() {
             "crate" => Found::Module(0),
@@ -121,7 +121,7 @@ impl Crate {
         Some(found)
     }
 
-    fn lookup(&self, module: Id, name: &str, seen: &mut Seen) -> Option<Found> {
+    fn lookup(&self, module: Id, name: &str, seen: &mut InProgress) -> Option<Found> {
         if !seen.insert((module, name.to_owned())) {
             return None;
         }
@@ -157,7 +157,9 @@ impl Crate {
             let imports = code.uses.iter().map(|import| (&import.path, import.line, import.is_reexport));
             let paths = code.paths.iter().map(|path| (&path.segments, path.line, false));
             for (path, line, is_reexport) in imports.chain(paths) {
-                let Some(Found::Item(target, name)) = self.resolve(module, path, &mut Seen::new()) else { continue };
+                let Some(Found::Item(target, name)) = self.resolve(module, path, &mut InProgress::new()) else {
+                    continue;
+                };
                 let is_word_of_crate = target == 0 && !self.modules[0].code.values.contains(&name);
                 let is_own_reexport = is_reexport && self.is_below(target, module);
                 if target != module && !is_word_of_crate && !is_own_reexport {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Garage, GarageError,
-    store::{self, history, records, schema},
+    store::{self, foreign, history, records, schema},
 };
 
 /// The result of checking a garage's file.
@@ -41,7 +41,7 @@ pub struct Examination {
     pub removed: u64,
     /// Service entries, including removed ones.
     pub service_entries: u64,
-    /// Records of collections that this version does not know.
+    /// Records of collections that this version does not know, including unreadable ones.
     pub foreign_records: u64,
     /// Changes in history.
     pub changes: u64,
@@ -102,7 +102,7 @@ impl Garage {
 fn counted(connection: &Connection) -> rusqlite::Result<Counted> {
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
     let mut go_on = || Ok::<_, rusqlite::Error>(());
-    let mut unreadable = history::all(connection, &mut go_on)?.1.len();
+    let mut unreadable = history::all(connection, &mut go_on)?.1.len() + foreign::all(connection)?.1.len();
     for collection in garage_domain::COLLECTIONS {
         unreadable += records::all(connection, collection, &mut go_on)?.unreadable.len();
     }
@@ -111,7 +111,7 @@ fn counted(connection: &Connection) -> rusqlite::Result<Counted> {
         vehicles: records::count(connection, &VEHICLES)? - removed,
         removed,
         service_entries: records::count(connection, &SERVICE_ENTRIES)?,
-        foreign_records: count("SELECT count(*) FROM foreign_records")?,
+        foreign_records: foreign::count(connection)?,
         changes: history::count(connection)?,
         unreadable: unreadable as u64,
         schema: store::schema_version(connection)?,

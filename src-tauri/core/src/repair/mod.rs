@@ -189,7 +189,10 @@ async fn fill(file: &Path, tables: Vec<Table>, config: &GarageConfig) -> Result<
         }
         let (told, _): (Vec<HistoryEntry>, _) = history::all(transaction, &mut go_on)?;
         for record in told::missing(&found, &told) {
-            journal.told(record)?;
+            // The row of an unreadable record was saved as it is.
+            if !records::exists(transaction, record.collection, record.id)? {
+                journal.told(record)?;
+            }
         }
         let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let vehicles = count(records::count(transaction, &VEHICLES)?);

@@ -9,12 +9,12 @@ use garage_domain::{ChangeKind, Collection, FieldChange, HistoryEntry, Origin, R
 pub(super) fn missing(found: &[Record], history: &[HistoryEntry]) -> Vec<Record> {
     let with_history: HashSet<RecordId> = history.iter().map(|entry| entry.record_id).collect();
     let ids: HashSet<RecordId> = found.iter().map(|record| record.id).collect();
-    let nameless: Vec<&Record> = found.iter().filter(|record| !with_history.contains(&record.id)).collect();
+    let without_history: Vec<&Record> = found.iter().filter(|record| !with_history.contains(&record.id)).collect();
     let holds_the_same = |a: &Record, b: &Record| {
         a.collection == b.collection && a.collection.fields.iter().all(|it| a.value(it.name) == b.value(it.name))
     };
     let is_missing =
-        |told: &Record| !ids.contains(&told.id) && !nameless.iter().any(|found| holds_the_same(found, told));
+        |told: &Record| !ids.contains(&told.id) && !without_history.iter().any(|found| holds_the_same(found, told));
     told_by(history).into_iter().filter(is_missing).collect()
 }
 

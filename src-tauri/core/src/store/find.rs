@@ -1,6 +1,6 @@
-//! Lookups of single vehicles in the table `vehicles`, each through an index.
+//! Lookups of single records, each through an index.
 
-use garage_domain::{VEHICLES, Vehicle, Vin};
+use garage_domain::{Collection, Record, VEHICLES, Vin};
 use rusqlite::{Connection, Result, ToSql, params};
 
 use super::records::{record_of, select};
@@ -8,36 +8,48 @@ use super::records::{record_of, select};
 /// Sorts after every hexadecimal digit, so `prefix || 'g'` is the upper bound of the ids with that prefix.
 const AFTER_LAST_DIGIT: char = 'g';
 
-fn by_id_beginning_sql() -> String {
-    format!("{} WHERE id >= ?1 AND id < ?2 AND (deleted_at_us IS NOT NULL) = ?3", select(&VEHICLES))
+fn by_id_beginning_sql(collection: &Collection) -> String {
+    format!("{} WHERE id >= ?1 AND id < ?2 AND (deleted_at_us IS NOT NULL) = ?3", select(collection))
 }
 
 fn by_vin_sql() -> String {
     format!("{} WHERE vin = ?1 AND deleted_at_us IS NULL", select(&VEHICLES))
 }
 
-/// Returns the vehicles whose ids start with `beginning`.
-pub(crate) fn by_id_beginning(connection: &Connection, beginning: &str, is_removed: bool) -> Result<Vec<Vehicle>> {
+/// Returns the records whose ids start with `beginning`.
+pub(crate) fn by_id_beginning(
+    connection: &Connection,
+    collection: &'static Collection,
+    beginning: &str,
+    is_removed: bool,
+) -> Result<Vec<Record>> {
     let end = format!("{beginning}{AFTER_LAST_DIGIT}");
-    found(connection, &by_id_beginning_sql(), params![beginning, end, is_removed])
+    found(connection, collection, &by_id_beginning_sql(collection), params![beginning, end, is_removed])
 }
 
-pub(crate) fn by_vin(connection: &Connection, vin: &Vin) -> Result<Vec<Vehicle>> {
-    found(connection, &by_vin_sql(), params![vin.as_str()])
+/// Returns the vehicles with this VIN that are not removed.
+pub(crate) fn by_vin(connection: &Connection, vin: &Vin) -> Result<Vec<Record>> {
+    found(connection, &VEHICLES, &by_vin_sql(), params![vin.as_str()])
 }
 
-fn found(connection: &Connection, sql: &str, parameters: &[&dyn ToSql]) -> Result<Vec<Vehicle>> {
+fn found(
+    connection: &Connection,
+    collection: &'static Collection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(parameters)?;
-    let mut vehicles = Vec::new();
+    let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        vehicles.extend(record_of(row, &VEHICLES)?.map(Vehicle::from));
+        records.extend(record_of(row, collection)?);
     }
-    Ok(vehicles)
+    Ok(records)
 }
 
 #[cfg(test)]
 mod tests {
+    use garage_domain::SERVICE_ENTRIES;
     use rusqlite::params_from_iter;
 
     use super::*;
@@ -47,7 +59,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let database = crate::store::open(&folder.path().join("garage.db")).await.expect("open");
         for (sql, parameters, plan) in [
-            (by_id_beginning_sql(), 3, "SEARCH vehicles USING INDEX sqlite_autoindex_vehicles_1 (id>? AND id<?)"),
+            (
+                by_id_beginning_sql(&VEHICLES),
+                3,
+                "SEARCH vehicles USING INDEX sqlite_autoindex_vehicles_1 (id>? AND id<?)",
+            ),
+            (
+                by_id_beginning_sql(&SERVICE_ENTRIES),
+                3,
+                "SEARCH service_entries USING INDEX sqlite_autoindex_service_entries_1 (id>? AND id<?)",
+            ),
             (by_vin_sql(), 1, "SEARCH vehicles USING INDEX vehicles_live_vin (vin=?)"),
         ] {
             let found = database.read::<Vec<String>, crate::GarageError>(move |transaction| {

@@ -8,7 +8,7 @@ use garage_domain::{
 };
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result, Row, types::ValueRef};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 /// `SELECT id, …, deleted_at_us FROM table` for each collection, built from its declaration; a condition can follow.
@@ -181,18 +181,15 @@ pub(super) fn record_of(row: &Row<'_>, collection: &'static Collection) -> Resul
             record.set(field, Some(value));
         }
     }
-    // Unreadable origins or extra fields do not make the row unreadable.
-    record.origins =
-        text(row, first_last)?.and_then(|text| serde_json::from_str::<Origins>(text).ok()).unwrap_or_default();
-    let extra = text(row, first_last + 1)?.and_then(|text| serde_json::from_str::<Extra>(text).ok());
-    record.extra.extend(extra.unwrap_or_default());
-    record.deleted_at = match row.get_ref(first_last + 4)? {
-        ValueRef::Null => None,
-        _ => match time(row, first_last + 4)? {
-            Some(time) => Some(time),
-            None => return Ok(None),
-        },
+    // A change would overwrite text that was taken for an empty object.
+    let (Some(origins), Some(extra), Some(deleted_at)) =
+        (json::<Origins>(row, first_last)?, json::<Extra>(row, first_last + 1)?, time_or_null(row, first_last + 4)?)
+    else {
+        return Ok(None);
     };
+    record.origins = origins;
+    record.extra.extend(extra);
+    record.deleted_at = deleted_at;
     Ok(Some(record))
 }
 
@@ -201,6 +198,29 @@ pub(super) fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<Option<&'r str>
     Ok(match row.get_ref(index)? {
         ValueRef::Text(text) => str::from_utf8(text).ok(),
         _ => None,
+    })
+}
+
+/// Returns a column's JSON, empty if the column is null, or `None` if it is not JSON of this type.
+pub(super) fn json<T: DeserializeOwned + Default>(row: &Row<'_>, index: usize) -> Result<Option<T>> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Null => Some(T::default()),
+        _ => text(row, index)?.and_then(|text| serde_json::from_str(text).ok()),
+    })
+}
+
+/// Whether a column is null or a JSON object, without reading the object's members.
+pub(super) fn is_object_or_null(row: &Row<'_>, index: usize) -> Result<bool> {
+    let is_object =
+        |text: &str| text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    Ok(matches!(row.get_ref(index)?, ValueRef::Null) || text(row, index)?.is_some_and(is_object))
+}
+
+/// Returns a column's time, which can be null, or `None` if it is neither null nor a time.
+pub(super) fn time_or_null(row: &Row<'_>, index: usize) -> Result<Option<Option<Timestamp>>> {
+    Ok(match row.get_ref(index)? {
+        ValueRef::Null => Some(None),
+        _ => time(row, index)?.map(Some),
     })
 }
 

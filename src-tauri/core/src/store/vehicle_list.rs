@@ -10,13 +10,14 @@ use rusqlite::{
 };
 
 use super::{
-    records::{columns, record_of, text, time},
+    records::{columns, is_object_or_null, record_of, text, time, time_or_null},
     text::{fold, letters_of},
 };
 
 /// The columns of a summary, in the order of [`summary_of`].
 const SUMMARY: &str = "id, vin, license_plate, color, nickname, make, model, trim_level, engine, body_class, \
-                       vehicle_type, year, odometer_reading, odometer_unit, is_active, deleted_at_us";
+                       vehicle_type, year, odometer_reading, odometer_unit, is_active, deleted_at_us, origins, extra, \
+                       created_at_us, updated_at_us";
 
 /// Returns a sort's key column and direction.
 fn order(sort: Sort) -> (&'static str, &'static str) {
@@ -30,8 +31,8 @@ fn order(sort: Sort) -> (&'static str, &'static str) {
     }
 }
 
-/// A query as SQL. It contains only constants; values from the caller are bound.
-struct Wanted {
+/// A query's selection as SQL. It contains only constants; values from the caller are bound.
+struct Selection {
     source: &'static str,
     /// The column with the row's position.
     position: &'static str,
@@ -39,10 +40,10 @@ struct Wanted {
     values: Vec<Value>,
 }
 
-impl Wanted {
-    fn of(query: &VehicleQuery) -> Wanted {
+impl Selection {
+    fn of(query: &VehicleQuery) -> Selection {
         let presence = if query.is_removed { "deleted_at_us IS NOT NULL" } else { "deleted_at_us IS NULL" };
-        let mut wanted = Wanted {
+        let mut selection = Selection {
             source: "vehicles",
             position: "position",
             conditions: vec![presence.to_owned()],
@@ -51,36 +52,36 @@ impl Wanted {
         let words = match_expression(&query.search);
         if words.is_none() && !query.search.trim().is_empty() {
             // The search contains no letter or digit, so nothing matches.
-            wanted.conditions.push("0".to_owned());
+            selection.conditions.push("0".to_owned());
         }
         if let Some(words) = words {
-            let words = wanted.bind(words.into());
+            let words = selection.bind(words.into());
             if query.sort == Sort::Newest {
                 // The search index returns matches by position, so the query stops at the end of the page.
-                wanted.source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
-                wanted.position = "vehicle_words.rowid";
-                wanted.conditions.push(format!("vehicle_words MATCH {words}"));
+                selection.source = "vehicle_words CROSS JOIN vehicles ON position = vehicle_words.rowid";
+                selection.position = "vehicle_words.rowid";
+                selection.conditions.push(format!("vehicle_words MATCH {words}"));
             } else {
                 let matching =
                     format!("position IN (SELECT rowid FROM vehicle_words WHERE vehicle_words MATCH {words})");
-                wanted.conditions.push(matching);
+                selection.conditions.push(matching);
             }
         }
         for (key, text) in [("make_key", &query.make), ("type_key", &query.vehicle_type)] {
             if let Some(text) = text {
-                let folded = wanted.bind(fold(text.trim()).into());
-                wanted.conditions.push(format!("{key} = {folded}"));
+                let folded = selection.bind(fold(text.trim()).into());
+                selection.conditions.push(format!("{key} = {folded}"));
             }
         }
         if let Some(year) = query.year {
-            let year = wanted.bind(i64::from(year).into());
-            wanted.conditions.push(format!("year_key = {year}"));
+            let year = selection.bind(i64::from(year).into());
+            selection.conditions.push(format!("year_key = {year}"));
         }
         if let Some(is_active) = query.is_active {
-            let is_active = wanted.bind(i64::from(is_active).into());
-            wanted.conditions.push(format!("is_active = {is_active}"));
+            let is_active = selection.bind(i64::from(is_active).into());
+            selection.conditions.push(format!("is_active = {is_active}"));
         }
-        wanted
+        selection
     }
 
     fn bind(&mut self, value: Value) -> String {
@@ -101,22 +102,22 @@ fn rows<T>(
     read: impl Fn(&Row<'_>) -> Result<Option<T>>,
 ) -> Result<(Vec<T>, Option<PageEnd>)> {
     let (key, direction) = order(query.sort);
-    let mut wanted = Wanted::of(query);
-    let position = wanted.position;
+    let mut selection = Selection::of(query);
+    let position = selection.position;
     if let Some(PageEnd { key: last_key, position: last_position }) = &query.after {
         // `after` comes from the caller: an invalid position only ends the list.
-        let last_position = wanted.bind(last_position.parse().unwrap_or(0_i64).into());
+        let last_position = selection.bind(last_position.parse().unwrap_or(0_i64).into());
         let comparison = if direction == "DESC" { '<' } else { '>' };
         let condition = if query.sort == Sort::Newest {
             format!("{position} < {last_position}")
         } else {
-            let last_key = wanted.bind(match query.sort {
+            let last_key = selection.bind(match query.sort {
                 Sort::Name | Sort::Make => Value::Text(last_key.clone()),
                 _ => Value::Integer(last_key.parse().unwrap_or_default()),
             });
             format!("({key}, position) {comparison} ({last_key}, {last_position})")
         };
-        wanted.conditions.push(condition);
+        selection.conditions.push(condition);
     }
     let order = if query.sort == Sort::Newest {
         format!("{position} DESC")
@@ -126,14 +127,14 @@ fn rows<T>(
     let length = query.page_length() as usize;
     let sql = format!(
         "SELECT {columns}, {key} AS sort_key, position FROM {} WHERE {} ORDER BY {order} LIMIT {}",
-        wanted.source,
-        wanted.conditions.join(" AND "),
+        selection.source,
+        selection.conditions.join(" AND "),
         // One row more than the page shows whether there is another page.
         length + 1
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let key_index = statement.column_count() - 2;
-    let mut rows = statement.query(&wanted.parameters()[..])?;
+    let mut rows = statement.query(&selection.parameters()[..])?;
     let mut vehicles = Vec::with_capacity(length.min(64));
     let mut end = None;
     for index in 0.. {
@@ -167,9 +168,9 @@ pub(crate) fn whole_page(connection: &Connection, query: &VehicleQuery) -> Resul
 
 /// Returns how many rows match, regardless of the page.
 pub(crate) fn count(connection: &Connection, query: &VehicleQuery) -> Result<u32> {
-    let wanted = Wanted::of(query);
-    let sql = format!("SELECT count(*) FROM {} WHERE {}", wanted.source, wanted.conditions.join(" AND "));
-    connection.prepare_cached(&sql)?.query_row(&wanted.parameters()[..], |row| row.get(0))
+    let selection = Selection::of(query);
+    let sql = format!("SELECT count(*) FROM {} WHERE {}", selection.source, selection.conditions.join(" AND "));
+    connection.prepare_cached(&sql)?.query_row(&selection.parameters()[..], |row| row.get(0))
 }
 
 /// Returns the values by which vehicles can be filtered. It seeks each distinct value in an index, so its time does not
@@ -205,6 +206,15 @@ pub(crate) fn filter_choices(connection: &Connection) -> Result<FilterChoices> {
 /// Reads a summary from a row of [`SUMMARY`], by index: lookups by name would take a third of a page's time.
 fn summary_of(row: &Row<'_>) -> Result<Option<VehicleSummary>> {
     let Some(id) = text(row, 0)?.and_then(|id| id.parse::<RecordId>().ok()) else { return Ok(None) };
+    // Leave out what `record_of` cannot read: it could be opened nowhere.
+    let is_readable = is_object_or_null(row, 16)?
+        && is_object_or_null(row, 17)?
+        && time(row, 18)?.is_some()
+        && time(row, 19)?.is_some()
+        && time_or_null(row, 15)?.is_some();
+    if !is_readable {
+        return Ok(None);
+    }
     let owned = |index: usize| Ok::<_, rusqlite::Error>(text(row, index)?.map(str::to_owned));
     let integer = |index: usize| {
         Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(index)?.and_then(|integer| i32::try_from(integer).ok()))

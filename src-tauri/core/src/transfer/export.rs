@@ -99,8 +99,9 @@ impl Garage {
                     unreadable.extend(found.unreadable);
                 }
                 let (history, unreadable_history) = history::all(transaction, &mut one_more)?;
-                unreadable.extend(unreadable_history);
-                Ok(Export { exported_at, records: kept, foreign: foreign::all(transaction)?, history, unreadable })
+                let (foreign, unreadable_foreign) = foreign::all(transaction)?;
+                unreadable.extend(unreadable_foreign.into_iter().chain(unreadable_history));
+                Ok(Export { exported_at, records: kept, foreign, history, unreadable })
             })
             .await
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use garage_domain::{HistoryEntry, Json, VEHICLES};
+use garage_domain::{Collection, HistoryEntry, Json, VEHICLES};
 
 use super::{FORMAT, VERSION};
 use crate::GarageError;
@@ -18,6 +18,10 @@ pub(super) struct File {
     pub history: Vec<HistoryEntry>,
     /// The number of changes that cannot be read.
     pub unreadable_history: usize,
+    /// The number of rows that the program that wrote the file could not read.
+    pub unreadable_rows: usize,
+    /// The names of members that must be lists and are not.
+    pub not_lists: Vec<String>,
 }
 
 /// What kind of file it is.
@@ -38,7 +42,15 @@ pub(super) fn read(text: &str) -> Result<File, GarageError> {
     let json: Json = serde_json::from_str(text).map_err(|error| unreadable(&format!("it is not JSON: {error}")))?;
     if let Ok(vehicles) = serde_json::from_str(json.text()) {
         let lists = vec![(VEHICLES.name.to_owned(), vehicles)];
-        return Ok(File { form: Form::List, lists, foreign: Vec::new(), history: Vec::new(), unreadable_history: 0 });
+        return Ok(File {
+            form: Form::List,
+            lists,
+            foreign: Vec::new(),
+            history: Vec::new(),
+            unreadable_history: 0,
+            unreadable_rows: 0,
+            not_lists: Vec::new(),
+        });
     }
     let Ok(mut file) = serde_json::from_str::<BTreeMap<String, Json>>(json.text()) else {
         return Err(unreadable("it is neither an export nor a list of vehicles"));
@@ -62,17 +74,36 @@ pub(super) fn read(text: &str) -> Result<File, GarageError> {
     let read: Vec<Option<HistoryEntry>> =
         changes.iter().map(|change| serde_json::from_str(change.text()).ok()).collect();
     let unreadable_history = read.iter().filter(|entry| entry.is_none()).count();
-    let foreign = file.remove("foreignRecords").and_then(|json| list(&json)).unwrap_or_default();
-    // `unreadable` holds rows that the exporting program could not read; it is only for a person to inspect.
-    file.remove("unreadable");
+    // Absent, as in other formats.
+    file.retain(|_, json| json.text() != "null");
+    let mut not_lists = Vec::new();
+    let foreign = file.remove("foreignRecords").map_or_else(Vec::new, |json| {
+        list(&json).unwrap_or_else(|| {
+            not_lists.push("foreignRecords".to_owned());
+            Vec::new()
+        })
+    });
+    // The rows are only for a person to inspect.
+    let unreadable_rows = file.remove("unreadable").and_then(|json| list(&json)).map_or(0, |rows| rows.len());
+    file.remove("exportedAt");
+    let form = if format.is_some() { Form::Export } else { Form::List };
     // Vehicles come first, so that service entries find them.
     let vehicles = file.remove_entry(VEHICLES.name);
-    let lists = vehicles.into_iter().chain(file);
+    let mut lists = Vec::new();
+    for (name, json) in vehicles.into_iter().chain(file) {
+        match list(&json) {
+            Some(list) => lists.push((name, list)),
+            None if form == Form::Export || Collection::by_name(&name).is_some() => not_lists.push(name),
+            None => {}
+        }
+    }
     Ok(File {
-        form: if format.is_some() { Form::Export } else { Form::List },
-        lists: lists.filter_map(|(name, json)| Some((name, list(&json)?))).collect(),
+        form,
+        lists,
         foreign,
         history: read.into_iter().flatten().collect(),
         unreadable_history,
+        unreadable_rows,
+        not_lists,
     })
 }

@@ -1,6 +1,5 @@
 //! Operations on vehicles. Each write is one transaction and returns the stored vehicle.
 
-mod find;
 mod list;
 pub(crate) mod offers;
 
@@ -117,8 +116,8 @@ impl Garage {
     ///
     /// # Errors
     /// [`GarageError::NoSuchChange`]; [`GarageError::ChangedSince`] if a field has another value now, or the vehicle
-    /// was removed or restored since, or, for an addition, has any later change; [`GarageError::Removed`] if the
-    /// vehicle is removed; [`GarageError::CannotUndo`] for a merge, or a kind of change that this version does not
+    /// was removed or restored since; [`GarageError::ChangedSinceAdded`] if an addition has any later change;
+    /// [`GarageError::Removed`] if the vehicle is removed; [`GarageError::CannotUndo`] for a merge, or a kind of change that this version does not
     /// know; [`GarageError::Invalid`] and [`GarageError::DuplicateVin`] as for an edit.
     pub async fn undo(&self, id: ChangeId) -> Result<Vehicle, GarageError> {
         self.write(self.stamp(), move |journal| Ok(records::undo(journal, &VEHICLES, id)?.into())).await

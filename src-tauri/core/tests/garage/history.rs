@@ -104,13 +104,19 @@ async fn only_the_last_addition_removal_or_restore_can_be_undone() {
     garage.edit_vehicle(id, &draft(json!({"color": "red"}))).await.expect("edited");
     let refused = garage.undo(addition).await.expect_err("the vehicle has a later change");
     assert_eq!(refused.code(), ErrorCode::ChangedSince);
+    assert_eq!(refused.to_string(), "The vehicle was changed after it was added; remove it instead");
     garage.remove_vehicle(id).await.expect("removed");
+    let refused = garage.undo(addition).await.expect_err("the vehicle has later changes");
+    assert_eq!(refused.to_string(), "The vehicle was changed after it was added; it is removed already");
     let first_removal = history(&garage, id).await[0].id;
     garage.restore_vehicle(id).await.expect("restored");
     let restoring = history(&garage, id).await[0].id;
     garage.remove_vehicle(id).await.expect("removed again");
     for earlier in [first_removal, restoring] {
-        assert_eq!(code(garage.undo(earlier).await), ErrorCode::ChangedSince, "the second removal is the latest");
+        let refused = garage.undo(earlier).await.expect_err("the second removal is the latest");
+        assert_eq!(refused.code(), ErrorCode::ChangedSince);
+        let message = "It has been removed or restored since, so this change can no longer be undone";
+        assert_eq!(refused.to_string(), message);
     }
     let second_removal = history(&garage, id).await[0].id;
     assert_eq!(garage.undo(second_removal).await.expect("undone").deleted_at, None);

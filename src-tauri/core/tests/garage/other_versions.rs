@@ -169,3 +169,127 @@ async fn a_record_larger_than_512_kib_is_refused() {
     let refused = garage.import_json(&newer.to_string(), ImportMode::Write, Progress::none()).await;
     assert!(matches!(refused, Err(GarageError::ImportUnreadable(_))));
 }
+
+/// A garage whose `foreign_records` has one readable row and two that are not.
+async fn with_unreadable_foreign_records(folder: &Folder) -> Garage {
+    written_by_the_next_version(folder).await;
+    let rows = "INSERT INTO foreign_records (collection, record_id, fields, origins, created_at_us, updated_at_us)
+                VALUES ('fuelEntries', 'none', '{}', '{}', 1, 1),
+                       ('fuelEntries', '018f0000-0000-7000-8000-000000000021', '{\"liters\":', '{}', 1, 1)";
+    raw(&folder.garage_file()).execute_batch(rows).expect("unreadable rows");
+    reopened(folder).await
+}
+
+#[tokio::test]
+async fn unreadable_records_of_unknown_collections_are_counted_exported_and_reported_by_import() {
+    let folder = Folder::new();
+    let garage = with_unreadable_foreign_records(&folder).await;
+    let examination = garage.examine().await.expect("examined");
+    assert_eq!((examination.foreign_records, examination.unreadable), (3, 2));
+    let export = exported(&garage).await;
+    assert_eq!(export["foreignRecords"].as_array().map(Vec::len), Some(1));
+    let unreadable = export["unreadable"].as_array().expect("a list");
+    let rows: Vec<_> = unreadable.iter().map(|it| (&it["table"], &it["row"]["record_id"])).collect();
+    let table = json!("foreign_records");
+    assert_eq!(rows, [(&table, &json!("018f0000-0000-7000-8000-000000000021")), (&table, &json!("none"))]);
+
+    let other = Folder::new();
+    let report = reopened(&other).await.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await;
+    let refused = report.expect("imported").refused;
+    let message = "the program that wrote the file could not read it";
+    let expected = ["unreadable 1", "unreadable 2"].map(|place| format!("{place}: {message}"));
+    assert_eq!(places(&refused), expected);
+}
+
+fn places(problems: &[garage_core::ImportProblem]) -> Vec<String> {
+    problems.iter().map(|it| format!("{} {}: {}", it.what, it.number, it.message)).collect()
+}
+
+#[tokio::test]
+async fn unreadable_items_of_a_file_are_refused_with_their_place() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let known = |id: u32, fields: Value| {
+        json!({"collection": "serviceEntries", "id": format!("018f0000-0000-7000-8000-{id:012}"), "fields": fields,
+               "createdAt": "2026-03-14T00:00:00Z", "updatedAt": "2026-03-14T00:00:00Z", "deletedAt": null})
+    };
+    let fine = json!({"vehicleId": VEHICLE, "date": "2026-03-14", "kind": "wash"});
+    let mut bad = fine.clone();
+    bad["vendor"] = json!("\u{1b}[2J");
+    let change = json!({"id": "018f0000-0000-7000-8000-000000000050", "collection": "serviceEntries",
+        "recordId": "018f0000-0000-7000-8000-000000000031", "kind": "added", "fields": [], "undoes": null,
+        "at": "2026-03-14T00:00:00Z", "deviceId": "next", "program": "watch", "movedFrom": null});
+    let file = json!({
+        "format": "motovault-garage", "version": 2, "exportedAt": "2026-03-14T00:00:00Z",
+        "vehicles": [{"id": VEHICLE, "nickname": "Blue"}],
+        "fuelEntries": [{"id": "bad"}, 7, {"liters": 5}, {"id": "018f0000-0000-7000-8000-000000000020"}],
+        "tireSets": {"a": 1},
+        "serviceEntries": 7,
+        "foreignRecords": [{"a": 1}, 7, {"collection": "fuelEntries", "fields": {}}, known(30, bad), known(31, fine)],
+        "history": [change],
+    });
+    for mode in [ImportMode::Preview, ImportMode::Write] {
+        let report = garage.import_json(&file.to_string(), mode, Progress::none()).await.expect("a report");
+        assert_eq!((report.added, &report.others_added["fuelEntries"]), (1, &1));
+        assert_eq!(report.others_added["serviceEntries"], 1);
+        assert_eq!(
+            places(&report.refused),
+            [
+                "serviceEntries 1: it is not a list",
+                "tireSets 1: it is not a list",
+                "fuelEntries 1: id must be a UUID",
+                "fuelEntries 2: A record must be an object",
+                "fuelEntries 3: id must be a UUID",
+                "foreignRecords 1: collection must be a string",
+                "foreignRecords 2: A record must be an object",
+                "foreignRecords 3: id must be a UUID",
+                "foreignRecords 4: vendor contains control characters",
+            ]
+        );
+    }
+    let entry = "018f0000-0000-7000-8000-000000000031".parse().expect("an id");
+    let history = garage.service_history(entry).await.expect("a history");
+    assert_eq!(history[0].device_id, "next", "its history is imported");
+}
+
+#[tokio::test]
+async fn an_existing_record_of_an_unknown_collection_is_compared_with_the_files() {
+    let folder = Folder::new();
+    let garage = with_unreadable_foreign_records(&folder).await;
+    let id = |last: u32| format!("018f0000-0000-7000-8000-0000000000{last}");
+    let fuel = |last: u32, liters: &str| {
+        format!(
+            r#"{{"id":"{}","vehicleId":"{VEHICLE}","liters":{liters},"createdAt":"2026-03-14T00:00:00Z"}}"#,
+            id(last)
+        )
+    };
+    let records = [fuel(20, "12.50"), fuel(20, "13"), fuel(21, "1"), fuel(22, "1"), fuel(22, "1"), fuel(22, "2")];
+    let file =
+        format!(r#"{{"format":"motovault-garage","version":2,"vehicles":[],"fuelEntries":[{}]}}"#, records.join(","));
+    let preview = garage.import_json(&file, ImportMode::Preview, Progress::none()).await.expect("a preview");
+    let report = garage.import_json(&file, ImportMode::Write, Progress::none()).await.expect("imported");
+    assert_eq!(report, preview);
+    assert_eq!((report.unchanged, report.others_added.get("fuelEntries")), (2, Some(&1)));
+    assert_eq!(
+        places(&report.kept),
+        [
+            "fuelEntries 2: The garage has it with other content, which was kept",
+            "fuelEntries 3: The garage has it with content that cannot be read, which was kept",
+            "fuelEntries 6: The garage has it with other content, which was kept",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_import_is_rolled_back_if_its_records_of_unknown_collections_cannot_be_written() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let before = exported(&garage).await;
+    let full = "CREATE TRIGGER full BEFORE INSERT ON foreign_records BEGIN SELECT RAISE(ABORT, 'no more'); END";
+    raw(&folder.garage_file()).execute_batch(full).expect("a trigger");
+    let file = json!({"format": "motovault-garage", "vehicles": [{"id": VEHICLE, "nickname": "Blue"}],
+                      "fuelEntries": [{"id": "018f0000-0000-7000-8000-000000000020"}]});
+    let failed = garage.import_json(&file.to_string(), ImportMode::Write, Progress::none()).await;
+    assert_eq!(code(failed), ErrorCode::Internal);
+    assert_eq!(exported(&garage).await, before);
+}

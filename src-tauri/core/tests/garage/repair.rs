@@ -290,15 +290,19 @@ async fn repair_keeps_identical_vehicles_apart_and_does_not_duplicate_one_with_a
     }
 }
 
-/// SQLite reports no damage here. Unreadable origins are ignored; a row that is not a record is left out of lists.
+/// SQLite reports no damage here. A row that is not a record, or whose origins a change would overwrite, is left out of
+/// lists.
 #[tokio::test]
 async fn an_unreadable_row_is_left_out_of_lists_and_kept_by_export_backup_and_repair() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
-    let ids = [add(&garage, json!({"nickname": "a"})).await.id, add(&garage, json!({"nickname": "b"})).await.id];
+    let mut ids = Vec::new();
+    for nickname in ["a", "b", "c"] {
+        ids.push(add(&garage, json!({"nickname": nickname})).await.id);
+    }
     garage.close().await;
     let other = raw(&folder.garage_file());
-    other.execute("UPDATE vehicles SET origins = '{\u{1}' WHERE id = ?1", [ids[0].to_string()]).expect("written");
+    other.execute("UPDATE vehicles SET origins = '{\u{1}' WHERE id = ?1", [ids[2].to_string()]).expect("written");
     other.execute("UPDATE vehicles SET id = 'none' WHERE id = ?1", [ids[1].to_string()]).expect("written");
     drop(other);
     let garage = open(&folder.garage_file()).await.expect("open");
@@ -307,16 +311,20 @@ async fn an_unreadable_row_is_left_out_of_lists_and_kept_by_export_backup_and_re
     let page = garage.list_vehicles(VehicleQuery::default()).await.expect("a page");
     assert_eq!(page.vehicles.iter().map(|it| it.id).collect::<Vec<_>>(), [ids[0]]);
     let examination = garage.examine().await.expect("examined");
-    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 1));
+    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 2));
+    let change = garage.edit_vehicle(ids[2], &draft(json!({"color": "Red"}))).await;
+    assert_eq!(code(change), ErrorCode::NotFound, "a change would overwrite the origins");
     let export = serde_json::to_value(garage.export(Progress::none()).await.expect("an export")).expect("JSON");
     assert_eq!(export["unreadable"][0]["table"], "vehicles");
     assert_eq!(export["unreadable"][0]["row"]["nickname"], "b");
+    assert_eq!(export["unreadable"][1]["row"]["origins"], "{\u{1}");
     let backup = folder.0.path().join("backup.db");
     garage.back_up(&backup, Existing::Keep, Progress::none()).await.expect("backed up");
     garage.close().await;
     let is_kept = |path: &std::path::Path| {
-        let kept = "SELECT count(*) FROM vehicles WHERE id = 'none' AND nickname = 'b'";
-        raw(path).query_row(kept, [], |row| row.get::<_, i64>(0)).expect("a count") == 1
+        let kept = "SELECT count(*) FROM vehicles
+                    WHERE (id = 'none' AND nickname = 'b') OR (origins = '{' || char(1) AND nickname = 'c')";
+        raw(path).query_row(kept, [], |row| row.get::<_, i64>(0)).expect("a count") == 2
     };
     assert!(is_kept(&backup));
     let sound = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await;
@@ -324,8 +332,8 @@ async fn an_unreadable_row_is_left_out_of_lists_and_kept_by_export_backup_and_re
     damage_header(&folder.garage_file());
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    // The unreadable row, the other vehicle, and the one that is rebuilt from the history of the damaged id.
-    assert_eq!(repair.vehicles, 3);
+    // The unreadable rows, the other vehicle, and the one that is rebuilt from the history of the damaged id.
+    assert_eq!(repair.vehicles, 4);
     garage.close().await;
     assert!(is_kept(&folder.garage_file()));
 }

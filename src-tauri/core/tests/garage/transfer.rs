@@ -67,6 +67,7 @@ async fn a_list_is_imported_and_every_invalid_record_is_reported() {
         {"vin": ACCORD.to_lowercase()},
         {"nickname": "bad id", "id": "7"},
         {"nickname": "bad time", "createdAt": "yesterday"},
+        {"nickname": "separated", "odometerReading": "50.000", "year": "2,003"},
     ]);
     let report = garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!(report.added, 1);
@@ -82,6 +83,8 @@ async fn a_list_is_imported_and_every_invalid_record_is_reported() {
             "4: A vehicle must be an object",
             "6: id must be a UUID",
             "7: createdAt must be a time",
+            "8: year must be an integer; write 2003 without separators; \
+             odometerReading must be an integer; write 50000 without separators",
         ]
     );
     let fine =
@@ -218,4 +221,24 @@ async fn preview_and_export_work_while_another_program_holds_the_write_lock() {
     other.execute_batch("ROLLBACK").expect("released");
     let written = garage.import_json(&list.to_string(), ImportMode::Write, Progress::none()).await.expect("imported");
     assert_eq!(written, preview, "the preview equals the import's report");
+}
+
+#[tokio::test]
+async fn a_cost_that_is_no_amount_is_refused_with_the_rule_that_it_breaks() {
+    let folder = Folder::new();
+    let garage = open(&folder.garage_file()).await.expect("open");
+    let vehicle = add(&garage, json!({"nickname": "Blue"})).await.id;
+    for (cost, message) in [
+        ("-5", "cost must be between 0 and 9999999.99"),
+        ("10000000", "cost must be between 0 and 9999999.99"),
+        ("5,50", "cost must be an amount such as 129.90"),
+        ("5.505", "cost must have at most 2 decimal places in EUR"),
+    ] {
+        let entry =
+            json!({"vehicleId": vehicle, "date": "2026-03-14", "kind": "service", "cost": cost, "currency": "EUR"});
+        let export = json!({"format": "motovault-garage", "vehicles": [], "serviceEntries": [entry]});
+        let report =
+            garage.import_json(&export.to_string(), ImportMode::Write, Progress::none()).await.expect("a report");
+        assert_eq!(report.refused[0].message, message, "{cost}");
+    }
 }

@@ -19,7 +19,8 @@ pub(crate) fn adopt_known(connection: &Connection, schema: i64) -> Result<()> {
             rows::update(connection, &before, &after)?;
         }
     }
-    for foreign in foreign::all(connection)? {
+    let (foreign_records, _) = foreign::all(connection)?;
+    for foreign in foreign_records {
         let Some(collection) = Collection::by_name(&foreign.collection) else { continue };
         let id = foreign.id;
         let record = resolved(connection, foreign.into_record(collection))?;
@@ -85,6 +86,6 @@ mod tests {
         assert_eq!(entry.value("odometerReading"), Some(FieldValue::Integer(7)));
         assert_eq!(entry.value("kind"), Some(FieldValue::Text("wash".to_owned())));
         assert_eq!(entry.extra["soap"].text(), "true");
-        assert_eq!(left.iter().map(|it| it.collection.as_str()).collect::<Vec<_>>(), ["fuelEntries"]);
+        assert_eq!(left.0.iter().map(|it| it.collection.as_str()).collect::<Vec<_>>(), ["fuelEntries"]);
     }
 }
