@@ -13,7 +13,8 @@ CREATE TABLE epoch (
 INSERT INTO epoch (only_row, database_id, epoch) VALUES (1, lower(hex(randomblob(16))), lower(hex(randomblob(16))));
 
 -- Every change of a vehicle gets a version, whatever columns the table has or will have. SQLite does not fire a trigger
--- again for the update in its own body.
+-- again for an update in its own body, so the update that sets the version gets none; the one that follows an insertion is
+-- in another trigger's body and does.
 DROP TRIGGER vehicles_inserted;
 DROP TRIGGER vehicles_updated;
 DROP TRIGGER vehicles_moved;
@@ -21,10 +22,7 @@ DROP TRIGGER vehicles_deleted;
 DROP TRIGGER vehicles_counted;
 DROP TRIGGER vehicles_recounted;
 CREATE TRIGGER vehicles_inserted AFTER INSERT ON vehicles BEGIN
-    INSERT INTO feeds (user_id, version) VALUES (new.user_id, (SELECT base FROM epoch) + 1)
-        ON CONFLICT (user_id) DO UPDATE SET version = version + 1;
-    UPDATE vehicles SET version = (SELECT version FROM feeds WHERE user_id = new.user_id) WHERE id = new.id;
-    DELETE FROM tombstones WHERE user_id = new.user_id AND id = new.id;
+    UPDATE vehicles SET version = 0 WHERE id = new.id;
 END;
 CREATE TRIGGER vehicles_updated AFTER UPDATE ON vehicles BEGIN
     INSERT INTO feeds (user_id, version) VALUES (new.user_id, (SELECT base FROM epoch) + 1)

@@ -426,3 +426,98 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     assert!(!output.status.success() && said.contains("written by a newer version (schema 99"), "{said}");
     assert!(said.contains("--database (GARAGE_DATABASE)"), "{said}");
 }
+
+/// Every column there is, and one that a later migration may add.
+#[tokio::test]
+async fn a_change_of_any_column_enters_the_feed() {
+    let (_data, mut sql) = Sql::new().await;
+    let add = format!(
+        "INSERT INTO vehicles (id, user_id, nickname, created_at, updated_at) VALUES ('{}', 'a', 'x', {{now}}, {{now}})",
+        id('1')
+    );
+    sql.run(&add).await.expect("added");
+    sql.run("ALTER TABLE vehicles ADD COLUMN of_tomorrow TEXT").await.expect("a column");
+    let columns: Vec<String> = match &sql {
+        Sql::Sqlite(connection) => {
+            let names = "SELECT name FROM pragma_table_info('vehicles')";
+            let mut statement = connection.prepare(names).expect("a statement");
+            let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+            rows.collect::<Result<_, _>>().expect("names")
+        }
+        Sql::Postgres(client) => {
+            let names = "SELECT column_name::text FROM information_schema.columns WHERE table_name = 'vehicles'
+                         AND is_generated = 'NEVER'";
+            client.query(names, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
+        }
+    };
+    assert!(columns.len() > 20 && columns.contains(&"of_tomorrow".to_owned()), "{columns:?}");
+    let mut version = 1;
+    for column in columns {
+        let value = if column == "version" { "99".to_owned() } else { column.clone() };
+        sql.run(&format!("UPDATE vehicles SET {column} = {value}")).await.expect("changed");
+        version += 1;
+        assert_eq!(sql.records().await, [("a".to_owned(), id('1'), version, false)], "{column}");
+        sql.check_digests().await;
+    }
+}
+
+/// An original backend's role has rights on `vehicles` and on nothing else; a server's role need not own the schema.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn other_roles_write_vehicles_and_serve() {
+    let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
+    let client = postgres(&url).await;
+    client.batch_execute(ORIGINAL).await.expect("the original's tables");
+    let data = Data { folder: tempfile::tempdir().expect("a folder"), database: url.clone() };
+    assert!(data.command(&["migrate"]).output().expect("it runs").status.success());
+    let database = url.rsplit_once('/').expect("a URL").1;
+    let (writer, server) = (format!("writer_{database}"), format!("server_{database}"));
+    let roles = format!(
+        "CREATE ROLE {writer} LOGIN; CREATE ROLE {server} LOGIN;
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+         GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON vehicles TO {writer};
+         GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {server}"
+    );
+    client.batch_execute(&roles).await.expect("roles");
+
+    let as_role = |role: &str| url.replace("garage@", &format!("{role}@"));
+    let other = postgres(&as_role(&writer)).await;
+    for statement in [
+        "INSERT INTO vehicles (user_id, vin) VALUES ('c', '11111'), ('c', '22222'), ('d', '33333')",
+        "UPDATE vehicles SET nickname = 'x' WHERE user_id = 'c'",
+        "UPDATE vehicles SET user_id = 'e' WHERE user_id = 'd'",
+        "DELETE FROM vehicles WHERE vin = '11111'",
+    ] {
+        other.batch_execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    }
+    let sql = Sql::on(&data).await;
+    sql.check_digests().await;
+    let refused = other.batch_execute("SELECT motovault_next_version('c')").await.expect_err("not the role's to call");
+    assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
+
+    // The schema is current, so a server changes nothing in it and needs no right to.
+    let data = Data { database: as_role(&server), ..data };
+    let running = Server::start_on(data, &["--open-registration"]);
+    let ada = running.user("ada").await;
+    ada.add(json!({ "vin": ACCORD })).await;
+    other.batch_execute("TRUNCATE vehicles CASCADE").await.expect_err("fuel_logs is not the role's");
+    sql.check_digests().await;
+}
+
+/// A migration waits for another program's, and says so.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn a_migration_says_that_it_waits_for_another() {
+    const MIGRATION_LOCK: i64 = 0x4d56_5376;
+    let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
+    let client = postgres(&url).await;
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.expect("locked");
+    let data = Data { folder: tempfile::tempdir().expect("a folder"), database: url };
+    let mut migration = data.command(&["migrate"]).spawn().expect("it runs");
+    let mut said = std::io::BufReader::new(migration.stderr.take().expect("an output"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).expect("a line");
+    assert!(line.contains("waiting for another program that is changing the schema"), "{line}");
+    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await.expect("unlocked");
+    assert!(migration.wait().expect("it ends").success());
+}

@@ -175,22 +175,6 @@ mod tests {
         }
     }
 
-    /// The trigger that gives a changed vehicle its version fires for the columns in its list only.
-    #[tokio::test]
-    async fn a_change_of_any_field_gets_a_version() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let database = crate::store::sqlite::open(&folder.path().join("garage.db")).await.expect("open");
-        let sql = "SELECT sql FROM sqlite_schema WHERE name = 'vehicles_updated'";
-        let read =
-            database.read::<String, garage_sqlite::Error>(move |tx| Ok(tx.query_row(sql, [], |row| row.get(0))?));
-        let trigger = read.await.expect("the trigger");
-        let (columns, _) = trigger.split_once("ON vehicles").expect("a trigger of vehicles");
-        let listed: Vec<&str> = columns.split([',', ' ', '\n']).filter(|word| !word.is_empty()).collect();
-        for field in VEHICLES.fields {
-            assert!(listed.contains(&field.column), "{} is missing from vehicles_updated", field.column);
-        }
-    }
-
     fn at() -> Timestamp {
         "2026-11-25T00:00:00Z".parse().expect("a time")
     }

@@ -97,10 +97,17 @@ async fn a_database_that_is_locked_and_let_go() {
         .run(if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE" })
         .await
         .expect("locked");
-    let answer = ada.post("/api/vehicles", json!({ "vin": ACCORD })).await;
-    answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
-    assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+    let create = || ada.post("/api/vehicles", json!({ "nickname": "x" }));
+    // One more whose client hangs up while it waits.
+    let hung_up = tokio::time::timeout(std::time::Duration::from_millis(200), create());
+    let (a, b, c, d, _) = tokio::join!(create(), create(), create(), create(), hung_up);
+    for answer in [a, b, c, d] {
+        answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
+        assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
+    }
     assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([]), "reading goes on");
     other.run("ROLLBACK").await.expect("let go");
-    ada.add(json!({ "vin": ACCORD })).await;
+    // This write is queued behind any that would still be performed.
+    let (_, last) = ada.add(json!({ "vin": ACCORD })).await;
+    assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([last]), "no refused write was performed");
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod database;
+mod epochs;
 mod issuer;
 mod keys;
 mod serving;

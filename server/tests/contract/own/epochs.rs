@@ -1,0 +1,148 @@
+//! A restored database: versions and entity tags are never given twice.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Data, Server, postgres, postgres_url, token};
+
+/// The vehicles of one user, as a client that keeps every entity tag sees them.
+struct Client {
+    /// What each tag of a path stood for.
+    seen: BTreeMap<(String, String), Value>,
+}
+
+impl Client {
+    async fn ask(
+        server: &Server,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        tag: Option<(&str, &str)>,
+    ) -> Answer {
+        let mut request = server.request(method, path).bearer_auth(token(&server.data().keys(), "ada"));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        if let Some((name, value)) = tag {
+            request = request.header(name, value);
+        }
+        Answer::of(request).await
+    }
+
+    /// Reads a path and checks that its tag has not stood for other content.
+    async fn read(&mut self, server: &Server, path: &str) -> String {
+        let answer = Client::ask(server, Method::GET, path, None, None).await;
+        let tag = answer.header("etag").to_owned();
+        let content = answer.expect(StatusCode::OK);
+        let before = self.seen.insert((path.to_owned(), tag.clone()), content.clone());
+        assert!(before.is_none_or(|before| before == content), "{tag} of {path} stands for two states");
+        tag
+    }
+
+    async fn rename(&mut self, server: &Server, path: &str, name: &str) {
+        Client::ask(server, Method::PUT, path, Some(json!({ "nickname": name })), None).await.expect(StatusCode::OK);
+        self.read(server, path).await;
+        self.read(server, "/api/vehicles").await;
+    }
+}
+
+/// Changes a vehicle, copies the database, changes it three times more, puts the copy back, and changes it again.
+async fn restored(copy: impl AsyncFn(&Data), put_back: impl AsyncFn(&Data)) {
+    let server = Server::start(&[]).await;
+    let mut client = Client { seen: BTreeMap::new() };
+    let added = Client::ask(&server, Method::POST, "/api/vehicles", Some(json!({ "nickname": "one" })), None).await;
+    let added = added.expect(StatusCode::CREATED);
+    let path = format!("/api/vehicles/{}", added["id"].as_str().expect("an id"));
+    client.rename(&server, &path, "two").await;
+    let data = server.stop();
+    copy(&data).await;
+
+    let server = Server::start_on(data, &[]);
+    for name in ["three", "four", "five"] {
+        client.rename(&server, &path, name).await;
+    }
+    let lost = client.read(&server, &path).await;
+    let lost_list = client.read(&server, "/api/vehicles").await;
+    let data = server.stop();
+    put_back(&data).await;
+
+    let server = Server::start_on(data, &[]);
+    let polled =
+        Client::ask(&server, Method::GET, "/api/vehicles", None, Some((header::IF_NONE_MATCH.as_str(), &lost_list)));
+    assert_eq!(polled.await.expect(StatusCode::OK)[0]["nickname"], "two");
+    for name in ["6", "7", "8", "9"] {
+        client.rename(&server, &path, name).await;
+        let stale = Client::ask(&server, Method::PUT, &path, Some(json!({})), Some((header::IF_MATCH.as_str(), &lost)));
+        stale.await.expect(StatusCode::PRECONDITION_FAILED);
+    }
+    // A user of whom the copy knows nothing begins above all versions, too.
+    let other = server.request(Method::POST, "/api/vehicles").bearer_auth(token(&server.data().keys(), "bob"));
+    let other = Answer::of(other.json(&json!({ "nickname": "x" }))).await.expect(StatusCode::CREATED);
+    assert!(other["version"].as_i64().is_some_and(|version| version > 1 << 32), "{other}");
+
+    // Without a restore the epoch goes on.
+    let before = client.read(&server, "/api/vehicles").await;
+    let server = Server::start_on(server.stop(), &[]);
+    assert_eq!(client.read(&server, "/api/vehicles").await, before);
+}
+
+#[tokio::test]
+async fn no_entity_tag_repeats_after_a_restore_by_command() {
+    if postgres_url().is_some() {
+        let data = Data::new().await;
+        let refused = data.command(&["backup", "x"]).output().expect("it runs");
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("pg_dump"));
+        return;
+    }
+    let command = async |data: &Data, word: &str| {
+        let file = data.folder.path().join("copy.db").display().to_string();
+        let output = data.command(&[word, &file]).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let copy = async |data: &Data| drop(command(data, "backup").await);
+    let put_back = async |data: &Data| {
+        let said = command(data, "restore").await;
+        let saved = said.lines().last().and_then(|line| line.strip_prefix("What it was before is ")).expect("a file");
+        let saved = rusqlite::Connection::open(saved).expect("it opens");
+        let name: String = saved.query_row("SELECT nickname FROM vehicles", [], |row| row.get(0)).expect("a row");
+        assert_eq!(name, "five");
+    };
+    restored(copy, put_back).await;
+}
+
+#[tokio::test]
+async fn no_entity_tag_repeats_after_a_restore_past_the_server() {
+    let Some(admin) = postgres_url() else {
+        let file = |data: &Data| data.folder.path().join("server.db");
+        let copied = |data: &Data| data.folder.path().join("copy.db");
+        let copied_to = |from: PathBuf, to: PathBuf| assert!(std::fs::copy(from, to).expect("copied") > 0);
+        let copy = async |data: &Data| copied_to(file(data), copied(data));
+        let put_back = async |data: &Data| copied_to(copied(data), file(data));
+        return restored(copy, put_back).await;
+    };
+    let name = |data: &Data| data.database.rsplit_once('/').expect("a URL").1.to_owned();
+    let execute = async |sql: String| postgres(&admin).await.batch_execute(&sql).await.expect("executed");
+    let copy = async |data: &Data| execute(format!("CREATE DATABASE {0}_copy TEMPLATE {0}", name(data))).await;
+    let put_back = async |data: &Data| {
+        execute(format!("DROP DATABASE {}", name(data))).await;
+        execute(format!("ALTER DATABASE {0}_copy RENAME TO {0}", name(data))).await;
+    };
+    restored(copy, put_back).await;
+}
+
+#[tokio::test]
+async fn an_account_has_as_many_vehicles_as_the_quota_says() {
+    let server = Server::start(&["--vehicle-quota", "2"]).await;
+    let add =
+        async || Client::ask(&server, Method::POST, "/api/vehicles", Some(json!({ "nickname": "x" })), None).await;
+    let first = add().await.expect(StatusCode::CREATED);
+    add().await.expect(StatusCode::CREATED);
+    let message = "An account can have at most 2 vehicles, removed ones included";
+    add().await.refused(StatusCode::FORBIDDEN, message);
+    let path = format!("/api/vehicles/{}", first["id"].as_str().expect("an id"));
+    Client::ask(&server, Method::DELETE, &path, None, None).await.expect(StatusCode::NO_CONTENT);
+    add().await.refused(StatusCode::FORBIDDEN, message);
+}
