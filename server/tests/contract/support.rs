@@ -148,6 +148,14 @@ impl Server {
         self.ended()
     }
 
+    /// Kills it, without a chance to finish anything, and gives its data.
+    pub fn kill(mut self) -> Data {
+        let mut process = self.process.take().expect("a server of its own");
+        process.kill().expect("killed");
+        process.wait().expect("it ends");
+        self.data.take().expect("a server of its own")
+    }
+
     /// Waits until it has ended, and gives its data.
     pub fn ended(mut self) -> Data {
         let mut process = self.process.take().expect("a server of its own");

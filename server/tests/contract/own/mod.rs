@@ -5,4 +5,5 @@ mod database;
 mod epochs;
 mod issuer;
 mod keys;
+mod kill;
 mod serving;
