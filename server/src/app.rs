@@ -6,7 +6,7 @@ use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::{auth::Auth, error::ApiError, store::Store};
+use crate::{auth::Auth, error::ApiError, store::Store, vehicles::EncodedLists};
 
 /// What this backend calls itself in answers.
 pub const BACKEND: &str = "axum";
@@ -22,6 +22,8 @@ pub struct App {
     pub(crate) trusted_proxies: Arc<[IpNet]>,
     /// How many vehicles an account can have, removed ones included.
     pub(crate) vehicle_quota: i64,
+    /// Lists that need not be read and encoded again.
+    pub(crate) lists: Arc<EncodedLists>,
     decoder: SnapshotHolder,
 }
 
@@ -40,6 +42,7 @@ impl App {
             auth: Arc::new(auth),
             trusted_proxies: trusted_proxies.into(),
             vehicle_quota: vehicle_quota.into(),
+            lists: Arc::new(EncodedLists::new()),
             decoder,
         }
     }

@@ -74,15 +74,20 @@ async fn health() -> Json<FeatureHealth> {
     )
 )]
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
-    if headers.contains_key(header::IF_NONE_MATCH) {
-        // Most polls find nothing new, and need not read a vehicle.
-        let tag = list_tag(store::feed_version(&app.store, &user.0).await?);
-        if is_known(&headers, &tag) {
-            return Ok(not_modified(tag));
-        }
+    // Most polls find nothing new, and need not read a vehicle.
+    let version = store::feed_version(&app.store, &user.0).await?;
+    let tag = list_tag(version);
+    if is_known(&headers, &tag) {
+        return Ok(not_modified(tag));
     }
-    let (version, vehicles) = store::list(&app.store, &user.0).await?;
-    Ok(([(header::ETAG, list_tag(version))], Json(vehicles)).into_response())
+    let list = match app.lists.get(&user.0, version) {
+        Some(list) => list,
+        None => {
+            let (version, vehicles) = store::list(&app.store, &user.0).await?;
+            app.lists.insert(&user.0, version, &vehicles).map_err(|_| ApiError::Internal)?
+        }
+    };
+    Ok(([(header::ETAG, list_tag(list.version()))], list.response(&headers)).into_response())
 }
 
 /// Adds a vehicle. What its VIN says fills the fields that are empty.
