@@ -23,21 +23,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 const PAGES_PER_STEP: i32 = 1_000;
 
 impl Database {
-    /// Copies the database, as it is at one moment, into a file. `goes_on` receives the number of bytes written and
-    /// the approximate total from time to time, and returns whether to go on.
+    /// Copies the database, as it is at one moment, into a file. `may_continue` receives the number of bytes
+    /// written and the approximate total from time to time, and returns whether to continue.
     ///
     /// # Errors
     /// No file is left behind.
     /// - [`Error::File`] if the file is the open database, cannot be written, or exists and `existing` is
     ///   [`Existing::Keep`]
     /// - [`Error::Sqlite`] if the database cannot be read or the disk is full
-    /// - [`Error::Stopped`] if `goes_on` returned false
+    /// - [`Error::Stopped`] if `may_continue` returned false
     /// - [`Error::Closed`]
     pub async fn back_up(
         &self,
         path: &Path,
         existing: Existing,
-        goes_on: impl Fn(u64, u64) -> bool,
+        may_continue: impl Fn(u64, u64) -> bool,
     ) -> Result<(), Error> {
         self.refuse_own_file(path)?;
         let file = PartialFile::beside(path)?;
@@ -57,7 +57,7 @@ impl Database {
                 // VACUUM INTO does not report its progress, but its file grows.
                 () = tokio::time::sleep(PROGRESS_INTERVAL) => {
                     let done = std::fs::metadata(file.path()).map(|it| it.len()).unwrap_or_default().min(total);
-                    if !goes_on(done, total) {
+                    if !may_continue(done, total) {
                         interrupt.0.interrupt();
                         let _ = copying.as_mut().await;
                         break Err(Error::Stopped);
@@ -85,21 +85,21 @@ impl Database {
 
     /// Backs the database up into the new file `saved_as`, then replaces its content by that of `source`, a database
     /// of the same schema. The write lock is held throughout, so no write is missing from the backup. Other
-    /// connections see the new content with their next statement. `goes_on` receives the number of pages copied and
-    /// the total, and returns whether to go on.
+    /// connections see the new content with their next statement. `may_continue` receives the number of pages
+    /// copied and the total, and returns whether to continue.
     ///
     /// # Errors
     /// The content is unchanged, and no file is left behind.
     /// - [`Error::File`] if `saved_as` exists or cannot be written
     /// - [`Error::Moved`] if the path no longer leads to the file that was opened
     /// - [`Error::Sqlite`] if a database cannot be read or written
-    /// - [`Error::Stopped`] if `goes_on` returned false
+    /// - [`Error::Stopped`] if `may_continue` returned false
     /// - [`Error::Closed`]
     pub async fn replace(
         &self,
         source: Connection,
         saved_as: &Path,
-        goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
+        may_continue: impl Fn(u64, u64) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         let (database, saved_as, runtime) = (self.clone(), saved_as.to_owned(), Handle::current());
         call(self.writer(), move |connection| {
@@ -108,7 +108,7 @@ impl Database {
             advance(&backup, 0)?;
             database.file().refuse_moved()?;
             runtime.block_on(database.back_up(&saved_as, Existing::Keep, |_, _| true))?;
-            let replaced = copy_pages(&backup, goes_on);
+            let replaced = copy_pages(&backup, may_continue);
             // SQLite rolls back a copy that is not complete.
             drop(backup);
             if replaced.is_err() {
@@ -155,11 +155,11 @@ pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-fn copy_pages(backup: &Backup<'_, '_>, goes_on: impl Fn(u64, u64) -> bool) -> Result<(), Error> {
+fn copy_pages(backup: &Backup<'_, '_>, may_continue: impl Fn(u64, u64) -> bool) -> Result<(), Error> {
     while advance(backup, PAGES_PER_STEP)? == StepResult::More {
         let pages = backup.progress();
         let (left, total) = (u64::from(pages.remaining.unsigned_abs()), u64::from(pages.pagecount.unsigned_abs()));
-        if !goes_on(total - left, total) {
+        if !may_continue(total - left, total) {
             return Err(Error::Stopped);
         }
     }

@@ -18,7 +18,7 @@ use std::{
 };
 
 use garage_domain::{COLLECTIONS, HistoryEntry, SERVICE_ENTRIES, VEHICLES};
-use garage_files::{Existing, make_folder_of, move_into_place, sync_folder, with_suffix};
+use garage_files::{Existing, have_equal_content, make_folder_of, move_into_place, sync_folder, with_suffix};
 use serde::Serialize;
 
 use self::{
@@ -226,7 +226,7 @@ fn put_in_place(garage_file: &Path, new_file: &Path, damaged_file: &Path, last: 
         }),
         (LastStep::SetAside, &|| {
             for suffix in ["", "-wal"] {
-                keep_as(&with_suffix(garage_file, suffix), &with_suffix(damaged_file, suffix))?;
+                link_or_copy(&with_suffix(garage_file, suffix), &with_suffix(damaged_file, suffix))?;
             }
             Ok(())
         }),
@@ -271,7 +271,7 @@ fn resume(garage_file: &Path) -> Result<bool, GarageError> {
     if !is_in_place {
         let (aside, log) = (with_suffix(&damaged_file, "-wal"), with_suffix(garage_file, "-wal"));
         if aside.exists() && !log.exists() {
-            keep_as(&aside, &log)?;
+            link_or_copy(&aside, &log)?;
         }
         sync_folder(make_folder_of(garage_file)?)?;
         // These are further links to, or copies of, the files that are in place again.
@@ -294,22 +294,6 @@ fn note_of(garage_file: &Path) -> PathBuf {
     with_suffix(garage_file, ".repairing")
 }
 
-fn have_equal_content(a: &Path, b: &Path) -> Result<bool, GarageError> {
-    let open = |path: &Path| File::open(path).map(io::BufReader::new).map_err(|source| at(path, source));
-    let (mut left, mut right) = (open(a)?, open(b)?);
-    let (mut left_bytes, mut right_bytes) = ([0; 64 * 1024], [0; 64 * 1024]);
-    loop {
-        let read = left.read(&mut left_bytes).map_err(|source| at(a, source))?;
-        let is_equal = match read {
-            0 => return Ok(right.read(&mut right_bytes[..1]).map_err(|source| at(b, source))? == 0),
-            read => right.read_exact(&mut right_bytes[..read]).is_ok() && left_bytes[..read] == right_bytes[..read],
-        };
-        if !is_equal {
-            return Ok(false);
-        }
-    }
-}
-
 fn remove(file: &Path) -> Result<(), GarageError> {
     match std::fs::remove_file(file) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(at(file, source)),
@@ -318,7 +302,7 @@ fn remove(file: &Path) -> Result<(), GarageError> {
 }
 
 /// Hard-links a file to a second name, or copies it if the file system has no links. Does nothing if it does not exist.
-fn keep_as(file: &Path, kept: &Path) -> Result<(), GarageError> {
+fn link_or_copy(file: &Path, kept: &Path) -> Result<(), GarageError> {
     let copy = || {
         std::fs::copy(file, kept)?;
         File::options().write(true).open(kept)?.sync_all()
