@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     Database, Error, Schema,
-    open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
+    open::{configure, has_content, refuse_foreign, refuse_newer},
     opened::sqlite_path,
     pool::call,
     vacuum::vacuum_into,
@@ -133,23 +133,45 @@ impl Drop for InterruptOnDrop {
 /// Opens a file read-only and checks that it is an intact database with a schema that this program knows.
 ///
 /// # Errors
-/// - [`Error::File`] if there is no such file or it is a folder
-/// - [`Error::Sqlite`] if it is no database, is damaged, or has no migrations
-/// - [`Error::Foreign`] if it belongs to another program, [`Error::Newer`] if to a newer version of this one
+/// As [`open_unchanged`], and [`Error::Sqlite`] if the file is damaged or empty.
 pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    let connection = open_unchanged(path, schema, Access::Read)?;
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let code = match has_content(&connection)? {
+        false => rusqlite::ffi::SQLITE_NOTADB,
+        true if verdict != "ok" => rusqlite::ffi::SQLITE_CORRUPT,
+        true => return Ok(connection),
+    };
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into())
+}
+
+/// What a connection of [`open_unchanged`] may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// Opens an existing file as it is, without migrations and without a check of its content.
+///
+/// # Errors
+/// - [`Error::File`] if there is no such file or it is a folder
+/// - [`Error::Sqlite`] if it is no database
+/// - [`Error::Foreign`] if it belongs to another program, [`Error::Newer`] if to a newer version of this one
+pub fn open_unchanged(path: &Path, schema: &Schema, access: Access) -> Result<Connection, Error> {
     let at = |source| garage_files::Error { path: path.to_owned(), source };
     // For a folder, SQLite reports a disk error.
     if std::fs::metadata(path).map_err(at)?.is_dir() {
         return Err(at(std::io::ErrorKind::IsADirectory.into()).into());
     }
-    let connection = Connection::open_with_flags(sqlite_path(path)?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let flags = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let connection = Connection::open_with_flags(sqlite_path(path)?, flags)?;
     configure(&connection, schema.prepare)?;
-    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    let has_history = connection.table_exists(None, HISTORY_TABLE)?;
-    if verdict != "ok" || !has_history {
-        let code = if has_history { rusqlite::ffi::SQLITE_CORRUPT } else { rusqlite::ffi::SQLITE_NOTADB };
-        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into());
-    }
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
     Ok(connection)

@@ -45,6 +45,9 @@ pub struct Schema {
     /// version it is upgraded to. A backup of that name with other content is kept, and the new one gets a number after
     /// its name. With `None` there is no backup.
     pub backup_before_upgrade: Option<fn(&Path, i64, i64) -> PathBuf>,
+    /// Names the parts of its own version's schema that a file lacks, such as a table that was dropped. Such a file is
+    /// not opened. With `None` this is not checked.
+    pub missing_parts: Option<fn(&Connection) -> rusqlite::Result<Vec<String>>>,
 }
 
 /// Opens the connection that writes, creates the file if it is missing, and applies missing migrations.
@@ -54,6 +57,7 @@ pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<(Connection, Op
     configure(&connection, schema.prepare)?;
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
+    refuse_incomplete(&connection, path, schema)?;
     back_up_before_upgrade(&connection, path, schema)?;
     switch_to_wal(&connection)?;
     migrate(&mut connection, schema)?;
@@ -172,18 +176,21 @@ fn migrate(connection: &mut Connection, schema: &Schema) -> Result<(), Error> {
 /// Refuses a database of another program.
 pub(crate) fn refuse_foreign(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
     let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    // The history table alone does not count: another instance of this program may be creating the file right now, and
-    // refinery creates that table first.
-    let others = format!("SELECT count(*) = 0 FROM sqlite_schema WHERE tbl_name <> '{HISTORY_TABLE}'");
-    let is_empty = || connection.query_row(&others, [], |row| row.get::<_, bool>(0));
     let (table, column) = schema.mark;
     let is_marked = || {
         Ok::<_, rusqlite::Error>(
             connection.table_exists(None, HISTORY_TABLE)? && connection.column_exists(None, table, column)?,
         )
     };
-    let is_ours = found == schema.application_id || (found == 0 && is_empty()?) || is_marked()?;
+    let is_ours = found == schema.application_id || (found == 0 && !has_content(connection)?) || is_marked()?;
     if is_ours { Ok(()) } else { Err(Error::Foreign { path: path.to_owned() }) }
+}
+
+/// Whether a file has anything but the table of applied migrations. That table alone does not count: another instance
+/// of this program may be creating the file right now, and refinery creates that table first.
+pub(crate) fn has_content(connection: &Connection) -> rusqlite::Result<bool> {
+    let others = format!("SELECT count(*) > 0 FROM sqlite_schema WHERE tbl_name <> '{HISTORY_TABLE}'");
+    connection.query_row(&others, [], |row| row.get(0))
 }
 
 /// Refuses a schema that is newer than the newest migration.
@@ -193,6 +200,14 @@ pub(crate) fn refuse_newer(connection: &Connection, path: &Path, schema: &Schema
         Some(found) if found > known => Err(Error::Newer { path: path.to_owned(), found, known }),
         _ => Ok(()),
     }
+}
+
+/// Refuses a file that lacks parts of its schema: migrations and statements would fail.
+fn refuse_incomplete(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let Some(missing_parts) = schema.missing_parts else { return Ok(()) };
+    // Reads the file at one moment, because another program may be applying migrations.
+    let missing = missing_parts(&*connection.unchecked_transaction()?)?;
+    if missing.is_empty() { Ok(()) } else { Err(Error::Incomplete { path: path.to_owned(), missing }) }
 }
 
 impl Schema {

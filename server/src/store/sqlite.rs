@@ -25,6 +25,7 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
         prepare: |_| Ok(()),
         // The operator backs up.
         backup_before_upgrade: None,
+        missing_parts: None,
     };
     Database::open(path, schema).await
 }

@@ -245,7 +245,7 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     garage_sqlite::vacuum_into(&backup, copy).map_err(as_backup)?;
     drop(backup);
     // Fails for a file with our application id and another schema.
-    match store::open(copy).await {
+    match store::open_copy(copy).await {
         Ok(database) => {
             let name = "UPDATE device SET device_id = ?1";
             let named = database.write::<_, garage_sqlite::Error>(move |transaction| {

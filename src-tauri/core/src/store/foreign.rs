@@ -35,6 +35,12 @@ impl ForeignRecord {
     }
 }
 
+/// Returns how many foreign records there are.
+pub(crate) fn count(connection: &Connection) -> Result<u64> {
+    let count = connection.query_row("SELECT count(*) FROM foreign_records", [], |row| row.get::<_, i64>(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// Returns all readable foreign records.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<ForeignRecord>> {
     let mut statement = connection.prepare_cached(
