@@ -451,7 +451,7 @@ async fn a_missing_part_of_an_older_schema_is_created_again() {
     {
         let folder = Folder::new();
         let older = raw(&folder.garage_file());
-        older.execute_batch(include_str!("../fixtures/schema-7.sql")).expect("the fixture");
+        older.execute_batch(&schema_7()).expect("the older garage");
         let vehicles: u32 = older.query_row("SELECT count(*) FROM vehicles", [], |row| row.get(0)).expect("a count");
         older.execute_batch(&format!("DROP {dropped}")).expect("dropped");
         drop(older);
@@ -629,6 +629,18 @@ fn damage_header(path: &std::path::Path) {
     std::fs::write(path, bytes).expect("write");
 }
 
+/// The SQL that makes a garage of schema 7.
+fn schema_7() -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    let applied = "CREATE TABLE refinery_schema_history
+                   (version INT4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255));";
+    let migrations = files[..7].iter().map(|file| std::fs::read_to_string(file).expect("SQL"));
+    migrations.chain([applied.to_owned(), include_str!("../fixtures/schema-7.sql").to_owned()]).collect()
+}
+
 /// Overwrites the first page of an index.
 fn damage_root_page(path: &std::path::Path, index: &str) {
     let connection = raw(path);
@@ -674,8 +686,7 @@ fn parts(connection: &rusqlite::Connection) -> Vec<(String, String, String)> {
 fn rows(path: &std::path::Path) -> std::collections::BTreeMap<String, u32> {
     let connection = raw(path);
     let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-    let tables = parts(&connection).into_iter().filter(|(kind, name, _)| {
-        kind == "table" && !name.starts_with("vehicle_words_")
-    });
+    let tables =
+        parts(&connection).into_iter().filter(|(kind, name, _)| kind == "table" && !name.starts_with("vehicle_words_"));
     tables.map(|(_, table, _)| (table.clone(), count(&table).expect("a count"))).collect()
 }
