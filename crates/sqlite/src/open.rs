@@ -30,6 +30,9 @@ pub(crate) const HISTORY_TABLE: &str = "refinery_schema_history";
 /// Prepares a new connection, for example by adding SQL functions.
 pub(crate) type Prepare = fn(&Connection) -> rusqlite::Result<()>;
 
+/// Names the missing parts of a file's schema.
+pub(crate) type MissingParts = fn(&Connection) -> rusqlite::Result<Vec<String>>;
+
 /// What all databases of one program have in common.
 pub struct Schema {
     /// The migrations that create and upgrade the tables.
@@ -47,7 +50,7 @@ pub struct Schema {
     pub backup_before_upgrade: Option<fn(&Path, i64, i64) -> PathBuf>,
     /// Names the parts of its own version's schema that a file lacks, such as a table that was dropped. Such a file is
     /// not opened. With `None` this is not checked.
-    pub missing_parts: Option<fn(&Connection) -> rusqlite::Result<Vec<String>>>,
+    pub missing_parts: Option<MissingParts>,
 }
 
 /// Opens the connection that writes, creates the file if it is missing, and applies missing migrations.
