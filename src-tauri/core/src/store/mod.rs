@@ -73,7 +73,7 @@ pub(crate) fn open_unchanged(path: &Path, access: Access) -> Result<Connection, 
 /// Does what an upgrade leaves to the program: rebuilds a search index that other functions made, and moves what older
 /// versions did not know to where this one keeps it.
 async fn kept_up(database: Database) -> Result<Database, Error> {
-    let current = (text::VERSION, newest_version());
+    let current = (text::VERSION, schema::newest_version());
     if database.read(|transaction| Ok::<_, Error>(upkeep(transaction)?)).await? != current {
         let kept_up = database.write(move |transaction| {
             // Another program may have been quicker.
@@ -104,11 +104,6 @@ pub(crate) async fn open_copy(path: &Path) -> Result<Database, Error> {
 
 pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
-}
-
-pub(crate) fn newest_version() -> i64 {
-    let runner = migrations::migrations::runner();
-    runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
 }
 
 /// The version of the functions that made the search index, and the schema up to which extras have been adopted.

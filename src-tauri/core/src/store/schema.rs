@@ -5,9 +5,9 @@ use std::fmt;
 
 use garage_domain::COLLECTIONS;
 use refinery::Target;
-use rusqlite::{Connection, OptionalExtension, Result, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::{journal, migrations, newest_version, text};
+use super::{journal, migrations, text};
 
 /// The table in which refinery records the applied migrations.
 const MIGRATIONS: &str = "refinery_schema_history";
@@ -96,6 +96,12 @@ fn version_of(connection: &Connection) -> Result<Option<(i64, bool)>> {
     }
 }
 
+/// The version of the newest migration.
+pub(crate) fn newest_version() -> i64 {
+    let runner = migrations::migrations::runner();
+    runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
+}
+
 /// Whether the file's version is older than the newest.
 pub(crate) fn is_older(connection: &Connection) -> Result<bool> {
     Ok(version_of(connection)?.is_some_and(|(version, _)| version < newest_version()))
@@ -178,24 +184,11 @@ pub(crate) fn mend(connection: &Connection, defects: &[Defect]) -> Result<()> {
             connection.execute_batch(&part.sql)?;
         }
         if part.is_table() && part.name != SEARCH_INDEX {
-            copy_rows(&new, connection, &part.name)?;
+            journal::copy_rows(&new, connection, &part.name)?;
         }
     }
     // While a trigger was missing, the index was not updated. After an upgrade it is rebuilt in any case.
     if version < newest_version() { Ok(()) } else { journal::rebuild_search(connection) }
-}
-
-/// Copies the rows of a table that are not there yet.
-fn copy_rows(from: &Connection, to: &Connection, table: &str) -> Result<()> {
-    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
-    let columns = select.column_count();
-    let sql = format!("INSERT OR IGNORE INTO {table} VALUES ({})", vec!["?"; columns].join(", "));
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let values = (0..columns).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>>>()?;
-        to.execute(&sql, params_from_iter(values))?;
-    }
-    Ok(())
 }
 
 /// An empty in-memory garage with the schema of a version.

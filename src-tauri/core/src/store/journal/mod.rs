@@ -28,7 +28,10 @@ use jiff::Timestamp;
 use rusqlite::{Result, Transaction};
 use uuid::Uuid;
 
-pub(crate) use self::{adopt::adopt_known, rows::rebuild_search};
+pub(crate) use self::{
+    adopt::adopt_known,
+    rows::{copy_rows, rebuild_search},
+};
 use super::{device_id, foreign::ForeignRecord, history, records, stored_value::StoredValue};
 
 /// The program that history records for changes from the server.

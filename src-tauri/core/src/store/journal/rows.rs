@@ -248,6 +248,19 @@ pub(crate) fn rebuild_search(connection: &Connection) -> Result<()> {
     connection.execute("UPDATE upkeep SET search_version = ?1", [text::VERSION]).map(drop)
 }
 
+/// Copies the rows of a table of a new garage that are not there yet.
+pub(crate) fn copy_rows(from: &Connection, to: &Connection, table: &str) -> Result<()> {
+    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
+    let sql = format!("INSERT OR IGNORE INTO {table} VALUES ({})", vec!["?"; columns].join(", "));
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let values = (0..columns).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>>>()?;
+        to.execute(&sql, params_from_iter(values))?;
+    }
+    Ok(())
+}
+
 fn column_value(value: Option<&FieldValue>) -> Value {
     match value {
         Some(FieldValue::Boolean(flag)) => Value::Integer((*flag).into()),
