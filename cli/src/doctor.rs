@@ -2,11 +2,12 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::{ChangeListener, Examination, FileState, Garage, GarageError, Repair};
+use garage_core::{ChangeListener, Examination, FileState, Garage, GarageError, RecordCount, Repair};
 use serde::Serialize;
 
 use crate::{
     failure::Failure,
+    files::as_words,
     garage::{Missing, config, with_garage},
     table::{print_json, write_pairs},
 };
@@ -50,17 +51,15 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
     } else {
         if let Some(repair) = repair {
             if !repair.mended.is_empty() {
-                eprintln!("Missing parts of the schema were created again: {}", repair.mended.join(", "));
+                eprintln!("Parts of the schema were created again: {}", repair.mended.join(", "));
             }
             if let Some(damaged_file) = &repair.damaged_file {
-                eprintln!(
-                    "The damaged file is kept as {}. Saved from it: {} vehicles, {} service entries, {} changes of history",
-                    damaged_file.display(),
-                    repair.vehicles,
-                    repair.service_entries,
-                    repair.changes
-                );
+                eprintln!("The damaged file is kept as {}", damaged_file.display());
             }
+            let records =
+                repair.records.iter().map(|it| format!("{} {}", it.count + it.removed, as_words(it.collection)));
+            let records: Vec<String> = records.collect();
+            eprintln!("In the repaired garage: {}, {} changes of history", records.join(", "), repair.changes);
             if let Some(backup) = repair.newest_backup {
                 eprintln!("The newest backup is {}; to use it: garage restore FILE", backup.display());
             }
@@ -69,22 +68,30 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         let vpic = examination.snapshot_month.as_deref().unwrap_or("missing or damaged");
         let foreign = if_any(examination.foreign_records).map(|it| format!("{it} records, kept as they are"));
         let unreadable = if_any(examination.unreadable).map(|it| format!("{it} rows, left out of lists and kept"));
-        let mut pairs = vec![
-            ("File", Some(state(&examination.file))),
-            ("Vehicles", Some(format!("{}, and {} removed", examination.vehicles, examination.removed))),
-            ("Service entries", Some(examination.service_entries.to_string())),
-            ("Of unknown collections", foreign),
-            ("Cannot be read", unreadable),
-            ("Changes", Some(examination.changes.to_string())),
-            ("Garage", Some(examination.garage_file.display().to_string())),
-            ("Size", Some(format!("{} bytes, schema {}", examination.size_bytes, examination.schema))),
-            ("Backups", Some(examination.backup_folder.display().to_string())),
-            ("vPIC data", Some(format!("{vpic}, {}", examination.snapshot_file.display()))),
-        ];
+        let named = |name: &str, value: Option<String>| (name.to_owned(), value);
+        let mut pairs = vec![named("File", Some(state(&examination.file)))];
+        pairs.extend(examination.records.iter().map(count_line));
+        pairs.extend([
+            named("Of unknown collections", foreign),
+            named("Cannot be read", unreadable),
+            named("Changes", Some(examination.changes.to_string())),
+            named("Garage", Some(examination.garage_file.display().to_string())),
+            named("Size", Some(format!("{} bytes, schema {}", examination.size_bytes, examination.schema))),
+            named("Backups", Some(examination.backup_folder.display().to_string())),
+            named("vPIC data", Some(format!("{vpic}, {}", examination.snapshot_file.display()))),
+        ]);
         pairs.retain(|(_, value)| value.is_some());
         write_pairs(&mut io::stdout().lock(), &pairs)?;
     }
     Ok(exit_code)
+}
+
+/// `Service entries` and `5, and 2 removed`.
+fn count_line(records: &RecordCount) -> (String, Option<String>) {
+    let words = as_words(records.collection);
+    let mut letters = words.chars();
+    let name = letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect();
+    (name, Some(format!("{}, and {} removed", records.count, records.removed)))
 }
 
 fn state(file: &FileState) -> String {

@@ -84,7 +84,7 @@ pub async fn import(garage_file: Option<PathBuf>, file: &Path, preview: bool, js
 }
 
 /// The name of a collection in words: `service entries` for `serviceEntries`.
-fn as_words(name: &str) -> String {
+pub fn as_words(name: &str) -> String {
     let words =
         name.chars().flat_map(|letter| letter.is_uppercase().then_some(' ').into_iter().chain(letter.to_lowercase()));
     words.collect()

@@ -375,18 +375,23 @@ fn doctor_examines_and_repairs() {
     let cli = Cli::new();
     cli.ok(&["vehicle", "add", ACCORD]);
     let examination = cli.json(&["doctor", "--json"]);
-    assert_eq!((&examination["vehicles"], &examination["file"]), (&1.into(), &serde_json::json!({"state": "sound"})));
+    let vehicles = serde_json::json!({"collection": "vehicles", "count": 1, "removed": 0});
+    assert_eq!((&examination["records"][0], &examination["file"]["state"]), (&vehicles, &"sound".into()));
     let shown = cli.ok(&["doctor"]);
-    assert!(shown.contains("  File             Sound\n") && shown.contains("  Service entries  0\n"), "{shown}");
+    assert!(
+        shown.contains("  File             Sound\n") && shown.contains("  Service entries  0, and 0 removed\n"),
+        "{shown}"
+    );
     assert!(shown.contains("  vPIC data        2026-10"), "{shown}");
     std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
     assert_eq!(cli.run(&["doctor"]).0, 3);
     let (code, _, stderr) = cli.run(&["doctor", "--repair"]);
     assert!(code == 0 && stderr.contains("The damaged file is kept as"), "{code} {stderr}");
+    assert!(stderr.contains("In the repaired garage: 0 vehicles, 0 service entries, 0 changes of history"), "{stderr}");
     std::fs::write(cli.0.path().join("garage.db"), "no garage ".repeat(1000)).expect("write");
     let answer = cli.json(&["doctor", "--repair", "--json"]);
     assert!(answer["repair"]["damagedFile"].as_str().is_some_and(|file| file.contains(".damaged-")), "{answer}");
-    assert_eq!(answer["vehicles"], 0);
+    assert_eq!(answer["records"][0]["count"], 0);
     cli.ok(&["vehicle", "add", ACCORD]);
 }
 

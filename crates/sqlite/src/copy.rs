@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     Database, Error, Schema,
-    open::{HISTORY_TABLE, configure, refuse_foreign, refuse_newer},
+    open::{configure, has_content, refuse_foreign, refuse_newer},
     opened::sqlite_path,
     vacuum::vacuum_into,
 };
@@ -22,21 +22,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 const PAGES_PER_STEP: i32 = 1_000;
 
 impl Database {
-    /// Copies the database, as it is at one moment, into a file. `goes_on` receives the number of bytes written and
-    /// the approximate total from time to time, and returns whether to go on.
+    /// Copies the database, as it is at one moment, into a file. `may_continue` receives the number of bytes
+    /// written and the approximate total from time to time, and returns whether to continue.
     ///
     /// # Errors
     /// No file is left behind.
     /// - [`Error::File`] if the file is the open database, cannot be written, or exists and `existing` is
     ///   [`Existing::Keep`]
     /// - [`Error::Sqlite`] if the database cannot be read or the disk is full
-    /// - [`Error::Stopped`] if `goes_on` returned false
+    /// - [`Error::Stopped`] if `may_continue` returned false
     /// - [`Error::Closed`]
     pub async fn back_up(
         &self,
         path: &Path,
         existing: Existing,
-        goes_on: impl Fn(u64, u64) -> bool,
+        may_continue: impl Fn(u64, u64) -> bool,
     ) -> Result<(), Error> {
         self.refuse_own_file(path)?;
         let file = PartialFile::beside(path)?;
@@ -56,7 +56,7 @@ impl Database {
                 // VACUUM INTO does not report its progress, but its file grows.
                 () = tokio::time::sleep(PROGRESS_INTERVAL) => {
                     let done = std::fs::metadata(file.path()).map(|it| it.len()).unwrap_or_default().min(total);
-                    if !goes_on(done, total) {
+                    if !may_continue(done, total) {
                         interrupt.0.interrupt();
                         let _ = copying.as_mut().await;
                         break Err(Error::Stopped);
@@ -84,21 +84,21 @@ impl Database {
 
     /// Backs the database up into the new file `saved_as`, then replaces its content by that of `source`, a database
     /// of the same schema. The write lock is held throughout, so no write is missing from the backup. Other
-    /// connections see the new content with their next statement. `goes_on` receives the number of pages copied and
-    /// the total, and returns whether to go on.
+    /// connections see the new content with their next statement. `may_continue` receives the number of pages
+    /// copied and the total, and returns whether to continue.
     ///
     /// # Errors
     /// The content is unchanged, and no file is left behind.
     /// - [`Error::File`] if `saved_as` exists or cannot be written
     /// - [`Error::Moved`] if the path no longer leads to the file that was opened
     /// - [`Error::Sqlite`] if a database cannot be read or written
-    /// - [`Error::Stopped`] if `goes_on` returned false
+    /// - [`Error::Stopped`] if `may_continue` returned false
     /// - [`Error::Closed`]
     pub async fn replace(
         &self,
         source: Connection,
         saved_as: &Path,
-        goes_on: impl Fn(u64, u64) -> bool + Send + 'static,
+        may_continue: impl Fn(u64, u64) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         let (database, saved_as, runtime) = (self.clone(), saved_as.to_owned(), Handle::current());
         let replace = move |connection: &mut Connection| {
@@ -107,7 +107,7 @@ impl Database {
             advance(&backup, 0)?;
             database.file().refuse_moved()?;
             runtime.block_on(database.back_up(&saved_as, Existing::Keep, |_, _| true))?;
-            let replaced = copy_pages(&backup, goes_on);
+            let replaced = copy_pages(&backup, may_continue);
             // SQLite rolls back a copy that is not complete.
             drop(backup);
             if replaced.is_err() {
@@ -132,33 +132,55 @@ impl Drop for InterruptOnDrop {
 /// Opens a file read-only and checks that it is an intact database with a schema that this program knows.
 ///
 /// # Errors
-/// - [`Error::File`] if there is no such file or it is a folder
-/// - [`Error::Sqlite`] if it is no database, is damaged, or has no migrations
-/// - [`Error::Foreign`] if it belongs to another program, [`Error::Newer`] if to a newer version of this one
+/// As [`open_unchanged`], and [`Error::Sqlite`] if the file is damaged or empty.
 pub fn check(path: &Path, schema: &Schema) -> Result<Connection, Error> {
+    let connection = open_unchanged(path, schema, Access::Read)?;
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    let code = match has_content(&connection)? {
+        false => rusqlite::ffi::SQLITE_NOTADB,
+        true if verdict != "ok" => rusqlite::ffi::SQLITE_CORRUPT,
+        true => return Ok(connection),
+    };
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into())
+}
+
+/// What a connection of [`open_unchanged`] may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Read and write.
+    Write,
+}
+
+/// Opens an existing file as it is, without migrations and without a check of its content.
+///
+/// # Errors
+/// - [`Error::File`] if there is no such file or it is a folder
+/// - [`Error::Sqlite`] if it is no database
+/// - [`Error::Foreign`] if it belongs to another program, [`Error::Newer`] if to a newer version of this one
+pub fn open_unchanged(path: &Path, schema: &Schema, access: Access) -> Result<Connection, Error> {
     let at = |source| garage_files::Error { path: path.to_owned(), source };
     // For a folder, SQLite reports a disk error.
     if std::fs::metadata(path).map_err(at)?.is_dir() {
         return Err(at(std::io::ErrorKind::IsADirectory.into()).into());
     }
-    let connection = Connection::open_with_flags(sqlite_path(path)?, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let flags = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let connection = Connection::open_with_flags(sqlite_path(path)?, flags)?;
     configure(&connection, schema.prepare)?;
-    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    let has_history = connection.table_exists(None, HISTORY_TABLE)?;
-    if verdict != "ok" || !has_history {
-        let code = if has_history { rusqlite::ffi::SQLITE_CORRUPT } else { rusqlite::ffi::SQLITE_NOTADB };
-        return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(verdict)).into());
-    }
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
     Ok(connection)
 }
 
-fn copy_pages(backup: &Backup<'_, '_>, goes_on: impl Fn(u64, u64) -> bool) -> Result<(), Error> {
+fn copy_pages(backup: &Backup<'_, '_>, may_continue: impl Fn(u64, u64) -> bool) -> Result<(), Error> {
     while advance(backup, PAGES_PER_STEP)? == StepResult::More {
         let pages = backup.progress();
         let (left, total) = (u64::from(pages.remaining.unsigned_abs()), u64::from(pages.pagecount.unsigned_abs()));
-        if !goes_on(total - left, total) {
+        if !may_continue(total - left, total) {
             return Err(Error::Stopped);
         }
     }

@@ -23,6 +23,14 @@ pub enum Error {
         /// The newest schema version this program knows.
         known: i64,
     },
+    /// The file lacks parts of its schema. It has not been changed.
+    #[error("{} is damaged; it lacks {}", path.display(), missing.join(", "))]
+    Incomplete {
+        /// The file.
+        path: PathBuf,
+        /// The parts, such as `table vehicles`.
+        missing: Vec<String>,
+    },
     /// A migration failed, and all migrations of this opening were rolled back.
     #[error("the schema could not be brought up to date: {0}")]
     Migration(#[from] refinery::Error),
@@ -59,7 +67,7 @@ pub enum Error {
 
 impl Error {
     /// SQLite's result code, if the error came from SQLite, also by way of a migration. A value of another type than
-    /// its column's counts as damage, because the program never writes one.
+    /// its column's counts as damage, because the program never writes one, and so does a missing part of the schema.
     #[must_use]
     pub fn sqlite_code(&self) -> Option<ErrorCode> {
         match self {
@@ -80,6 +88,7 @@ impl Error {
                 Some(ErrorCode::DatabaseCorrupt)
             }
             Error::Sqlite(error) => error.sqlite_error_code(),
+            Error::Incomplete { .. } => Some(ErrorCode::DatabaseCorrupt),
             Error::Migration(error) => std::error::Error::source(error)
                 .and_then(|source| source.downcast_ref::<rusqlite::Error>())
                 .and_then(rusqlite::Error::sqlite_error_code),

@@ -25,7 +25,7 @@ mod vacuum;
 mod writer;
 
 pub use access::Database;
-pub use copy::check;
+pub use copy::{Access, check, open_unchanged};
 pub use error::Error;
 pub use open::Schema;
 pub use vacuum::vacuum_into;

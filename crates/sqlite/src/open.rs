@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use garage_files::{Existing, PartialFile};
+use garage_files::{Existing, PartialFile, have_equal_content, move_into_place};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Error, opened::OpenedFile, vacuum::vacuum_into};
@@ -30,6 +30,9 @@ pub(crate) const HISTORY_TABLE: &str = "refinery_schema_history";
 /// Prepares a new connection, for example by adding SQL functions.
 pub(crate) type Prepare = fn(&Connection) -> rusqlite::Result<()>;
 
+/// Names the missing parts of a file's schema.
+pub(crate) type MissingParts = fn(&Connection) -> rusqlite::Result<Vec<String>>;
+
 /// What all databases of one program have in common.
 pub struct Schema {
     /// The migrations that create and upgrade the tables.
@@ -42,9 +45,12 @@ pub struct Schema {
     /// Called on every new connection after the pragmas and before migrations, for the program's own SQL functions.
     pub prepare: Prepare,
     /// Names the backup of a file that an upgrade is about to change, from the file, its schema version, and the
-    /// version it is upgraded to. If the backup exists already, an interrupted upgrade wrote it, and it is kept. With
-    /// `None` there is no backup.
+    /// version it is upgraded to. A backup of that name with other content is kept, and the new one gets a number after
+    /// its name. With `None` there is no backup.
     pub backup_before_upgrade: Option<fn(&Path, i64, i64) -> PathBuf>,
+    /// Names the parts of its own version's schema that a file lacks, such as a table that was dropped. Such a file is
+    /// not opened. With `None` this is not checked.
+    pub missing_parts: Option<MissingParts>,
 }
 
 /// Opens the connection that writes, creates the file if it is missing, and applies missing migrations.
@@ -54,6 +60,7 @@ pub(crate) fn open_writer(path: &Path, schema: Schema) -> Result<(Connection, Op
     configure(&connection, schema.prepare)?;
     refuse_foreign(&connection, path, schema)?;
     refuse_newer(&connection, path, schema)?;
+    refuse_incomplete(&connection, path, schema)?;
     back_up_before_upgrade(&connection, path, schema)?;
     switch_to_wal(&connection)?;
     migrate(&mut connection, schema)?;
@@ -115,20 +122,44 @@ fn back_up_before_upgrade(connection: &Connection, path: &Path, schema: &Schema)
     let known = schema.newest_version();
     let Some(found) = applied_version(connection)?.filter(|found| *found < known) else { return Ok(()) };
     let backup = backup_of(path, found, known);
-    if backup.is_file() {
-        return Ok(());
-    }
     let write = || {
         let partial = PartialFile::beside(&backup)?;
         vacuum_into(connection, partial.path())?;
-        Ok(partial.finish(Existing::Keep)?)
+        let copy = Connection::open_with_flags(partial.path(), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let copied = applied_version(&copy)?;
+        drop(copy);
+        // Another program may have upgraded the file meanwhile. It made its backup first.
+        if copied == Some(found) { keep_backup(partial.path(), &backup) } else { Ok(()) }
     };
-    match write() {
-        // Another program that upgrades the same file wrote it first, which it did before it migrated.
-        Err(_) if backup.is_file() => Ok(()),
-        Err(source) => Err(Error::BackupBeforeUpgrade { path: backup, source: Box::new(source) }),
-        Ok(()) => Ok(()),
+    write().map_err(|source| Error::BackupBeforeUpgrade { path: backup.clone(), source: Box::new(source) })
+}
+
+/// Gives a new backup its name, or a numbered one if other backups have that name. Drops it if one of them is equal:
+/// an interrupted upgrade, or another program that upgrades the same file, has written that one.
+fn keep_backup(complete: &Path, backup: &Path) -> Result<(), Error> {
+    let mut name = backup.to_owned();
+    for number in 2_u32.. {
+        match move_into_place(complete, &name, Existing::Keep) {
+            Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists && name.is_file() => {}
+            moved => return Ok(moved?),
+        }
+        if have_equal_content(complete, &name)? {
+            break;
+        }
+        name = numbered(backup, number);
     }
+    Ok(())
+}
+
+/// `name-2.db` for `name.db`.
+fn numbered(file: &Path, number: u32) -> PathBuf {
+    let mut name = file.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = file.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    file.with_file_name(name)
 }
 
 /// Applies the missing migrations in one transaction.
@@ -148,18 +179,21 @@ fn migrate(connection: &mut Connection, schema: &Schema) -> Result<(), Error> {
 /// Refuses a database of another program.
 pub(crate) fn refuse_foreign(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
     let found: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    // The history table alone does not count: another instance of this program may be creating the file right now, and
-    // refinery creates that table first.
-    let others = format!("SELECT count(*) = 0 FROM sqlite_schema WHERE tbl_name <> '{HISTORY_TABLE}'");
-    let is_empty = || connection.query_row(&others, [], |row| row.get::<_, bool>(0));
     let (table, column) = schema.mark;
     let is_marked = || {
         Ok::<_, rusqlite::Error>(
             connection.table_exists(None, HISTORY_TABLE)? && connection.column_exists(None, table, column)?,
         )
     };
-    let is_ours = found == schema.application_id || (found == 0 && is_empty()?) || is_marked()?;
+    let is_ours = found == schema.application_id || (found == 0 && !has_content(connection)?) || is_marked()?;
     if is_ours { Ok(()) } else { Err(Error::Foreign { path: path.to_owned() }) }
+}
+
+/// Whether a file has anything but the table of applied migrations. That table alone does not count: another instance
+/// of this program may be creating the file right now, and refinery creates that table first.
+pub(crate) fn has_content(connection: &Connection) -> rusqlite::Result<bool> {
+    let others = format!("SELECT count(*) > 0 FROM sqlite_schema WHERE tbl_name <> '{HISTORY_TABLE}'");
+    connection.query_row(&others, [], |row| row.get(0))
 }
 
 /// Refuses a schema that is newer than the newest migration.
@@ -169,6 +203,14 @@ pub(crate) fn refuse_newer(connection: &Connection, path: &Path, schema: &Schema
         Some(found) if found > known => Err(Error::Newer { path: path.to_owned(), found, known }),
         _ => Ok(()),
     }
+}
+
+/// Refuses a file that lacks parts of its schema: migrations and statements would fail.
+fn refuse_incomplete(connection: &Connection, path: &Path, schema: &Schema) -> Result<(), Error> {
+    let Some(missing_parts) = schema.missing_parts else { return Ok(()) };
+    // Reads the file at one moment, because another program may be applying migrations.
+    let missing = missing_parts(&*connection.unchecked_transaction()?)?;
+    if missing.is_empty() { Ok(()) } else { Err(Error::Incomplete { path: path.to_owned(), missing }) }
 }
 
 impl Schema {
@@ -231,23 +273,31 @@ mod tests {
         assert_eq!(names(), 1, "without an upgrade there is no backup");
     }
 
+    /// The file may also be an older one that was put back and edited.
     #[tokio::test]
-    async fn the_backup_of_an_interrupted_upgrade_is_kept() {
+    async fn the_backup_of_an_interrupted_upgrade_is_kept_beside_one_of_later_edits() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("garage.db");
         old_file(&path).await;
         let broken = [migration(1, CREATE_T1), migration(2, "CREATE TABLE t2 (x); SELECT missing();")];
-        let broken = Schema { migrations: refinery::Runner::new(&broken), ..backed_up(&[]) };
-        let interrupted = Database::open(&path, broken).await.err().expect("refused");
-        assert!(matches!(interrupted, Error::Migration(_)), "{interrupted}");
         let backup = backup_of(&path, 1, 2);
+        let backups = || std::fs::read_dir(with_suffix(&path, "-backups")).expect("a folder").count();
+        for _ in 0..2 {
+            let broken = Schema { migrations: refinery::Runner::new(&broken), ..backed_up(&[]) };
+            let interrupted = Database::open(&path, broken).await.err().expect("refused");
+            assert!(matches!(interrupted, Error::Migration(_)), "{interrupted}");
+            assert_eq!(backups(), 1, "an unchanged file is backed up once");
+        }
         let first = std::fs::read(&backup).expect("a backup");
         let still_old = Database::open(&path, backed_up(&[1])).await.expect("open");
         still_old.write(insert).await.expect("a write");
         still_old.close().await;
         let upgraded = Database::open(&path, backed_up(&[1, 2])).await.expect("upgraded");
         assert_eq!(count(&upgraded).await, 2);
-        assert_eq!(std::fs::read(&backup).expect("a backup"), first);
+        assert_eq!((std::fs::read(&backup).expect("a backup"), backups()), (first, 2));
+        let before = check(&numbered(&backup, 2), &schema(&[1])).expect("an intact file of the old schema");
+        let rows = before.query_row("SELECT count(*) FROM t1", [], |row| row.get::<_, i64>(0));
+        assert_eq!(rows, Ok(2), "the later edit is in a backup");
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ pub fn schema(versions: &[u32]) -> Schema {
         mark: ("t1", "value"),
         prepare: |_| Ok(()),
         backup_before_upgrade: None,
+        missing_parts: None,
     }
 }
 

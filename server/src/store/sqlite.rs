@@ -33,6 +33,7 @@ fn schema() -> Schema {
         prepare: |_| Ok(()),
         // The operator backs up.
         backup_before_upgrade: None,
+        missing_parts: None,
     }
 }
 

@@ -46,8 +46,8 @@ impl Garage {
     /// [`GarageError::Unwritable`] (`FileFailed`) if the file cannot be written, or if it exists and `existing` is
     /// [`Existing::Keep`] (`FileExists`); [`GarageError::Canceled`]. No partial file is left.
     pub async fn back_up(&self, file: &Path, existing: Existing, progress: Progress) -> Result<(), GarageError> {
-        let goes_on = move |done, total| progress.at(done, total).is_ok();
-        self.database.back_up(file, existing, goes_on).await.map_err(of_target)
+        let may_continue = move |done, total| progress.at(done, total).is_ok();
+        self.database.back_up(file, existing, may_continue).await.map_err(of_target)
     }
 
     /// Replaces everything in the garage with a backup. Backs the garage up first and returns the path of that backup.
@@ -68,8 +68,8 @@ impl Garage {
             .map_err(|source| unwritable(&folder, source))?;
         let backup = upgraded_copy(file, &scratch.path().join("copy.db"), self.environment.new_uuid()).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
-        let goes_on = move |done, total| progress.at(done, total).is_ok();
-        self.database.replace(backup, &replaced, goes_on).await.map_err(of_target)?;
+        let may_continue = move |done, total| progress.at(done, total).is_ok();
+        self.database.replace(backup, &replaced, may_continue).await.map_err(of_target)?;
         self.on_change.everything_changed();
         Ok(replaced)
     }
@@ -245,7 +245,7 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     garage_sqlite::vacuum_into(&backup, copy).map_err(as_backup)?;
     drop(backup);
     // Fails for a file with our application id and another schema.
-    match store::open(copy).await {
+    match store::open_copy(copy).await {
         Ok(database) => {
             let name = "UPDATE device SET device_id = ?1";
             let named = database.write::<_, garage_sqlite::Error>(move |transaction| {

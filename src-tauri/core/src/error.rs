@@ -301,7 +301,12 @@ fn store_message(error: &garage_sqlite::Error) -> String {
         ErrorCode::GarageForeign => {
             "This file is another program's database and not a garage; nothing was changed".to_owned()
         }
-        ErrorCode::GarageDamaged => "The garage's file is damaged or is not a garage".to_owned(),
+        ErrorCode::GarageDamaged => match error {
+            garage_sqlite::Error::Incomplete { missing, .. } => {
+                format!("The garage's file is damaged; it lacks {}", missing.join(", "))
+            }
+            _ => "The garage's file is damaged or is not a garage".to_owned(),
+        },
         ErrorCode::GarageLocked => LOCKED.to_owned(),
         ErrorCode::GarageReadOnly => match error {
             garage_sqlite::Error::File(error) => format!("The garage's file cannot be written: {error}"),

@@ -58,7 +58,7 @@ pub use garage_files::Existing;
 pub use progress::Progress;
 pub use repair::{
     Repair,
-    examine::{Examination, FileState},
+    examine::{Examination, FileState, RecordCount},
 };
 pub use service::ServiceLog;
 pub use store::text::register as register_sql_functions;

@@ -180,6 +180,7 @@ fn schema() -> Schema {
         mark: ("vin_cache", "answered_at_us"),
         prepare: |_| Ok(()),
         backup_before_upgrade: None,
+        missing_parts: None,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use garage_domain::{SERVICE_ENTRIES, VEHICLES};
-use rusqlite::{Connection, ErrorCode as SqliteCode};
+use garage_domain::{COLLECTIONS, Collection};
+use rusqlite::{Connection, Row};
 use serde::Serialize;
 
 use crate::{
-    Garage, GarageError,
+    ErrorCode, Garage, GarageError,
     store::{self, foreign, history, records, schema},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub enum FileState {
     /// SQLite's integrity check passes, and the schema is complete.
     Sound,
-    /// SQLite's integrity check fails, or a part of the schema is missing.
+    /// SQLite's integrity check fails, or a part of the schema is missing or changed.
     Damaged {
         /// One message per problem.
         problems: Vec<String>,
@@ -29,18 +29,29 @@ pub enum FileState {
     },
 }
 
+/// How many records of a collection a garage has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "specta", derive(specta::Type))]
+#[serde(rename_all = "camelCase")]
+pub struct RecordCount {
+    /// The collection's name, such as `serviceEntries`.
+    pub collection: &'static str,
+    /// Records that are not removed.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
+    pub count: u64,
+    /// Removed records.
+    #[cfg_attr(feature = "specta", specta(type = u32))]
+    pub removed: u64,
+}
+
 /// The state of a garage's file and the amount of its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Examination {
     /// The result of the check.
     pub file: FileState,
-    /// Vehicles that are not removed.
-    pub vehicles: u64,
-    /// Removed vehicles.
-    pub removed: u64,
-    /// Service entries, including removed ones.
-    pub service_entries: u64,
+    /// The numbers of records, in the order of the collections.
+    pub records: Vec<RecordCount>,
     /// Records of collections that this version does not know, including unreadable ones.
     pub foreign_records: u64,
     /// Changes in history.
@@ -62,9 +73,7 @@ pub struct Examination {
 }
 
 struct Counted {
-    vehicles: u64,
-    removed: u64,
-    service_entries: u64,
+    records: Vec<RecordCount>,
     foreign_records: u64,
     changes: u64,
     unreadable: u64,
@@ -72,20 +81,22 @@ struct Counted {
 }
 
 impl Garage {
-    /// Checks the whole file and counts its content. Writers are not blocked.
+    /// Checks the whole file and counts its content. Writers are not blocked. In a damaged file, what cannot be counted
+    /// counts as 0.
     ///
     /// # Errors
-    /// [`GarageError::Store`] if the file is too damaged to count anything.
+    /// [`GarageError::Store`] if the file cannot be read.
     pub async fn examine(&self) -> Result<Examination, GarageError> {
         let snapshot_month = self.snapshot_month().await.ok().map(str::to_owned);
-        let examined =
-            self.database.read_long(|transaction| Ok::<_, GarageError>((state_of(transaction), counted(transaction)?)));
+        let examined = self.database.read_long(|transaction| {
+            let file = state_of(transaction);
+            let is_damaged = matches!(file, FileState::Damaged { .. });
+            Ok::<_, GarageError>((file, counted(transaction, is_damaged)?))
+        });
         let (file, counted) = examined.await?;
         Ok(Examination {
             file,
-            vehicles: counted.vehicles,
-            removed: counted.removed,
-            service_entries: counted.service_entries,
+            records: counted.records,
             foreign_records: counted.foreign_records,
             changes: counted.changes,
             unreadable: counted.unreadable,
@@ -99,42 +110,74 @@ impl Garage {
     }
 }
 
-fn counted(connection: &Connection) -> rusqlite::Result<Counted> {
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
-    let mut go_on = || Ok::<_, rusqlite::Error>(());
-    let mut unreadable = history::all(connection, &mut go_on)?.1.len() + foreign::all(connection)?.1.len();
-    for collection in garage_domain::COLLECTIONS {
-        unreadable += records::all(connection, collection, &mut go_on)?.unreadable.len();
+fn counted(connection: &Connection, is_damaged: bool) -> rusqlite::Result<Counted> {
+    let or_zero = |counted: rusqlite::Result<u64>| if is_damaged { counted.or(Ok(0)) } else { counted };
+    let mut no_cancel = || Ok::<_, rusqlite::Error>(());
+    let mut unreadable = or_zero(history::all(connection, &mut no_cancel).map(|(_, rows)| rows.len() as u64))?;
+    unreadable += or_zero(foreign::all(connection).map(|(_, rows)| rows.len() as u64))?;
+    let mut counts = Vec::new();
+    for collection in COLLECTIONS {
+        let found = records::all(connection, collection, &mut no_cancel);
+        unreadable += or_zero(found.map(|found| found.unreadable.len() as u64))?;
+        counts.push(match record_count(connection, collection) {
+            Err(_) if is_damaged => RecordCount { collection: collection.name, count: 0, removed: 0 },
+            counted => counted?,
+        });
     }
-    let removed = count("SELECT count(*) FROM vehicles WHERE deleted_at_us IS NOT NULL")?;
     Ok(Counted {
-        vehicles: records::count(connection, &VEHICLES)? - removed,
-        removed,
-        service_entries: records::count(connection, &SERVICE_ENTRIES)?,
-        foreign_records: foreign::count(connection)?,
-        changes: history::count(connection)?,
-        unreadable: unreadable as u64,
-        schema: store::schema_version(connection)?,
+        records: counts,
+        foreign_records: or_zero(foreign::count(connection))?,
+        changes: or_zero(history::count(connection))?,
+        unreadable,
+        schema: store::schema_version(connection).or_else(|error| if is_damaged { Ok(0) } else { Err(error) })?,
     })
 }
 
-/// Runs SQLite's integrity check and compares the schema with the current one.
-pub(super) fn state_of(connection: &Connection) -> FileState {
-    let mut problems = Vec::new();
-    let checked = connection.pragma_query(None, "integrity_check", |row| {
-        problems.push(row.get::<_, String>(0)?);
-        Ok(())
-    });
-    problems.retain(|problem| problem != "ok");
-    let checked = checked.and_then(|()| schema::missing(connection));
-    match checked {
-        Ok(missing) => problems.extend(missing.iter().map(|it| format!("{} is missing", it.name()))),
-        Err(error) if is_damage(&error) => problems.push(error.to_string()),
-        Err(error) => return FileState::CouldNotCheck { reason: error.to_string() },
-    }
-    if problems.is_empty() { FileState::Sound } else { FileState::Damaged { problems } }
+/// The numbers of records in a sound garage.
+pub(super) fn record_counts(connection: &Connection) -> rusqlite::Result<Vec<RecordCount>> {
+    COLLECTIONS.into_iter().map(|collection| record_count(connection, collection)).collect()
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(SqliteCode::DatabaseCorrupt | SqliteCode::NotADatabase))
+fn record_count(connection: &Connection, collection: &Collection) -> rusqlite::Result<RecordCount> {
+    let (count, removed) = records::count_by_removal(connection, collection)?;
+    Ok(RecordCount { collection: collection.name, count, removed })
+}
+
+/// Runs SQLite's integrity check and compares the schema with the current one.
+fn state_of(connection: &Connection) -> FileState {
+    let problems = schema::defects(connection).map_err(GarageError::from).and_then(|defects| {
+        let mut problems: Vec<String> = defects.iter().map(ToString::to_string).collect();
+        match content_problems(connection, None) {
+            // The check cannot read a search index that lacks a table.
+            Err(_) if !defects.is_empty() => {}
+            content => problems.extend(content?),
+        }
+        Ok(problems)
+    });
+    match problems {
+        Ok(problems) if problems.is_empty() => FileState::Sound,
+        Ok(problems) => FileState::Damaged { problems },
+        Err(error) if error.code() == ErrorCode::GarageDamaged => {
+            FileState::Damaged { problems: vec![error.to_string()] }
+        }
+        Err(error) => FileState::CouldNotCheck { reason: error.to_string() },
+    }
+}
+
+/// Runs SQLite's integrity check of the file, or of one table.
+///
+/// # Errors
+/// [`GarageError::Store`] if the check itself fails, which is damage only if its code is `GarageDamaged`.
+pub(super) fn content_problems(connection: &Connection, table: Option<&str>) -> Result<Vec<String>, GarageError> {
+    let mut problems = Vec::new();
+    let mut push = |row: &Row<'_>| {
+        problems.push(row.get::<_, String>(0)?);
+        Ok(())
+    };
+    match table {
+        None => connection.pragma_query(None, "integrity_check", &mut push)?,
+        Some(table) => connection.pragma(None, "integrity_check", table, &mut push)?,
+    }
+    problems.retain(|problem| problem != "ok");
+    Ok(problems)
 }

@@ -9,19 +9,20 @@ use std::{
 
 use garage_domain::COLLECTIONS;
 use garage_files::with_suffix;
-use rusqlite::{Connection, OpenFlags, Result, Row, types::Value};
+use rusqlite::{Connection, OpenFlags, Result, Row};
 
-use crate::{GarageError, error::at};
+use crate::{GarageError, error::at, store::stored_value::StoredValue};
 
 /// The tables to read besides those of the collections. The search index and sort keys are rebuilt instead.
-const TABLES: [&str; 8] = ["history", "device", "waiting", "base", "alias", "conflict", "foreign_records", "refused"];
+const TABLES: [&str; 10] =
+    ["history", "device", "waiting", "base", "sent", "alias", "conflict", "foreign_records", "refused", "sync"];
 /// The recursion limit of the binary search for readable rows between two damaged places.
 const DEEPEST_PROBE: u32 = 12;
 
 pub(super) struct Table {
     pub name: &'static str,
     pub columns: Vec<String>,
-    pub rows: Vec<Vec<Value>>,
+    pub rows: Vec<Vec<StoredValue>>,
 }
 
 /// Reads a copy of the file, since reading a damaged database can change it. SQLite reads nothing if the first page is
@@ -94,13 +95,13 @@ fn table(damaged: &Connection, sound: &Connection, name: &'static str) -> Option
 }
 
 /// Reads rows up to the first damaged place.
-fn rows_in_order(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<Value>> {
+fn rows_in_order(connection: &Connection, table: &str, columns: &str) -> Vec<Vec<StoredValue>> {
     let mut found = Vec::new();
     let mut read = || {
         let mut statement = connection.prepare(&format!("SELECT {columns} FROM {table}"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            found.extend(values_of(row));
+            found.push(values_of(row)?);
         }
         Ok::<_, rusqlite::Error>(())
     };
@@ -109,7 +110,7 @@ fn rows_in_order(connection: &Connection, table: &str, columns: &str) -> Vec<Vec
 }
 
 /// Reads rows by position: up to the first damaged place, from the end back to the last one, and those in between.
-fn rows_by_position(connection: &Connection, table: &'static str, columns: &str) -> Vec<Vec<Value>> {
+fn rows_by_position(connection: &Connection, table: &'static str, columns: &str) -> Vec<Vec<StoredValue>> {
     let mut search = Search { connection, table, columns, rows: BTreeMap::new() };
     let (before, is_all) = search.read("", "ORDER BY position");
     if !is_all {
@@ -131,7 +132,7 @@ struct Search<'a> {
     connection: &'a Connection,
     table: &'static str,
     columns: &'a str,
-    rows: BTreeMap<i64, Vec<Value>>,
+    rows: BTreeMap<i64, Vec<StoredValue>>,
 }
 
 impl Search<'_> {
@@ -147,10 +148,9 @@ impl Search<'_> {
             while let Some(row) = rows.next()? {
                 let place: i64 = row.get(place_index)?;
                 last = Some(place);
-                if let Some(mut values) = values_of(row) {
-                    values.truncate(place_index);
-                    found.insert(place, values);
-                }
+                let mut values = values_of(row)?;
+                values.truncate(place_index);
+                found.insert(place, values);
             }
             Ok::<_, rusqlite::Error>(())
         };
@@ -210,9 +210,8 @@ impl Search<'_> {
     }
 }
 
-/// Returns a row's values, or `None` if one of them is text that is not UTF-8, which a strict table rejects.
-fn values_of(row: &Row<'_>) -> Option<Vec<Value>> {
-    (0..row.as_ref().column_count()).map(|index| row.get(index).ok()).collect()
+fn values_of(row: &Row<'_>) -> Result<Vec<StoredValue>> {
+    (0..row.as_ref().column_count()).map(|index| row.get_ref(index).map(StoredValue::from)).collect()
 }
 
 /// The sizes of SQLite's header and of a garage's pages (<https://sqlite.org/fileformat.html>).

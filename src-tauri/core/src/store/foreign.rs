@@ -38,6 +38,7 @@ impl ForeignRecord {
 const SELECT: &str = "SELECT collection, record_id, fields, origins, created_at_us, updated_at_us, deleted_at_us
                       FROM foreign_records";
 
+/// Returns how many foreign records there are, readable or not.
 pub(crate) fn count(connection: &Connection) -> Result<u64> {
     let count = connection.query_row("SELECT count(*) FROM foreign_records", [], |row| row.get::<_, i64>(0))?;
     Ok(count.unsigned_abs())

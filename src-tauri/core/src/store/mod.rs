@@ -4,12 +4,13 @@
 //! - `journal`: writes them; no other code does
 //! - `history`, `vehicle_list`, `find`, `foreign`: read history, pages of vehicles, single vehicles, and records of
 //!   unknown collections
-//! - `schema`: finds and creates missing parts of the schema
+//! - `schema`: finds and mends missing and changed parts of the schema
+//! - `stored_value`: values of rows, for copying them without interpreting them
 //! - `text`: the SQL functions that fold text for search and sorting
 
 use std::path::{Path, PathBuf};
 
-use garage_sqlite::{Database, Error, Schema};
+use garage_sqlite::{Access, Database, Error, Schema};
 use rusqlite::{Connection, Transaction};
 
 pub(crate) mod find;
@@ -18,6 +19,7 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod records;
 pub(crate) mod schema;
+pub(crate) mod stored_value;
 pub(crate) mod text;
 pub(crate) mod vehicle_list;
 
@@ -48,6 +50,7 @@ fn definition() -> Schema {
         mark: ("vehicles", "position"),
         prepare: text::register,
         backup_before_upgrade: None,
+        missing_parts: Some(schema::missing),
     }
 }
 
@@ -59,18 +62,18 @@ pub(crate) async fn open_backed_up(path: &Path) -> Result<Database, Error> {
 
 /// Opens the garage's file, runs missing migrations, and rebuilds the search index if it is out of date.
 pub(crate) async fn open(path: &Path) -> Result<Database, Error> {
-    kept_up(open_any(path).await?).await
+    kept_up(Database::open(path, definition()).await?).await
 }
 
-/// Opens the garage's file without checking the search index, for a repair of it.
-pub(crate) async fn open_any(path: &Path) -> Result<Database, Error> {
-    Database::open(path, definition()).await
+/// Opens an existing garage as it is, for a repair: without migrations, and without a check of its content.
+pub(crate) fn open_unchanged(path: &Path, access: Access) -> Result<Connection, Error> {
+    garage_sqlite::open_unchanged(path, &definition(), access)
 }
 
 /// Does what an upgrade leaves to the program: rebuilds a search index that other functions made, and moves what older
 /// versions did not know to where this one keeps it.
 async fn kept_up(database: Database) -> Result<Database, Error> {
-    let current = (text::VERSION, newest_version());
+    let current = (text::VERSION, schema::newest_version());
     if database.read(|transaction| Ok::<_, Error>(upkeep(transaction)?)).await? != current {
         let kept_up = database.write(move |transaction| {
             // Another program may have been quicker.
@@ -88,13 +91,19 @@ async fn kept_up(database: Database) -> Result<Database, Error> {
     Ok(database)
 }
 
-pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
+/// Opens a copy of a garage as [`open`] does. Creates parts of its schema again that it lacks, if they hold no records.
+pub(crate) async fn open_copy(path: &Path) -> Result<Database, Error> {
+    let opened = open(path).await;
+    if !matches!(opened, Err(Error::Incomplete { .. })) {
+        return opened;
+    }
+    let file = path.to_owned();
+    let mended = blocking(move || Ok(schema::mend_copy(&mut open_unchanged(&file, Access::Write)?)?));
+    if mended.await? { open(path).await } else { opened }
 }
 
-pub(crate) fn newest_version() -> i64 {
-    let runner = migrations::migrations::runner();
-    runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
+pub(crate) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT max(version) FROM refinery_schema_history", [], |row| row.get(0))
 }
 
 /// The version of the functions that made the search index, and the schema up to which extras have been adopted.
@@ -106,9 +115,11 @@ fn upkeep(transaction: &Transaction<'_>) -> rusqlite::Result<(i64, i64)> {
 /// Opens a file read-only and checks that it is an intact garage.
 pub(crate) async fn check(path: &Path) -> Result<Connection, Error> {
     let path = path.to_owned();
-    tokio::task::spawn_blocking(move || garage_sqlite::check(&path, &definition()))
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    blocking(move || garage_sqlite::check(&path, &definition())).await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 /// The id of this device, which history records.

@@ -134,6 +134,13 @@ pub(crate) fn count(connection: &Connection, collection: &Collection) -> Result<
     Ok(count.unsigned_abs())
 }
 
+/// Returns how many rows of a collection are not removed, and how many are.
+pub(crate) fn count_by_removal(connection: &Connection, collection: &Collection) -> Result<(u64, u64)> {
+    let sql = format!("SELECT count(*) - count(deleted_at_us), count(deleted_at_us) FROM {}", collection.table);
+    let counts = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, i64>(1)?.unsigned_abs()));
+    connection.query_row(&sql, [], counts)
+}
+
 /// Whether a row with this id exists, readable or not.
 pub(crate) fn exists(connection: &Connection, collection: &Collection, id: RecordId) -> Result<bool> {
     let sql = format!("SELECT 1 FROM {} WHERE id = ?1", collection.table);

@@ -3,7 +3,7 @@
 use garage_core::{Detail, ErrorCode, FileState, Garage, GarageError, VehicleQuery};
 use serde_json::{Value, json};
 
-use crate::support::{ACCORD, Folder, add, code, draft, open};
+use crate::support::{ACCORD, Folder, add, code, draft, open, total};
 
 async fn garage(folder: &Folder) -> Garage {
     open(&folder.garage_file()).await.expect("open")
@@ -195,5 +195,5 @@ async fn sql_and_markup_are_stored_and_searched_as_plain_text() {
         }
     }
     let examination = garage.examine().await.expect("examined");
-    assert_eq!((examination.vehicles, examination.file), (texts.len() as u64 + 1, FileState::Sound));
+    assert_eq!((total(&examination.records, "vehicles"), examination.file), (texts.len() as u64 + 1, FileState::Sound));
 }

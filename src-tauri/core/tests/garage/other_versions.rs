@@ -7,7 +7,7 @@ use garage_core::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Folder, add, code, config, draft, open, raw};
+use crate::support::{Folder, add, code, config, draft, open, raw, total};
 
 const VEHICLE: &str = "018f0000-0000-7000-8000-000000000001";
 
@@ -118,7 +118,7 @@ async fn export_backup_and_repair_keep_values_that_this_version_does_not_know() 
     std::fs::write(folder.garage_file(), bytes).expect("write");
     let (repaired, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repair.vehicles, 2);
+    assert_eq!(total(&repair.records, "vehicles"), 2);
     assert_eq!(exported(&repaired).await, export);
 }
 

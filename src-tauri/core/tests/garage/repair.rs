@@ -3,7 +3,7 @@
 use garage_core::{ChangeListener, ErrorCode, Existing, FileState, Garage, GarageError, Progress, VehicleQuery};
 use serde_json::json;
 
-use crate::support::{Folder, add, code, config, draft, entry, open, raw};
+use crate::support::{Folder, add, code, config, draft, entry, open, raw, total};
 
 #[tokio::test]
 async fn an_intact_garage_is_examined_as_sound() {
@@ -13,7 +13,8 @@ async fn an_intact_garage_is_examined_as_sound() {
     add(&garage, json!({"nickname": "b"})).await;
     garage.remove_vehicle(id).await.expect("removed");
     let examination = garage.examine().await.expect("examined");
-    assert_eq!((examination.vehicles, examination.removed, examination.changes), (1, 1, 3));
+    let counts: Vec<_> = examination.records.iter().map(|it| (it.collection, it.count, it.removed)).collect();
+    assert_eq!((counts, examination.changes), (vec![("vehicles", 1, 1), ("serviceEntries", 0, 0)], 3));
     assert!(examination.file == FileState::Sound && examination.size_bytes > 0, "{examination:?}");
     assert_eq!(examination.snapshot_month.as_deref(), Some("2026-10"));
 }
@@ -38,9 +39,9 @@ async fn repair_saves_every_vehicle_of_a_damaged_file_and_keeps_the_file() {
 
     let (garage, repair) =
         Garage::repair(config(&damaged_folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repair.vehicles, 400, "vehicles with lost rows are rebuilt from history");
+    assert_eq!(total(&repair.records, "vehicles"), 400, "vehicles with lost rows are rebuilt from history");
     let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
-    assert_eq!(vehicles.len(), repair.vehicles);
+    assert_eq!(vehicles.len(), 400);
     for name in ["car 0", "car 200", "car 399"] {
         assert!(
             vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)),
@@ -59,7 +60,7 @@ async fn files_that_are_not_databases_are_moved_aside_unchanged() {
         assert_eq!(code(open(&folder.garage_file()).await.map(|_| ())), ErrorCode::GarageDamaged);
         let (garage, repair) =
             Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-        assert_eq!((repair.vehicles, repair.changes), (0, 0));
+        assert_eq!((total(&repair.records, "vehicles"), repair.changes), (0, 0));
         assert_eq!(
             std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file"),
             content.repeat(100)
@@ -144,7 +145,7 @@ async fn a_truncated_garage_fails_to_open_and_repair_saves_its_readable_vehicles
         match in_use.await {
             // The end of the last page may be unused, so that nothing is damaged.
             Ok(examination) if examination.file == FileState::Sound => {
-                assert_eq!((length, examination.vehicles), (bytes.len() - 1, 200));
+                assert_eq!((length, total(&examination.records, "vehicles")), (bytes.len() - 1, 200));
             }
             Ok(_) => {}
             Err(error) => assert_eq!(error.code(), ErrorCode::GarageDamaged, "{length} bytes: {error}"),
@@ -159,10 +160,10 @@ async fn a_truncated_garage_fails_to_open_and_repair_saves_its_readable_vehicles
         let kept = std::fs::read(repair.damaged_file.as_ref().expect("a path")).expect("the damaged file");
         assert!(kept == bytes[..length], "{length} bytes, {} kept", kept.len());
         if length == bytes.len() / 2 {
-            assert!(repair.vehicles > 50, "half of the file has many of them: {repair:?}");
+            assert!(total(&repair.records, "vehicles") > 50, "half of the file has many of them: {repair:?}");
         }
         if length == bytes.len() - 1 {
-            assert_eq!(repair.vehicles, 200, "one missing byte loses no vehicle");
+            assert_eq!(total(&repair.records, "vehicles"), 200, "one missing byte loses no vehicle");
         }
     }
 }
@@ -181,7 +182,7 @@ async fn opening_a_damaged_garage_repairs_it_and_returns_the_newest_backup() {
     let (garage, repair) =
         Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
     let repair = repair.expect("a repair");
-    assert_eq!(repair.vehicles, 0, "nothing in it is readable");
+    assert_eq!(total(&repair.records, "vehicles"), 0, "nothing in it is readable");
     let backup = repair.newest_backup.expect("a backup");
     garage.restore_backup(&backup, Progress::none()).await.expect("restored");
     let names = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
@@ -257,7 +258,7 @@ async fn rows_between_two_damaged_pages_are_saved() {
     std::fs::write(damaged.garage_file(), &bytes).expect("write");
     let (garage, repair) =
         Garage::repair(config(&damaged.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert!(repair.vehicles > 350 && repair.vehicles < 400, "all rows outside two pages: {repair:?}");
+    assert!((350..400).contains(&total(&repair.records, "vehicles")), "all rows outside two pages: {repair:?}");
     let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
     for name in ["car 0", "car 200", "car 399"] {
         assert!(vehicles.iter().any(|it| it.fields.nickname.as_deref() == Some(name)), "{name}");
@@ -284,7 +285,7 @@ async fn repair_keeps_identical_vehicles_apart_and_does_not_duplicate_one_with_a
     damage_header(&folder.garage_file());
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert_eq!(repair.vehicles, 3);
+    assert_eq!(total(&repair.records, "vehicles"), 3);
     for twin in twins {
         assert_eq!(garage.vehicle(twin.id).await.expect("the vehicle").fields, twin.fields);
     }
@@ -333,52 +334,256 @@ async fn an_unreadable_row_is_left_out_of_lists_and_kept_by_export_backup_and_re
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
     // The unreadable rows, the other vehicle, and the one that is rebuilt from the history of the damaged id.
-    assert_eq!(repair.vehicles, 4);
+    assert_eq!(total(&repair.records, "vehicles"), 4);
     garage.close().await;
     assert!(is_kept(&folder.garage_file()));
 }
 
+/// A part can vanish before the garage is opened, or while it is open.
 #[tokio::test]
-async fn missing_indexes_and_triggers_are_detected_and_created_again_in_place() {
-    let folder = Folder::new();
-    let garage = open(&folder.garage_file()).await.expect("open");
-    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
-    garage.close().await;
-    let connection = raw(&folder.garage_file());
-    let dropped =
-        "DROP TRIGGER vehicles_updated; DROP INDEX vehicles_by_make; DROP TABLE waiting; DROP VIEW vehicle_keys";
-    connection.execute_batch(dropped).expect("dropped");
-    drop(connection);
-    let garage = open(&folder.garage_file()).await.expect("open");
-    let FileState::Damaged { problems } = garage.examine().await.expect("examined").file else { panic!("not found") };
-    for part in ["trigger vehicles_updated", "index vehicles_by_make", "table waiting", "view vehicle_keys"] {
-        assert!(problems.contains(&format!("{part} is missing")), "{problems:?}");
+async fn every_missing_part_of_the_schema_is_detected_and_created_again_in_place() {
+    let sound = Folder::new();
+    full_garage(&sound.garage_file()).await;
+    let whole = rows(&sound.garage_file());
+    let parts = parts(&raw(&sound.garage_file()));
+    assert!(parts.len() > 30, "{parts:?}");
+    for (kind, name, table) in parts {
+        let title = format!("{kind} {name}");
+        let folder = Folder::new();
+        std::fs::copy(sound.garage_file(), folder.garage_file()).expect("copied");
+        let garage = open(&folder.garage_file()).await.expect("open");
+        raw(&folder.garage_file()).execute_batch(&format!("DROP {kind} {name}")).expect("dropped");
+        let FileState::Damaged { problems } = garage.examine().await.expect("examined").file else {
+            panic!("{title} is not detected")
+        };
+        assert!(problems.contains(&format!("{title} is missing")), "{title}: {problems:?}");
+        garage.close().await;
+
+        let refused = open(&folder.garage_file()).await.map(drop).expect_err("refused");
+        assert_eq!(refused.code(), ErrorCode::GarageDamaged, "{title}: {refused}");
+        assert!(refused.to_string().contains(&title), "{title}: {refused}");
+        let (garage, repair) = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none())
+            .await
+            .unwrap_or_else(|error| panic!("{title}: {error}"));
+        let repair = repair.expect("repaired");
+        assert_eq!(repair.damaged_file, None, "{title}");
+        assert!(repair.mended.contains(&title), "{title}: {repair:?}");
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{title}");
+        let vehicles = garage.all_vehicles(VehicleQuery::default()).await.expect("a list");
+        assert_eq!(vehicles.len(), 1, "{title}");
+        garage.edit_vehicle(vehicles[0].id, &draft(json!({"nickname": "Green"}))).await.expect("edited");
+        let found = VehicleQuery { search: "green".to_owned(), ..VehicleQuery::default() };
+        assert_eq!(garage.count_vehicles(found).await.expect("a count"), 1, "{title}: the search index is updated");
+        assert_eq!(garage.service_log(vehicles[0].id).await.expect("a log").entries.len(), 1, "{title}");
+        garage.close().await;
+        let mended = rows(&folder.garage_file());
+        for (other, count) in &whole {
+            // A table of records is rebuilt from history. Only what was in a dropped table itself can be lost.
+            let is_rebuilt = ["vehicles", "service_entries"].contains(&other.as_str());
+            assert!(mended[other] >= *count || *other == table && !is_rebuilt, "{title}: {other} lost rows");
+        }
     }
-    garage.close().await;
-    let (garage, repair) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("mended");
-    assert_eq!((repair.damaged_file, repair.mended.len()), (None, 4));
-    assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound);
-    garage.edit_vehicle(id, &draft(json!({"nickname": "Green"}))).await.expect("edited");
-    let found = VehicleQuery { search: "green".to_owned(), ..VehicleQuery::default() };
-    assert_eq!(garage.count_vehicles(found).await.expect("a count"), 1, "the search index is updated");
 }
 
 #[tokio::test]
-async fn a_dropped_table_of_records_is_detected_and_rebuilt_from_history() {
+async fn a_changed_part_of_the_schema_is_detected_and_replaced() {
+    let changes = [
+        ("index vehicles_by_make", "DROP INDEX vehicles_by_make; CREATE INDEX vehicles_by_make ON vehicles (id)"),
+        (
+            "trigger vehicles_inserted",
+            "DROP TRIGGER vehicles_inserted;
+             CREATE TRIGGER vehicles_inserted AFTER INSERT ON vehicles BEGIN DELETE FROM vehicles; END",
+        ),
+        ("view vehicle_keys", "DROP VIEW vehicle_keys; CREATE VIEW vehicle_keys AS SELECT 1 AS position"),
+        ("table alias", "ALTER TABLE alias ADD COLUMN more TEXT"),
+        ("table vehicles", "ALTER TABLE vehicles ADD COLUMN more TEXT"),
+    ];
+    for (title, change) in changes {
+        let folder = Folder::new();
+        full_garage(&folder.garage_file()).await;
+        let whole = rows(&folder.garage_file());
+        raw(&folder.garage_file()).execute_batch(change).expect("changed");
+        let garage = open(&folder.garage_file()).await.expect("open");
+        let problem = format!("{title} differs from this version's schema");
+        assert_eq!(
+            garage.examine().await.expect("examined").file,
+            FileState::Damaged { problems: vec![problem] },
+            "{title}"
+        );
+        garage.close().await;
+        let (garage, repair) =
+            Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+        // A table with other columns cannot be replaced in place.
+        assert_eq!(repair.damaged_file.is_some(), title.starts_with("table"), "{title}");
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{title}");
+        garage.close().await;
+        assert_eq!(rows(&folder.garage_file()), whole, "{title}");
+    }
+}
+
+#[tokio::test]
+async fn a_garage_without_applied_migrations_and_another_part_is_rebuilt() {
+    let folder = Folder::new();
+    full_garage(&folder.garage_file()).await;
+    let whole = rows(&folder.garage_file());
+    let dropped = "DROP TABLE refinery_schema_history; DROP TABLE upkeep";
+    raw(&folder.garage_file()).execute_batch(dropped).expect("dropped");
+    let (garage, repair) =
+        Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("open");
+    assert!(repair.expect("repaired").damaged_file.is_some(), "its version is not known");
+    garage.close().await;
+    assert_eq!(rows(&folder.garage_file()), whole);
+}
+
+#[tokio::test]
+async fn a_backup_that_lacks_parts_without_records_can_be_restored() {
     let folder = Folder::new();
     let garage = open(&folder.garage_file()).await.expect("open");
-    let id = add(&garage, json!({"nickname": "Blue"})).await.id;
-    garage
-        .add_service_entry(&entry(json!({"vehicleId": id, "date": "2026-03-14", "kind": "service"})))
-        .await
-        .expect("added");
-    garage.close().await;
-    raw(&folder.garage_file()).execute_batch("DROP TABLE service_entries").expect("dropped");
+    add(&garage, json!({"nickname": "kept"})).await;
+    for (dropped, is_restored) in [("INDEX vehicles_by_make", true), ("TABLE waiting", true), ("TABLE history", false)]
+    {
+        let backup = folder.0.path().join("backup.db");
+        garage.back_up(&backup, Existing::Replace, Progress::none()).await.expect("backed up");
+        raw(&backup).execute_batch(&format!("DROP {dropped}")).expect("dropped");
+        let restored = garage.restore_backup(&backup, Progress::none()).await;
+        assert_eq!(restored.is_ok(), is_restored, "{dropped}");
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{dropped}");
+        assert_eq!(garage.count_vehicles(VehicleQuery::default()).await.expect("a count"), 1, "{dropped}");
+    }
+}
+
+/// An older garage is mended before it is upgraded.
+#[tokio::test]
+async fn a_missing_part_of_an_older_schema_is_created_again() {
+    for dropped in ["INDEX vehicles_by_name", "TABLE device", "TABLE vehicle_words", "TABLE history", "TABLE vehicles"]
+    {
+        let folder = Folder::new();
+        let older = raw(&folder.garage_file());
+        older.execute_batch(&schema_7()).expect("the older garage");
+        let vehicles: u32 = older.query_row("SELECT count(*) FROM vehicles", [], |row| row.get(0)).expect("a count");
+        older.execute_batch(&format!("DROP {dropped}")).expect("dropped");
+        drop(older);
+        let (garage, repair) = Garage::open_or_repair(config(&folder.garage_file()), ChangeListener::none())
+            .await
+            .unwrap_or_else(|error| panic!("{dropped}: {error}"));
+        let repair = repair.expect("repaired");
+        let holds_records = ["TABLE history", "TABLE vehicles"].contains(&dropped);
+        assert_eq!(repair.damaged_file.is_some(), holds_records, "{dropped}");
+        if dropped != "TABLE vehicles" {
+            assert_eq!(total(&repair.records, "vehicles"), u64::from(vehicles), "{dropped}");
+        }
+        assert_eq!(garage.examine().await.expect("examined").file, FileState::Sound, "{dropped}");
+    }
+}
+
+/// The row that cannot be read is kept, and its record is not rebuilt from history as well.
+#[tokio::test]
+async fn a_damaged_garage_with_an_unreadable_row_is_repaired() {
+    let folder = Folder::new();
+    full_garage(&folder.garage_file()).await;
+    let connection = raw(&folder.garage_file());
+    connection.execute("UPDATE service_entries SET created_at_us = 9223372036854775807", []).expect("written");
+    drop(connection);
+    damage_root_page(&folder.garage_file(), "service_entries_of_vehicle");
     let (garage, repair) =
         Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
-    assert!(repair.damaged_file.is_some());
-    assert_eq!((repair.vehicles, repair.service_entries), (1, 1));
-    assert_eq!(garage.service_log(id).await.expect("a log").entries.len(), 1);
+    assert_eq!((total(&repair.records, "vehicles"), total(&repair.records, "serviceEntries")), (1, 1));
+    let examination = garage.examine().await.expect("examined");
+    assert_eq!((&examination.file, examination.unreadable), (&FileState::Sound, 1));
+}
+
+#[tokio::test]
+async fn repair_keeps_the_bytes_of_text_that_is_not_utf_8() {
+    let folder = Folder::new();
+    full_garage(&folder.garage_file()).await;
+    let garbled = "UPDATE vehicles SET notes = CAST(x'ff41' AS TEXT);
+                   UPDATE service_entries SET notes = CAST(x'41fe' AS TEXT);
+                   UPDATE history SET program = CAST(x'fd' AS TEXT);
+                   UPDATE alias SET alias_id = CAST(x'c3' AS TEXT);";
+    raw(&folder.garage_file()).execute_batch(garbled).expect("written");
+    let whole = rows(&folder.garage_file());
+    damage_header(&folder.garage_file());
+    let (garage, _) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    garage.close().await;
+    assert_eq!(rows(&folder.garage_file()), whole);
+    let kept = "SELECT group_concat(hex(text)) FROM (
+                    SELECT notes AS text FROM vehicles UNION ALL SELECT notes FROM service_entries
+                    UNION ALL SELECT min(program) FROM history UNION ALL SELECT alias_id FROM alias)";
+    let kept: String = raw(&folder.garage_file()).query_row(kept, [], |row| row.get(0)).expect("the texts");
+    assert_eq!(kept, "FF41,41FE,FD,C3");
+}
+
+#[tokio::test]
+async fn repair_carries_every_table_that_is_not_made_from_others() {
+    let made_anew = [
+        ("upkeep", "the new garage's own versions"),
+        ("refinery_schema_history", "the new garage's own migrations"),
+        ("vehicle_words", "the search index, which triggers fill"),
+    ];
+    let folder = Folder::new();
+    full_garage(&folder.garage_file()).await;
+    let all = |path: &std::path::Path, table: &str| {
+        let connection = raw(path);
+        let order = if table == "device" { "1" } else { "1, 2" };
+        let mut statement = connection.prepare(&format!("SELECT * FROM {table} ORDER BY {order}")).expect("a table");
+        let columns = statement.column_count();
+        let values =
+            |row: &rusqlite::Row<'_>| (0..columns).map(|it| row.get::<_, rusqlite::types::Value>(it)).collect();
+        let rows = statement.query_map([], values).expect("rows");
+        rows.collect::<Result<Vec<Vec<_>>, _>>().expect("rows")
+    };
+    let before = folder.0.path().join("before.db");
+    std::fs::copy(folder.garage_file(), &before).expect("copied");
+    damage_header(&folder.garage_file());
+    let (garage, _) = Garage::repair(config(&folder.garage_file()), ChangeListener::none()).await.expect("repaired");
+    garage.close().await;
+    let tables = rows(&before);
+    for (table, reason) in made_anew {
+        assert!(tables.contains_key(table), "{table}: {reason}");
+    }
+    for table in tables.keys().filter(|table| !made_anew.iter().any(|(name, _)| table.starts_with(name))) {
+        let kept = all(&before, table);
+        assert!(!kept.is_empty(), "{table}: the test needs a row in it");
+        assert_eq!(all(&folder.garage_file(), table), kept, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn only_damage_is_repaired() {
+    let folder = Folder::new();
+    let path = folder.garage_file();
+    let refused = async |expected: ErrorCode| {
+        let before = std::fs::read(&path).ok();
+        assert_eq!(code(Garage::repair(config(&path), ChangeListener::none()).await.map(drop)), expected);
+        assert_eq!(std::fs::read(&path).ok(), before);
+        let names = std::fs::read_dir(folder.0.path()).expect("a folder").flatten();
+        let is_aside = |name: std::ffi::OsString| name.to_string_lossy().contains(".damaged-");
+        assert!(!names.into_iter().any(|entry| is_aside(entry.file_name())));
+    };
+    refused(ErrorCode::GarageReadOnly).await;
+    assert!(!path.exists(), "there is no file to repair");
+    full_garage(&path).await;
+    let locking = raw(&path);
+    let lock = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE device SET device_id = 'x';";
+    locking.execute_batch(lock).expect("a lock");
+    let locked = Garage::repair(config(&path), ChangeListener::none()).await;
+    assert_eq!(code(locked.map(drop)), ErrorCode::GarageLocked);
+    drop(locking);
+
+    let newer = raw(&path);
+    newer.execute("INSERT INTO refinery_schema_history VALUES (9999, 'x', '', '1')", []).expect("a mark");
+    drop(newer);
+    refused(ErrorCode::GarageNewer).await;
+    damage_root_page(&path, "service_entries_of_vehicle");
+    refused(ErrorCode::GarageNewer).await;
+
+    std::fs::remove_file(&path).expect("removed");
+    let other = rusqlite::Connection::open(&path).expect("open");
+    other.execute_batch("CREATE TABLE notes (text TEXT); CREATE INDEX notes_by_text ON notes (text)").expect("written");
+    drop(other);
+    refused(ErrorCode::GarageForeign).await;
+    damage_root_page(&path, "notes_by_text");
+    refused(ErrorCode::GarageForeign).await;
 }
 
 #[tokio::test]
@@ -430,4 +635,66 @@ fn damage_header(path: &std::path::Path) {
     let mut bytes = std::fs::read(path).expect("read");
     bytes[..16].fill(0);
     std::fs::write(path, bytes).expect("write");
+}
+
+/// The SQL that makes a garage of schema 7.
+fn schema_7() -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/garage");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path());
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    let applied = "CREATE TABLE refinery_schema_history
+                   (version INT4 PRIMARY KEY, name VARCHAR(255), applied_on VARCHAR(255), checksum VARCHAR(255));";
+    let migrations = files[..7].iter().map(|file| std::fs::read_to_string(file).expect("SQL"));
+    migrations.chain([applied.to_owned(), include_str!("../fixtures/schema-7.sql").to_owned()]).collect()
+}
+
+/// Overwrites the first page of an index.
+fn damage_root_page(path: &std::path::Path, index: &str) {
+    let connection = raw(path);
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).expect("all in one file");
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let page: u32 = connection.query_row(root, [index], |row| row.get(0)).expect("an index");
+    drop(connection);
+    let start = usize::try_from(page - 1).expect("a size") * 4096;
+    let mut bytes = std::fs::read(path).expect("read");
+    bytes[start..start + 4096].fill(0xA5);
+    std::fs::write(path, bytes).expect("write");
+}
+
+/// A closed garage with a vehicle, a service entry, and a row in every other table.
+async fn full_garage(path: &std::path::Path) {
+    let garage = open(path).await.expect("open");
+    let id = add(&garage, json!({"nickname": "Blue", "notes": "n"})).await.id;
+    let draft = entry(json!({"vehicleId": id, "date": "2026-03-14", "kind": "service"}));
+    garage.add_service_entry(&draft).await.expect("added");
+    garage.close().await;
+    let sync = "
+        INSERT INTO base VALUES ('vehicles', 'b', 1, '{}', '{}', 1, 2, NULL, 3);
+        INSERT INTO sent VALUES ('o', 'vehicles', 'b', 'edit', 1, '{}');
+        INSERT INTO alias VALUES ('vehicles', 'a', 'b');
+        INSERT INTO conflict VALUES ('vehicles', 'b', 'notes', NULL, '[]');
+        INSERT INTO refused VALUES ('vehicles', 'b', 'vin', 'v', 'r');
+        INSERT INTO sync VALUES (1, 's', 'a', 'e', 'c', 2, 3, 'vehicles', 'b');
+        INSERT INTO foreign_records VALUES
+            ('fuelEntries', '018f0000-0000-7000-8000-0000000000f1', '{}', '{}', 1, 2, NULL);";
+    raw(path).execute_batch(sync).expect("written");
+}
+
+/// The kind, the name and the table of every part of a schema, except indexes that SQLite creates itself.
+fn parts(connection: &rusqlite::Connection) -> Vec<(String, String, String)> {
+    let sql = "SELECT type, name, tbl_name FROM sqlite_schema
+               WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let mut statement = connection.prepare(sql).expect("a schema");
+    let parts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("parts");
+    parts.collect::<Result<_, _>>().expect("parts")
+}
+
+/// The number of rows of every table, except those in which the search index stores its data.
+fn rows(path: &std::path::Path) -> std::collections::BTreeMap<String, u32> {
+    let connection = raw(path);
+    let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+    let tables =
+        parts(&connection).into_iter().filter(|(kind, name, _)| kind == "table" && !name.starts_with("vehicle_words_"));
+    tables.map(|(_, table, _)| (table.clone(), count(&table).expect("a count"))).collect()
 }

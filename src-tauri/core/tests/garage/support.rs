@@ -9,8 +9,8 @@ use std::{
 };
 
 use garage_core::{
-    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, ServiceEntryDraft, Vehicle,
-    VehicleDraft,
+    ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, RecordCount, ServiceEntryDraft,
+    Vehicle, VehicleDraft,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -58,6 +58,11 @@ pub async fn add(garage: &Garage, value: Value) -> Vehicle {
 
 pub fn code<T: std::fmt::Debug>(result: Result<T, GarageError>) -> ErrorCode {
     result.expect_err("an error").code()
+}
+
+/// The number of a collection's records, including removed ones.
+pub fn total(records: &[RecordCount], collection: &str) -> u64 {
+    records.iter().filter(|it| it.collection == collection).map(|it| it.count + it.removed).sum()
 }
 
 pub struct Folder(pub tempfile::TempDir);

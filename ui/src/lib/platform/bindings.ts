@@ -420,6 +420,16 @@ export type Preferences = {
 	asksVpic: boolean,
 };
 
+/**  How many records of a collection a garage has. */
+export type RecordCount = {
+	/**  The collection's name, such as `serviceEntries`. */
+	collection: string,
+	/**  Records that are not removed. */
+	count: number,
+	/**  Removed records. */
+	removed: number,
+};
+
 /**  A record's id: a UUID version 7, created by the device that adds the record. Version 7 sorts by time. */
 export type RecordId = string;
 
@@ -427,13 +437,11 @@ export type RecordId = string;
 export type Repair = {
 	/**  Where the damaged file was moved to; it is never deleted. Null if the file was repaired in place. */
 	damagedFile: string | null,
-	/**  Missing parts of the schema that were created again, such as `index vehicles_by_name`. */
+	/**  Parts of the schema that were missing or changed and were created again, such as `index vehicles_by_name`. */
 	mended: string[],
-	/**  Vehicles saved to the new garage, including removed ones. */
-	vehicles: number,
-	/**  Service entries saved to the new garage, including removed ones. */
-	serviceEntries: number,
-	/**  Changes of history saved to the new garage. */
+	/**  The numbers of records in the repaired garage, in the order of the collections. */
+	records: RecordCount[],
+	/**  Changes of history in the repaired garage. */
 	changes: number,
 	/**  The newest backup beside the garage, which may have records that could not be saved. */
 	newestBackup: string | null,

@@ -7,7 +7,7 @@
 //! - [`Journal::received`]: a record from the server; it becomes the base.
 //! - [`Journal::imported`]: a record from a file, with its history; it waits to be sent.
 //! - [`Journal::moved`]: a merge of two records.
-//! - [`Journal::salvaged`] and [`Journal::told`]: a row of a damaged file, and a record rebuilt from history.
+//! - [`Journal::salvaged`] and [`Journal::rebuilt`]: a row of a damaged file, and a record rebuilt from history.
 //!
 //! Invariants: one journal has one time; aliases are resolved before anything is written; whether a record is removed
 //! is part of the record, never derived from the kind of change; `touched` contains every record that was written.
@@ -25,11 +25,14 @@ use garage_domain::{
     differences,
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, Result, Transaction, types::Value};
+use rusqlite::{Connection, Result, Transaction};
 use uuid::Uuid;
 
-pub(crate) use self::{adopt::adopt_known, rows::rebuild_search};
-use super::{device_id, foreign::ForeignRecord, history, records};
+pub(crate) use self::{
+    adopt::adopt_known,
+    rows::{copy_rows, rebuild_search},
+};
+use super::{device_id, foreign::ForeignRecord, history, records, stored_value::StoredValue};
 
 /// The program that history records for changes from the server.
 const SYNC: &str = "sync";
@@ -195,12 +198,12 @@ impl<'t> Journal<'t> {
     }
 
     /// Stores a row of a damaged file with its values as they are. Returns `false` if its key already exists.
-    pub fn salvaged(&mut self, table: &str, columns: &[String], values: Vec<Value>) -> Result<bool> {
+    pub fn salvaged(&mut self, table: &str, columns: &[String], values: Vec<StoredValue>) -> Result<bool> {
         rows::insert_salvaged(self.transaction, table, columns, values)
     }
 
     /// Stores a record that was rebuilt from history. Adds no history.
-    pub fn told(&mut self, record: Record) -> Result<()> {
+    pub fn rebuilt(&mut self, record: Record) -> Result<()> {
         self.put(None, &record)?;
         rows::mark_waiting(self.transaction, record.collection.name, record.id)
     }

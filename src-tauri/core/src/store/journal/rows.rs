@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result, ToSql, named_params, params, params_from_iter, types::Value};
 use serde::Serialize;
 
-use super::super::{foreign::ForeignRecord, records::columns, text};
+use super::super::{foreign::ForeignRecord, records::columns, stored_value::StoredValue, text};
 
 /// How many positions vehicles created in the same microsecond can have.
 const PLACES_PER_MICROSECOND: i64 = 1024;
@@ -213,20 +213,22 @@ pub(super) fn insert_salvaged(
     connection: &Connection,
     table: &str,
     columns: &[String],
-    mut values: Vec<Value>,
+    mut values: Vec<StoredValue>,
 ) -> Result<bool> {
-    let value_of = |values: &[Value], name: &str| {
+    let value_of = |values: &[StoredValue], name: &str| {
         columns.iter().position(|column| column == name).and_then(|index| values.get(index).cloned())
     };
     if table == VEHICLES.table {
         // Positions of older schemas are row numbers.
         let created_at = value_of(&values, "created_at_us");
-        let (Some(Value::Integer(created_at)), Some(Value::Text(id))) = (created_at, value_of(&values, "id")) else {
+        let (Some(StoredValue::Other(Value::Integer(created_at))), Some(StoredValue::Text(id))) =
+            (created_at, value_of(&values, "id"))
+        else {
             return Ok(false);
         };
-        let position = place(connection, created_at, &id)?;
+        let position = place(connection, created_at, &String::from_utf8_lossy(&id))?;
         if let Some(index) = columns.iter().position(|column| column == "position") {
-            values[index] = Value::Integer(position);
+            values[index] = StoredValue::Other(Value::Integer(position));
         }
     }
     let parameters = vec!["?"; columns.len()].join(", ");
@@ -244,6 +246,19 @@ pub(crate) fn rebuild_search(connection: &Connection) -> Result<()> {
          INSERT INTO vehicle_words (rowid, text) SELECT position, words FROM vehicle_keys;",
     )?;
     connection.execute("UPDATE upkeep SET search_version = ?1", [text::VERSION]).map(drop)
+}
+
+/// Copies the rows of a table of a new garage that are not there yet.
+pub(crate) fn copy_rows(from: &Connection, to: &Connection, table: &str) -> Result<()> {
+    let mut select = from.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
+    let sql = format!("INSERT OR IGNORE INTO {table} VALUES ({})", vec!["?"; columns].join(", "));
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let values = (0..columns).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>>>()?;
+        to.execute(&sql, params_from_iter(values))?;
+    }
+    Ok(())
 }
 
 fn column_value(value: Option<&FieldValue>) -> Value {

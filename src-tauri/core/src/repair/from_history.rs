@@ -13,14 +13,15 @@ pub(super) fn missing(found: &[Record], history: &[HistoryEntry]) -> Vec<Record>
     let holds_the_same = |a: &Record, b: &Record| {
         a.collection == b.collection && a.collection.fields.iter().all(|it| a.value(it.name) == b.value(it.name))
     };
-    let is_missing =
-        |told: &Record| !ids.contains(&told.id) && !without_history.iter().any(|found| holds_the_same(found, told));
-    told_by(history).into_iter().filter(is_missing).collect()
+    let is_missing = |record: &Record| {
+        !ids.contains(&record.id) && !without_history.iter().any(|found| holds_the_same(found, record))
+    };
+    records_from_history(history).into_iter().filter(is_missing).collect()
 }
 
 /// Replays history into records, in the order in which they were added. A record whose oldest changes are lost is
 /// rebuilt from the remaining ones; a record that does not pass its collection's check is left out.
-fn told_by(history: &[HistoryEntry]) -> Vec<Record> {
+fn records_from_history(history: &[HistoryEntry]) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     let mut places: HashMap<RecordId, usize> = HashMap::new();
     for entry in history {
