@@ -8,6 +8,7 @@ mod epoch;
 mod error;
 pub mod postgres;
 pub mod sqlite;
+mod starts;
 
 use std::{
     fmt,

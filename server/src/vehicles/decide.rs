@@ -81,6 +81,16 @@ pub enum Decision<'o> {
     Refuse(Refusal),
 }
 
+/// What a write did.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The vehicle was added, or changed, and is this one now; a removed vehicle is its last state.
+    Written(WireVehicle),
+    /// Nothing was written, because the vehicle is as the operation wants it.
+    Kept(WireVehicle),
+    Refused(Refusal),
+}
+
 /// Why a write is refused.
 #[derive(Debug, PartialEq)]
 pub enum Refusal {

@@ -21,8 +21,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    decide::{Base, Kind, Operation, Refusal},
-    store::{self, Outcome},
+    decide::{Base, Kind, Operation, Outcome, Refusal},
+    store,
 };
 use crate::{
     app::{App, BACKEND, now},

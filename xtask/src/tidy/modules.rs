@@ -16,8 +16,16 @@ use super::{
     source::{self, Module},
 };
 
-const CRATES: &[&str] =
-    &["src-tauri/core", "crates/decode", "crates/domain", "crates/protocol", "crates/sqlite", "crates/testkit"];
+const CRATES: &[&str] = &[
+    "src-tauri/core",
+    "crates/decode",
+    "crates/domain",
+    "crates/files",
+    "crates/protocol",
+    "crates/sqlite",
+    "crates/testkit",
+    "server",
+];
 
 const REASON: &str = "move shared code to a module that both can use";
 

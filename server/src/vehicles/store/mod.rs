@@ -8,18 +8,8 @@ mod statements;
 use garage_domain::VehicleId;
 use garage_protocol::WireVehicle;
 
-use super::decide::{Operation, Refusal};
+use super::decide::{Operation, Outcome};
 use crate::store::{Store, StoreError};
-
-/// What a write did.
-#[derive(Debug, PartialEq)]
-pub enum Outcome {
-    /// The vehicle was added, or changed, and is this one now; a removed vehicle is its last state.
-    Written(WireVehicle),
-    /// Nothing was written, because the vehicle is as the operation wants it.
-    Kept(WireVehicle),
-    Refused(Refusal),
-}
 
 /// The user's feed version: the version of the last change, 0 before the first. It stands for the state of all vehicles.
 pub async fn feed_version(store: &Store, user: &str) -> Result<i64, StoreError> {

@@ -4,16 +4,13 @@ use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, Veh
 use garage_protocol::WireVehicle;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
-use super::{
-    Outcome,
-    statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE},
-};
+use super::statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE};
 use crate::{
     store::{
         StoreError,
         postgres::{Failure, Postgres},
     },
-    vehicles::decide::{self, Decision, Facts, Operation, Refusal},
+    vehicles::decide::{self, Decision, Facts, Operation, Outcome, Refusal},
 };
 
 /// The indexes of the columns after those of the fields, as in `{columns}`.

@@ -9,13 +9,10 @@ use rusqlite::{
     types::{Type, Value},
 };
 
-use super::{
-    Outcome,
-    statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE},
-};
+use super::statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE};
 use crate::{
     store::StoreError,
-    vehicles::decide::{self, Decision, Facts, Operation},
+    vehicles::decide::{self, Decision, Facts, Operation, Outcome},
 };
 
 /// The indexes of the columns after those of the fields, as in `{columns}`.

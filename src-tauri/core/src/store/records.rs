@@ -78,6 +78,25 @@ pub(crate) fn resolved(connection: &Connection, collection: &Collection, id: Rec
     Ok(alias.and_then(|alias| alias.parse().ok()).unwrap_or(id))
 }
 
+/// Replaces the record's id, and the ids in its references, if they are aliases.
+pub(crate) fn with_resolved_ids(connection: &Connection, mut record: Record) -> Result<Record> {
+    record.id = resolved(connection, record.collection, record.id)?;
+    with_resolved_references(connection, record)
+}
+
+pub(crate) fn with_resolved_references(connection: &Connection, mut record: Record) -> Result<Record> {
+    for (field, collection) in record.collection.references() {
+        let (Some(id), Some(collection)) = (record.reference(field), Collection::by_name(collection)) else {
+            continue;
+        };
+        let resolved = resolved(connection, collection, id)?;
+        if resolved != id {
+            record.set(field, Some(FieldValue::Text(resolved.to_string())));
+        }
+    }
+    Ok(record)
+}
+
 /// Returns all records of a collection, including removed ones, by position. `at_each` can cancel.
 pub(crate) fn all<E: From<rusqlite::Error>>(
     connection: &Connection,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result};
 
 use super::{
     super::{foreign, records},
-    resolved, rows,
+    rows,
 };
 
 /// Moves values from `extra` to the columns that this schema has for them, and records of collections that this version
@@ -23,7 +23,7 @@ pub(crate) fn adopt_known(connection: &Connection, schema: i64) -> Result<()> {
     for foreign in foreign_records {
         let Some(collection) = Collection::by_name(&foreign.collection) else { continue };
         let id = foreign.id;
-        let record = resolved(connection, foreign.into_record(collection))?;
+        let record = records::with_resolved_ids(connection, foreign.into_record(collection))?;
         // If the record exists, it may hold other values, so the foreign one is kept where it is.
         if !records::exists(connection, collection, record.id)? {
             rows::insert(connection, &record)?;

@@ -21,11 +21,10 @@ mod tests;
 use std::collections::BTreeSet;
 
 use garage_domain::{
-    ChangeId, ChangeKind, Collection, FieldAccess, FieldChange, FieldValue, HistoryEntry, Origin, Record, RecordId,
-    differences,
+    ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Record, RecordId, differences,
 };
 use jiff::Timestamp;
-use rusqlite::{Connection, Result, Transaction};
+use rusqlite::{Result, Transaction};
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -94,8 +93,8 @@ impl<'t> Journal<'t> {
     ) -> Result<Record> {
         // A record that was read here goes by its own id already.
         let mut after = match before {
-            None => resolved(self.transaction, after)?,
-            Some(_) => resolved_references(self.transaction, after)?,
+            None => records::with_resolved_ids(self.transaction, after)?,
+            Some(_) => records::with_resolved_references(self.transaction, after)?,
         };
         drop_needless_origins(&mut after);
         let fields = differences(before, &after);
@@ -117,7 +116,7 @@ impl<'t> Journal<'t> {
     /// that names the device that made the change. It does not wait to be sent.
     #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it for pulled records"))]
     pub fn received(&mut self, record: Record, version: i64, device_id: &str) -> Result<()> {
-        let record = resolved(self.transaction, record)?;
+        let record = records::with_resolved_ids(self.transaction, record)?;
         let before = self.record(record.collection, record.id)?;
         let fields = differences(before.as_ref(), &record);
         let kind = match &before {
@@ -149,7 +148,7 @@ impl<'t> Journal<'t> {
     /// Stores a record from a file with its history in the file; without history, it counts as added now. Returns
     /// `None` if the record already exists, which is then unchanged.
     pub fn imported(&mut self, record: Record, history: &[HistoryEntry]) -> Result<Option<Imported>> {
-        let mut record = resolved(self.transaction, record)?;
+        let mut record = records::with_resolved_ids(self.transaction, record)?;
         if records::exists(self.transaction, record.collection, record.id)? {
             return Ok(None);
         }
@@ -245,25 +244,6 @@ pub(crate) struct Imported {
     id: RecordId,
     /// The number of changes in its history.
     changes: usize,
-}
-
-/// Replaces the record's id, and the ids in its references, if they are aliases.
-fn resolved(connection: &Connection, mut record: Record) -> Result<Record> {
-    record.id = records::resolved(connection, record.collection, record.id)?;
-    resolved_references(connection, record)
-}
-
-fn resolved_references(connection: &Connection, mut record: Record) -> Result<Record> {
-    for (field, collection) in record.collection.references() {
-        let (Some(id), Some(collection)) = (record.reference(field), Collection::by_name(collection)) else {
-            continue;
-        };
-        let resolved = records::resolved(connection, collection, id)?;
-        if resolved != id {
-            record.set(field, Some(FieldValue::Text(resolved.to_string())));
-        }
-    }
-    Ok(record)
 }
 
 /// Drops origins that are implied: an empty field has none, and a value without an origin was typed.
