@@ -9,7 +9,7 @@ use crate::{
     Error, Schema,
     open::{Prepare, open_reader, open_writer},
     opened::{OpenedFile, sqlite_path},
-    pool::{Lease, Pool},
+    pool::{Lease, Pool, blocking},
     writer::Writer,
 };
 
@@ -42,7 +42,7 @@ impl Database {
         let open = move || {
             let (writer, file) = open_writer(&path, schema)?;
             let readers = (0..READERS).map(|_| open_reader(&file, prepare)).collect::<Result<Vec<_>, _>>()?;
-            Ok((writer, readers, file))
+            Ok::<_, Error>((writer, readers, file))
         };
         let (writer, readers, file) = blocking(open).await?;
         let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
@@ -92,6 +92,15 @@ impl Database {
         self.readers.lease().await?.run(move |connection| work(&connection.transaction()?)).await
     }
 
+    /// Runs `work` on this thread, outside a transaction: for one statement that takes microseconds, where handing it to
+    /// another thread would take longer than itself. Waits while all readers are busy.
+    ///
+    /// # Errors
+    /// The error of `work`, or [`Error::Closed`].
+    pub async fn read_here<T, E: From<Error>>(&self, work: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
+        self.readers.lease().await?.run_here(|connection| work(connection))
+    }
+
     /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that other reads do not wait for it.
     ///
     /// # Errors
@@ -139,18 +148,6 @@ impl Database {
             Err(Error::Moved { .. }) => self.readers.lease().await,
             Err(error) => Err(error),
         }
-    }
-}
-
-/// Runs `work` on a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down.
-            Err(_) => Err(Error::Closed),
-        },
     }
 }
 
@@ -288,6 +285,28 @@ mod tests {
             drop(release);
         }
         assert_eq!(count(&database).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_read_on_the_callers_thread_takes_part_in_the_queue() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let thread = std::thread::current().id();
+        let here = |connection: &Connection| {
+            assert_eq!(std::thread::current().id(), thread);
+            Ok::<i64, Error>(connection.query_row("SELECT count(*) FROM t1", [], |row| row.get(0))?)
+        };
+        let blocked = occupy_readers(&database, READERS).await;
+        let waiting = tokio::select! {
+            biased;
+            _ = database.read_here(here) => false,
+            () = tokio::task::yield_now() => true,
+        };
+        assert!(waiting, "all readers are busy");
+        drop(blocked);
+        assert_eq!(database.read_here(here).await.expect("a count"), 0);
+        database.clone().close().await;
+        assert!(matches!(database.read_here(here).await, Err(Error::Closed)));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@
 //! - `vacuum`: a compact copy in one file, by SQL
 //! - `opened`: the file that a connection has open, and whether it still has its name
 //! - `writer`: the connection that writes, its queue, and committing several writes at once
-//! - `pool`: the reading connections' threads, and lending each to one read at a time
+//! - `pool`: the connections that read, each lent to one read at a time
 //! - `error`: [`Error`]
 //!
 //! This crate knows no table of either program. Invariants: every write runs in an IMMEDIATE transaction, which commits

@@ -1,7 +1,7 @@
-//! The connections' threads, and lending connections to one read at a time.
+//! Connections that read, and lending each to one read at a time.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,21 +21,24 @@ struct Shared {
 }
 
 struct State {
-    all: Vec<tokio_rusqlite::Connection>,
+    all: Vec<Slot>,
     /// Indexes into `all`.
     idle: Vec<usize>,
 }
+
+/// A connection; `None` after it has been closed.
+type Slot = Arc<Mutex<Option<Connection>>>;
 
 /// A connection that nobody else uses until this is dropped.
 pub(crate) struct Lease {
     pool: Pool,
     index: usize,
-    connection: tokio_rusqlite::Connection,
+    slot: Slot,
 }
 
 impl Pool {
     pub(crate) fn new(connections: Vec<Connection>) -> Pool {
-        let all: Vec<_> = connections.into_iter().map(Into::into).collect();
+        let all: Vec<Slot> = connections.into_iter().map(|it| Arc::new(Mutex::new(Some(it)))).collect();
         let idle: Vec<usize> = (0..all.len()).collect();
         Pool(Arc::new(Shared { idle_count: Semaphore::new(idle.len()), state: Mutex::new(State { all, idle }) }))
     }
@@ -72,9 +75,9 @@ impl Pool {
         if self.0.idle_count.is_closed() {
             return Err(Error::Closed);
         }
-        let connection = tokio_rusqlite::Connection::from(connection);
-        state.all.push(connection.clone());
-        Ok(Lease { pool: self.clone(), index: state.all.len() - 1, connection })
+        let slot = Arc::new(Mutex::new(Some(connection)));
+        state.all.push(slot.clone());
+        Ok(Lease { pool: self.clone(), index: state.all.len() - 1, slot })
     }
 
     /// Closes all connections, after the reads that they are running.
@@ -84,25 +87,30 @@ impl Pool {
             self.0.idle_count.close();
             state.all.clone()
         };
-        for connection in all {
-            let _ = connection.close().await;
-        }
+        // A read that is running holds the lock of its connection.
+        let close = move || all.iter().for_each(|slot| drop(lock(slot).take()));
+        let _ = tokio::task::spawn_blocking(close).await;
     }
 
     fn take_idle(&self) -> Option<Lease> {
         let mut state = self.state();
         let index = state.idle.pop()?;
-        Some(Lease { pool: self.clone(), index, connection: state.all[index].clone() })
+        Some(Lease { pool: self.clone(), index, slot: state.all[index].clone() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 
+/// A panic of a read leaves nothing half done: its transaction is rolled back when it is dropped.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lease {
-    /// Runs `work` on the connection's thread and returns the connection to the pool afterwards, also if the caller
-    /// stops waiting before that.
+    /// Runs `work` on a thread that may wait for the disk, and returns the connection to the pool afterwards, also if the
+    /// caller stops waiting before that.
     pub(crate) async fn run<T, E>(
         self,
         work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
@@ -111,16 +119,11 @@ impl Lease {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        let connection = self.connection.clone();
-        call(&connection, move |connection| {
-            let result = work(connection);
-            drop(self);
-            result
-        })
-        .await
+        blocking(move || self.run_here(work)).await
     }
 
-    /// Runs `work` on the connection's thread and keeps the connection.
+    /// Runs `work` on a thread that may wait for the disk, and keeps the connection. If the caller stops waiting, the next
+    /// one to use the connection waits for the end of `work`.
     pub(crate) async fn call<T, E>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
@@ -129,7 +132,23 @@ impl Lease {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        call(&self.connection, work).await
+        let slot = self.slot.clone();
+        blocking(move || in_slot(&slot, work)).await
+    }
+
+    /// Runs `work` on this thread.
+    pub(crate) fn run_here<T, E: From<Error>>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        in_slot(&self.slot, work)
+    }
+}
+
+fn in_slot<T, E: From<Error>>(slot: &Slot, work: impl FnOnce(&mut Connection) -> Result<T, E>) -> Result<T, E> {
+    match lock(slot).as_mut() {
+        Some(connection) => work(connection),
+        None => Err(Error::Closed.into()),
     }
 }
 
@@ -140,20 +159,18 @@ impl Drop for Lease {
     }
 }
 
-/// Runs `work` on the connection's own thread. A panic is passed on to the caller; on the thread it would end the
-/// connection for everybody.
-pub(crate) async fn call<T, E>(
-    connection: &tokio_rusqlite::Connection,
-    work: impl FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-) -> Result<T, E>
+/// Runs `work` on a thread that may wait for the disk. A panic is passed on to the caller.
+pub(crate) async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Error> + Send + 'static,
 {
-    // A transaction that a panic interrupts is rolled back when it is dropped, so the connection stays usable.
-    match connection.call_raw(move |connection| catch_unwind(AssertUnwindSafe(|| work(connection)))).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => resume_unwind(panic),
-        Err(_) => Err(Error::Closed.into()),
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime is shutting down.
+            Err(_) => Err(Error::Closed.into()),
+        },
     }
 }

@@ -5,7 +5,7 @@ use garage_protocol::WireVehicle;
 use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{
-    OptionalExtension, Row, Transaction, params, params_from_iter,
+    Connection, OptionalExtension, Row, Transaction, params, params_from_iter,
     types::{Type, Value},
 };
 
@@ -27,12 +27,11 @@ const VERSION: usize = ID + 6;
 const REST: usize = ID + 7;
 
 pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
-    let user = user.to_owned();
-    let read = move |tx: &Transaction<'_>| {
-        let mut statement = tx.prepare_cached(&FEED_VERSION.sqlite)?;
+    let read = |connection: &Connection| {
+        let mut statement = connection.prepare_cached(&FEED_VERSION.sqlite)?;
         Ok(statement.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0))
     };
-    database.read(read).await
+    database.read_here(read).await
 }
 
 pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
@@ -51,8 +50,7 @@ pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehic
 }
 
 pub async fn get(database: &Database, user: &str, id: VehicleId) -> Result<Option<WireVehicle>, StoreError> {
-    let user = user.to_owned();
-    database.read(move |tx| Ok(live(tx, &user, id)?)).await
+    database.read_here(|connection| Ok(live(connection, user, id)?)).await
 }
 
 pub async fn perform(database: &Database, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
@@ -100,8 +98,8 @@ fn row(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::Res
     })
 }
 
-fn live(tx: &Transaction<'_>, user: &str, id: VehicleId) -> rusqlite::Result<Option<WireVehicle>> {
-    let found = tx.prepare_cached(&LIVE.sqlite)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
+fn live(connection: &Connection, user: &str, id: VehicleId) -> rusqlite::Result<Option<WireVehicle>> {
+    let found = connection.prepare_cached(&LIVE.sqlite)?.query_row([user, &id.to_string()], vehicle_of).optional()?;
     Ok(found.flatten())
 }
 
