@@ -2,6 +2,8 @@
 
 mod bench_app;
 #[cfg(unix)]
+mod bench_server;
+#[cfg(unix)]
 mod bundle;
 #[cfg(unix)]
 mod cluster;
@@ -94,6 +96,8 @@ enum Bench {
     App,
     /// Input latency, scrolling and size of the page with 10 000 vehicles, in Chromium
     Ui,
+    /// Requests a second and memory of the server, compared with a bare axum handler
+    Server,
 }
 
 fn main() -> ExitCode {
@@ -140,6 +144,10 @@ fn perform() -> anyhow::Result<()> {
             run::build(&root, run::Scope::Programs)?;
             test::in_browser(&root, "bench")
         }
+        #[cfg(unix)]
+        Task::Bench { what: Bench::Server } => bench_server::bench(&root),
+        #[cfg(not(unix))]
+        Task::Bench { what: Bench::Server } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Bench { what: Bench::App } => bench_app::bench(&root),
         #[cfg(unix)]
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),

@@ -50,6 +50,12 @@ pub const POSTGRES: Packages = Packages {
     programs: &["initdb", "openssl", "setpriv"],
     libraries: &[],
 };
+pub const LOAD: Packages = Packages {
+    purpose: "put load on the server",
+    names: &["curl", "util-linux", "wrk"],
+    programs: &["curl", "taskset", "wrk"],
+    libraries: &[],
+};
 pub const PYTHON: Packages = Packages {
     purpose: "test the server with schemathesis",
     names: &["python3-venv"],

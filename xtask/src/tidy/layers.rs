@@ -40,6 +40,7 @@ const LAYERS: &[Layer] = &[
         reason: "tests of all layers depend on it",
     },
     Layer { package: "garage-bench", may_use: &["garage-core"], reason: "benchmarks measure the public API" },
+    Layer { package: "bare-server", may_use: &[], reason: "it is the baseline for benchmarks" },
     Layer { package: "empty-window", may_use: &[], reason: "it is the baseline for benchmarks" },
     Layer { package: "xtask", may_use: &[], reason: "a task compiles in seconds on a bare machine" },
 ];
