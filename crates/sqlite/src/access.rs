@@ -121,6 +121,29 @@ impl Database {
             .await
     }
 
+    /// Checks that the database can be read, and that a write can begin: takes the write lock and changes nothing. Waits
+    /// like any read and write, so give it a timeout; it is skipped if its turn comes after that.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] if writes would be refused. [`Error::Closed`], or [`Error::Sqlite`] if a transaction cannot begin.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read(|transaction| Ok::<_, Error>(transaction.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
+        let file = self.file.clone();
+        let caller = Arc::new(());
+        let is_awaited = Arc::downgrade(&caller);
+        let checked = call(&self.writer, move |connection| {
+            if is_awaited.strong_count() == 0 {
+                return Err(Error::Stopped);
+            }
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            file.refuse_moved()?;
+            Ok(transaction.rollback()?)
+        });
+        let result = checked.await;
+        drop(caller);
+        result
+    }
+
     pub(crate) fn file(&self) -> &Arc<OpenedFile> {
         &self.file
     }
@@ -158,7 +181,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Duration};
 
     use garage_files::{Existing, with_suffix};
     use rusqlite::{Connection, types::Value};
@@ -314,6 +337,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_ping_needs_the_write_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        database.ping().await.expect("a ping");
+        let other = Connection::open(&path).expect("open");
+        other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        let waiting = tokio::time::timeout(Duration::from_millis(50), database.ping()).await;
+        assert!(waiting.is_err(), "it waits for the lock");
+        other.execute_batch("ROLLBACK").expect("released");
+        database.ping().await.expect("a ping");
+        database.write(insert).await.expect("a write");
+        database.clone().close().await;
+        assert!(matches!(database.ping().await, Err(Error::Closed)));
+    }
+
+    #[tokio::test]
     async fn a_closed_database_says_so_to_its_clones() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
@@ -370,6 +410,7 @@ mod tests {
         std::fs::rename(&path, &aside).expect("moved");
         let deleted = database.write(insert).await.expect_err("refused");
         assert!(matches!(&deleted, Error::Moved { path: moved } if *moved == path), "{deleted}");
+        assert!(matches!(database.ping().await, Err(Error::Moved { .. })));
         std::fs::rename(&other, &path).expect("replaced");
         assert!(matches!(database.write(insert).await, Err(Error::Moved { .. })));
         let replacement = crate::check(&path, &schema(&[1])).expect("intact");
