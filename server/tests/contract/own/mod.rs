@@ -2,6 +2,8 @@
 
 mod accounts;
 mod database;
+mod health;
 mod issuer;
 mod keys;
+mod limits;
 mod serving;
