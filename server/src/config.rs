@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -12,6 +13,7 @@ use ipnet::IpNet;
 
 use crate::{
     auth::AUDIENCE,
+    middleware::cors::parse_origin,
     store::{Location, postgres},
 };
 
@@ -114,23 +116,51 @@ pub struct ServeArgs {
     /// What the issuer's tokens have as their audience
     #[arg(long, env = "GARAGE_AUDIENCE", value_name = "NAME", requires = "issuer", default_value = AUDIENCE)]
     pub audience: String,
-    /// An origin whose pages may use this server, such as https://garage.example.org; may be given several times
-    #[arg(long, env = "GARAGE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    /// An origin whose pages may use this server, such as https://garage.example.org, without a path; may be given several
+    /// times
+    #[arg(long, env = "GARAGE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = parse_origin)]
     pub cors_origin: Vec<HeaderValue>,
-    /// A proxy, or a network of them such as 10.0.0.0/8, whose X-Forwarded-For is believed; may be given several times
+    /// A proxy that does TLS, or a network of them such as 10.0.0.0/8, whose X-Forwarded-For is believed; may be given
+    /// several times
     #[arg(long, env = "GARAGE_TRUSTED_PROXY", value_name = "ADDRESS", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
-/// Scheme, host and port, as a browser sends it.
-fn origin(text: &str) -> Result<HeaderValue, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
-    let origin = url.origin().ascii_serialization();
-    if matches!(url.scheme(), "http" | "https" | "tauri") && (origin == text || url.scheme() == "tauri") {
-        HeaderValue::from_str(text).map_err(|error| error.to_string())
-    } else {
-        Err("an origin is scheme, host and port, without a path".to_owned())
-    }
+/// How much of the server clients may use.
+#[derive(Debug, ClapArgs)]
+pub struct LimitArgs {
+    /// Connections that may be open at the same time; more are closed at once
+    #[arg(long, env = "GARAGE_MAX_CONNECTIONS", default_value = "512", value_name = "NUMBER", value_parser = number)]
+    pub max_connections: usize,
+    /// Requests that are handled at the same time; more are answered with 503
+    #[arg(long, env = "GARAGE_MAX_REQUESTS", default_value = "128", value_name = "NUMBER", value_parser = number)]
+    pub max_requests: usize,
+    /// How long a connection may take until the next request's head is complete
+    #[arg(long, env = "GARAGE_IDLE_TIMEOUT", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub idle_timeout: Duration,
+    /// How long a request may take, including its body
+    #[arg(long, env = "GARAGE_REQUEST_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    pub request_timeout: Duration,
+    /// How long a client may read nothing of a response
+    #[arg(long, env = "GARAGE_WRITE_TIMEOUT", default_value = "30", value_name = "SECONDS", value_parser = seconds)]
+    pub write_timeout: Duration,
+    /// Memory for large responses that clients have not read yet; more are answered with 503
+    #[arg(long, env = "GARAGE_RESPONSE_MEMORY", default_value = "64", value_name = "MIB",
+        value_parser = clap::value_parser!(u16).range(1..))]
+    pub response_memory: u16,
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1_000_000).contains(number));
+    number.ok_or_else(|| "it must be a number from 1 to 1000000".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| "it must be a number of seconds from 1 to 86400".to_owned())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

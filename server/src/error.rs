@@ -52,6 +52,8 @@ pub enum ApiError {
     IssuerAway,
     /// The request took longer than a client waits.
     TooSlow,
+    /// The server handles as many requests as it may, or keeps as many large responses.
+    Busy,
     /// A mistake of ours; its reason is in the log only.
     Internal,
 }
@@ -121,11 +123,12 @@ impl IntoResponse for ApiError {
             ApiError::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "Database unavailable".to_owned()),
             ApiError::IssuerAway => (StatusCode::SERVICE_UNAVAILABLE, "Issuer unavailable".to_owned()),
             ApiError::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "Request took too long".to_owned()),
+            ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Server is busy".to_owned()),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error".to_owned()),
         };
         let wait = match &self {
             ApiError::TooMany(wait) => Some(*wait),
-            ApiError::DatabaseAway | ApiError::IssuerAway | ApiError::TooSlow => Some(PAUSE),
+            ApiError::DatabaseAway | ApiError::IssuerAway | ApiError::TooSlow | ApiError::Busy => Some(PAUSE),
             _ => None,
         };
         let is_unauthorized = matches!(self, ApiError::Unauthorized);

@@ -2,38 +2,40 @@
 //!
 //! - `vehicles`, `decode`, `auth`: the features, each with its routes and what they need; none knows another, but all know
 //!   `auth::User`, by which a request says who asks
+//! - `health`: `GET /api/health`
 //! - `store`: the database, SQLite or PostgreSQL
-//! - `app`: what every request works with
-//! - `http`, `client`, `error`: bodies, conditions, addresses and refusals, the same for all
+//! - `app`: state shared by all request handlers
+//! - `http`, `error`: bodies, conditions and refusals, the same for all
+//! - `middleware`: what happens to every request before and after its handler: CORS, request ids, the log, limits, panics,
+//!   and the client's address behind a proxy
+//! - `connections`: the limit of connections, and clients that do not read
 //! - `openapi`: the document of all routes, and the page to browse it
-//! - `config`, `serve`: starting, from flags and environment, and stopping
+//! - `config`: flags and environment
+//! - `serve`: binds the address, composes routes and middleware, and stops
 //!
 //! Invariants: no state that another process would have to see; no SQL put together from what came in; a refusal says
 //! what the contract says and no more.
 
 mod app;
 pub mod auth;
-mod client;
 pub mod config;
+mod connections;
 mod decode;
 mod error;
+mod health;
 mod http;
+mod middleware;
 mod openapi;
 pub mod serve;
 pub mod store;
 mod vehicles;
 
-use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, State},
-};
-use serde::Serialize;
-use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use axum::{Router, extract::DefaultBodyLimit};
+use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
 
-use crate::{app::BACKEND, error::ApiError};
+use crate::error::ApiError;
 
 /// All routes, on this app.
 pub fn router(app: App) -> Router {
@@ -57,47 +59,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 fn documented(has_own_accounts: bool) -> OpenApiRouter<App> {
     let router = OpenApiRouter::with_openapi(openapi::beginning())
-        .routes(routes!(health))
+        .merge(health::routes())
         .merge(vehicles::routes())
         .merge(decode::routes());
     if has_own_accounts { router.merge(auth::routes()) } else { router }
-}
-
-/// How the server is.
-#[derive(Serialize, ToSchema)]
-struct Health {
-    /// `ok`.
-    status: &'static str,
-    /// Which backend this is.
-    backend: &'static str,
-    /// Its version.
-    version: &'static str,
-    /// `ok`.
-    database: &'static str,
-    /// What it can do beyond the basics.
-    capabilities: Vec<&'static str>,
-}
-
-/// Whether the server and its database answer, and what it can do.
-#[utoipa::path(
-    get,
-    path = "/api/health",
-    tag = "health",
-    operation_id = "getHealth",
-    security(()),
-    responses((status = OK, description = "Both answer", body = Health))
-)]
-async fn health(State(app): State<App>) -> Result<Json<Health>, ApiError> {
-    app.store.ping().await?;
-    let mut capabilities = vec!["vehicles", "decode", "dropdown"];
-    if app.auth.is_own() {
-        capabilities.insert(2, "auth");
-    }
-    Ok(Json(Health {
-        status: "ok",
-        backend: BACKEND,
-        version: env!("CARGO_PKG_VERSION"),
-        database: "ok",
-        capabilities,
-    }))
 }

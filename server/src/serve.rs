@@ -1,38 +1,48 @@
-//! Serving: layers around the routes, the first line of output, and stopping without breaking a request off.
+//! The command `serve`: binds the address, composes routes and middleware, and stops after the requests under way.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, Method, header},
-    middleware::{self, Next},
-    response::Response,
-};
+use axum::{Router, http::HeaderValue, middleware::from_fn_with_state};
 use axum_server::Handle;
 use garage_decode::SnapshotHolder;
+use ipnet::IpNet;
 use tower::ServiceBuilder;
-use tower_http::{
-    ServiceBuilderExt, compression::CompressionLayer, cors::CorsLayer, request_id::MakeRequestUuid,
-    set_header::SetResponseHeaderLayer, trace::TraceLayer,
+use tower_http::{ServiceBuilderExt, compression::CompressionLayer, request_id::MakeRequestUuid, trace::TraceLayer};
+
+use crate::{
+    App,
+    auth::Auth,
+    config::{LimitArgs, ServeArgs},
+    connections::Acceptor,
+    middleware::{
+        catch_panic, cors, log, request_id,
+        request_limit::{RequestLimit, limit_requests},
+        response_memory::{ResponseMemory, limit_response_memory},
+        security_headers,
+        time_limit::limit_time,
+    },
+    router,
+    store::Store,
 };
-use tracing::Span;
 
-use crate::{App, auth::Auth, config::ServeArgs, error::ApiError, router, store::Store};
+/// How long requests under way may take when the server stops.
+const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(10);
+/// The most that is read ahead or kept for writing for one connection. This limits the head of a request too.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 
-/// Longer than any request takes; who is slower has gone.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long a browser need not ask again what a page may do.
-const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(60 * 60);
-/// How long requests that are under way may take when the server ends.
-const FAREWELL: Duration = Duration::from_secs(10);
-
-/// Serves until the system or a person ends it.
+/// Serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// A setting is wrong, the database or the keys cannot be used, or the address is taken.
 pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    std::panic::set_hook(Box::new(log::log_panic));
+    if is_unencrypted(args.listen, &args.trusted_proxy) {
+        tracing::warn!(
+            "--listen (GARAGE_LISTEN): passwords and tokens cross the network without encryption. Serve behind a proxy \
+             that does TLS, and name it with --trusted-proxy"
+        );
+    }
     let location = args.database.location()?;
     let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
     store.count_start(&args.keys.folder()?).await?;
@@ -54,69 +64,64 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy, args.vehicle_quota);
     let in_use = || format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen);
     let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;
-    listener.set_nonblocking(true)?;
     println!("http://{}", listener.local_addr()?);
     let handle = Handle::new();
     let stopping = handle.clone();
     tokio::spawn(async move {
-        asked_to_stop().await;
-        // Somebody who keeps a connection open must not keep the server.
-        stopping.graceful_shutdown(Some(FAREWELL));
+        stop_signal().await;
+        stopping.graceful_shutdown(Some(SHUTDOWN_GRACE_PERIOD));
     });
-    let service = layered(router(app), &args.cors_origin).into_make_service_with_connect_info::<SocketAddr>();
-    axum_server::from_tcp(listener)?.http1_only().first_request_timeout(PATIENCE).handle(handle).serve(service).await?;
+    let limits = &args.limits;
+    let service = with_middleware(router(app), &args.cors_origin, limits);
+    let mut server = axum_server::from_tcp(listener)?
+        .http1_only()
+        .acceptor(Acceptor::new(limits.max_connections, limits.write_timeout))
+        .accept_error_handler(|peer, error| {
+            // Those that have a peer are closed by the acceptor, which logs why.
+            if peer.is_none() {
+                tracing::warn!(%error, "a connection cannot be accepted");
+            }
+        })
+        .first_request_timeout(limits.idle_timeout)
+        .handle(handle);
+    server
+        .http_builder()
+        .http1()
+        // Counted from the end of the previous response, so it limits idle connections too.
+        .header_read_timeout(limits.idle_timeout)
+        .max_buf_size(CONNECTION_BUFFER_BYTES);
+    server.serve(service.into_make_service_with_connect_info::<SocketAddr>()).await?;
     store.close().await;
     Ok(())
 }
 
-/// The routes with what every answer has.
-fn layered(router: Router, cors_origins: &[HeaderValue]) -> Router {
-    let fixed = |name: HeaderName, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
-    };
-    // No address, no body and no token: VINs, plates and names of people are nobody's business but their own.
-    let span = |request: &Request| {
-        let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
-        let route = request.extensions().get::<axum::extract::MatchedPath>().map_or("none", |path| path.as_str());
-        tracing::info_span!("request", id, method = %request.method(), route)
-    };
+/// Adds what all routes have in common. A request passes the layers from the first to the last, its response back.
+fn with_middleware(router: Router, cors_origins: &[HeaderValue], limits: &LimitArgs) -> Router {
+    let response_memory = ResponseMemory::new(limits.response_memory, limits.write_timeout);
+    let trace = TraceLayer::new_for_http().make_span_with(log::span).on_request(()).on_response(log::log_response);
     router.layer(
         ServiceBuilder::new()
+            .map_request(request_id::remove_invalid)
             .set_x_request_id(MakeRequestUuid)
-            .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(answered))
+            .layer(trace)
             .propagate_x_request_id()
-            .layer(fixed(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
-            .layer(fixed(header::REFERRER_POLICY, "no-referrer"))
-            .layer(fixed(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-            // A cache between must not give one user's vehicles to another.
-            .layer(fixed(header::CACHE_CONTROL, "private, no-cache"))
-            .option_layer((!cors_origins.is_empty()).then(|| cors(cors_origins)))
+            .map_response(security_headers::add)
+            .option_layer((!cors_origins.is_empty()).then(|| cors::layer(cors_origins)))
             .layer(CompressionLayer::new())
-            .layer(middleware::from_fn(in_time)),
+            .layer(from_fn_with_state(response_memory, limit_response_memory))
+            .layer(from_fn_with_state(RequestLimit::new(limits.max_requests), limit_requests))
+            .layer(from_fn_with_state(limits.request_timeout, limit_time))
+            .layer(catch_panic::layer()),
     )
 }
 
-/// An answer, or that it takes too long: a body that does not come, or a database that does not answer.
-async fn in_time(request: Request, next: Next) -> Result<Response, ApiError> {
-    tokio::time::timeout(PATIENCE, next.run(request)).await.map_err(|_| ApiError::TooSlow)
+/// Whether clients can reach the server over a network without TLS. The server has none itself; `--trusted-proxy` says
+/// that a proxy is in front of it, which then does TLS.
+fn is_unencrypted(listen: SocketAddr, trusted_proxies: &[IpNet]) -> bool {
+    !listen.ip().to_canonical().is_loopback() && trusted_proxies.is_empty()
 }
 
-/// What pages of these origins may do: everything, with a token that they have, and never by a cookie.
-fn cors(origins: &[HeaderValue]) -> CorsLayer {
-    CorsLayer::new()
-        .allow_origin(origins.to_vec())
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH])
-        .expose_headers([header::ETAG, header::LOCATION, header::RETRY_AFTER, HeaderName::from_static("x-request-id")])
-        .max_age(PREFLIGHT_LIFETIME)
-}
-
-fn answered<B>(response: &Response<B>, time: Duration, _: &Span) {
-    tracing::info!(status = response.status().as_u16(), microseconds = time.as_micros(), "answered");
-}
-
-async fn asked_to_stop() {
+async fn stop_signal() {
     #[cfg(unix)]
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -129,5 +134,28 @@ async fn asked_to_stop() {
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_address_on_a_network_without_a_proxy_is_unencrypted() {
+        let proxy: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a network")];
+        for (listen, unencrypted) in [
+            ("127.0.0.1:3001", false),
+            ("127.8.0.1:3001", false),
+            ("[::1]:3001", false),
+            ("[::ffff:127.0.0.1]:3001", false),
+            ("0.0.0.0:3001", true),
+            ("[::]:3001", true),
+            ("192.0.2.1:3001", true),
+        ] {
+            let listen = listen.parse().expect("an address");
+            assert_eq!(is_unencrypted(listen, &[]), unencrypted, "{listen}");
+            assert!(!is_unencrypted(listen, &proxy), "{listen}");
+        }
     }
 }

@@ -128,6 +128,17 @@ impl Database {
         self.writer.call(version).await
     }
 
+    /// Checks that the database can be read, and that a write can begin: takes the write lock and changes nothing. Waits
+    /// as any read and write does.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] or [`Error::Busy`] if writes are refused. [`Error::Closed`], or [`Error::Sqlite`] if a transaction
+    /// cannot begin.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.read_here(|connection| Ok::<_, Error>(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await?;
+        self.write(|_| Ok(())).await
+    }
+
     pub(crate) fn file(&self) -> &Arc<OpenedFile> {
         &self.file
     }
@@ -153,7 +164,7 @@ impl Database {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Duration};
 
     use garage_files::{Existing, with_suffix};
     use rusqlite::types::Value;
@@ -331,6 +342,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_ping_needs_the_write_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
+        database.ping().await.expect("a ping");
+        let other = Connection::open(&path).expect("open");
+        other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        let waiting = tokio::time::timeout(Duration::from_millis(50), database.ping()).await;
+        assert!(waiting.is_err(), "it waits for the lock");
+        other.execute_batch("ROLLBACK").expect("released");
+        database.ping().await.expect("a ping");
+        database.write(insert).await.expect("a write");
+        database.clone().close().await;
+        assert!(matches!(database.ping().await, Err(Error::Closed)));
+    }
+
+    #[tokio::test]
     async fn a_closed_database_says_so_to_its_clones() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
@@ -387,6 +415,7 @@ mod tests {
         std::fs::rename(&path, &aside).expect("moved");
         let deleted = database.write(insert).await.expect_err("refused");
         assert!(matches!(&deleted, Error::Moved { path: moved } if *moved == path), "{deleted}");
+        assert!(matches!(database.ping().await, Err(Error::Moved { .. })));
         std::fs::rename(&other, &path).expect("replaced");
         assert!(matches!(database.write(insert).await, Err(Error::Moved { .. })));
         let replacement = crate::check(&path, &schema(&[1])).expect("intact");

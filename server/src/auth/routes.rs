@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{Account, User, accounts, tokens::LIFETIME};
-use crate::{app::App, client::Client, error::ApiError, http::JsonObject};
+use crate::{app::App, error::ApiError, http::JsonObject, middleware::forwarded::Client};
 
 /// The routes of this feature.
 pub fn routes() -> OpenApiRouter<App> {

@@ -56,10 +56,10 @@ impl Store {
         })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database can be read and written, by a round trip each.
     pub(crate) async fn ping(&self) -> Result<(), ApiError> {
         match self {
-            Store::Sqlite(database) => Ok(sqlite::ping(database).await?),
+            Store::Sqlite(database) => Ok(database.ping().await?),
             Store::Postgres(database) => database.ping().await,
         }
     }

@@ -81,8 +81,3 @@ fn keep_private(path: &Path) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
-
-/// Whether the database answers.
-pub(super) async fn ping(database: &Database) -> Result<(), Error> {
-    database.read(|tx| Ok(tx.query_row("SELECT 1", [], |_| Ok(()))?)).await
-}

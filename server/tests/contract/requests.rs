@@ -114,6 +114,10 @@ async fn whatever_is_answered_carries_the_same_headers() {
     ada.get("/").await.refused(StatusCode::NOT_FOUND, "Not Found");
     let named = Answer::of(ada.request(Method::GET, "/api/vehicles").header("x-request-id", "mine-7")).await;
     assert_eq!(named.header("x-request-id"), "mine-7", "a proxy's id goes on");
+    for other in ["n".repeat(129), "a b".to_owned(), "\"a\"".to_owned()] {
+        let renamed = Answer::of(ada.request(Method::GET, "/api/vehicles").header("x-request-id", &other)).await;
+        assert!(renamed.header("x-request-id").parse::<uuid::Uuid>().is_ok(), "{other} is replaced");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 mod accounts;
 mod database;
 mod epochs;
+mod health;
 mod issuer;
 mod keys;
 mod kill;
+mod limits;
 mod serving;

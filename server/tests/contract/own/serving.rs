@@ -175,7 +175,14 @@ async fn a_setting_that_is_wrong_is_named_at_the_start() {
         (vec!["--issuer", "http://id.example.org"], "--issuer (GARAGE_ISSUER)"),
         (vec!["--issuer", "https://id.example.org", "--open-registration"], "--open-registration"),
         (vec!["--cors-origin", "https://x.example.org/path"], "--cors-origin"),
+        (vec!["--cors-origin", "tauri://localhost/path"], "--cors-origin"),
         (vec!["--trusted-proxy", "everybody"], "--trusted-proxy"),
+        (vec!["--max-connections", "0"], "--max-connections"),
+        (vec!["--max-requests", "many"], "--max-requests"),
+        (vec!["--idle-timeout", "0"], "--idle-timeout"),
+        (vec!["--request-timeout", "99999"], "--request-timeout"),
+        (vec!["--write-timeout", "1.5"], "--write-timeout"),
+        (vec!["--response-memory", "0"], "--response-memory"),
     ] {
         let output = data.command(&[vec!["serve"], options.clone()].concat()).output().expect("it runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -185,6 +192,20 @@ async fn a_setting_that_is_wrong_is_named_at_the_start() {
     // Help shows no password that stands in the environment.
     let help = data.command(&["serve", "--help"]).env("GARAGE_DATABASE", "postgres://x:secret@127.0.0.1/x").output();
     assert!(!String::from_utf8_lossy(&help.expect("it runs").stdout).contains("secret"));
+}
+
+/// The address is of no network, so nothing is ever served there.
+#[tokio::test]
+async fn an_address_on_a_network_without_a_proxy_is_warned_about() {
+    let data = Data::new().await;
+    for (options, is_warned) in [
+        (&["serve", "--listen", "192.0.2.1:3001"][..], true),
+        (&["serve", "--listen", "192.0.2.1:3001", "--trusted-proxy", "192.0.2.7"], false),
+    ] {
+        let output = data.command(options).output().expect("it runs");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(log.contains("without encryption"), is_warned, "{log}");
+    }
 }
 
 #[tokio::test]

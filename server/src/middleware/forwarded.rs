@@ -1,4 +1,4 @@
-//! The address that a request comes from, past the proxies that may be believed.
+//! The client's address, from `X-Forwarded-For` if the request comes from a trusted proxy.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 

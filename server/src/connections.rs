@@ -1,0 +1,65 @@
+//! Accepting connections: how many there may be, and how long a client may take to read.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum_server::accept::Accept;
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_io_timeout::TimeoutStream;
+use tower_http::add_extension::AddExtension;
+
+/// Accepts a connection if there are not too many, and closes it if a write makes no progress for too long.
+#[derive(Clone)]
+pub struct Acceptor {
+    /// One permit for each connection that may be open.
+    permits: Arc<Semaphore>,
+    write_timeout: Duration,
+    /// Whether the limit was reached the last time, to log it once and not for each connection.
+    is_full: Arc<AtomicBool>,
+}
+
+/// Counts a connection for as long as it exists. It is an extension of the connection's service, which is dropped with
+/// the connection.
+#[derive(Clone)]
+pub struct OpenConnection {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Acceptor {
+    /// Allows this many open connections.
+    pub fn new(connections: usize, write_timeout: Duration) -> Acceptor {
+        Acceptor { permits: Arc::new(Semaphore::new(connections)), write_timeout, is_full: Arc::default() }
+    }
+}
+
+impl<S> Accept<TcpStream, S> for Acceptor {
+    type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
+    type Service = AddExtension<S, OpenConnection>;
+    type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
+
+    /// Closes the connection at once if there are too many.
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            if !self.is_full.swap(true, Ordering::Relaxed) {
+                tracing::warn!("--max-connections is reached; new connections are closed");
+            }
+            return ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        };
+        self.is_full.store(false, Ordering::Relaxed);
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let open = OpenConnection { _permit: Arc::new(permit) };
+        ready(Ok((Box::pin(stream), AddExtension::new(service, open))))
+    }
+}

@@ -1,0 +1,58 @@
+//! The header `x-request-id`, by which a response is found in the log. A client or proxy may choose it.
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+};
+
+/// The header's name.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken from a client, in bytes: enough for those of common proxies and tracing systems.
+const MAX_LENGTH: usize = 128;
+
+/// Removes the header unless it is one valid id, so that the request gets a new one.
+pub fn remove_invalid<B>(mut request: Request<B>) -> Request<B> {
+    let mut ids = request.headers().get_all(HEADER).iter();
+    let is_valid = ids.next().is_none_or(is_valid) && ids.next().is_none();
+    if !is_valid {
+        request.headers_mut().remove(HEADER);
+    }
+    request
+}
+
+fn is_valid(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:=/+".contains(byte);
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_kept_only_if_it_is_short_and_of_harmless_characters() {
+        let kept = |ids: &[&[u8]]| {
+            let mut request = Request::new(());
+            for id in ids {
+                request.headers_mut().append(HEADER, HeaderValue::from_bytes(id).expect("a value"));
+            }
+            remove_invalid(request).headers().contains_key(HEADER)
+        };
+        let (longest, too_long) = ([b'a'; MAX_LENGTH], [b'a'; MAX_LENGTH + 1]);
+        for id in [
+            &b"mine-7"[..],
+            b"0198c1f2-7e54-7bb1-8c0b-2f6f2f0a9d11",
+            b"Root=1-67891233-abcdef012345678912345678",
+            b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            &longest,
+        ] {
+            assert!(kept(&[id]), "{id:?}");
+        }
+        for id in [&b""[..], b"a b", b"a\tb", b"a\"b", b"<a>", b"a{b}", "ä".as_bytes(), b"\xff", &too_long] {
+            assert!(!kept(&[id]), "{id:?}");
+        }
+        assert!(!kept(&[b"one", b"two"]));
+        assert!(!kept(&[]));
+    }
+}
