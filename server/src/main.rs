@@ -13,6 +13,7 @@ use garage_server::{
     serve::serve,
     store::Store,
 };
+use jiff::SignedDuration;
 use tracing_subscriber::EnvFilter;
 
 /// Libraries whose details must not be logged, whatever `GARAGE_LOG` says.
@@ -55,6 +56,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", auth::rotate_keys(&keys.folder()?)?.display());
             Ok(())
         }
+        Command::RetireKeys { older_than, keys } => {
+            let age = SignedDuration::from_hours(24 * i64::from(older_than));
+            for path in auth::retire_keys(&keys.folder()?, age)? {
+                println!("{}", path.display());
+            }
+            Ok(())
+        }
     }
 }
 
@@ -79,6 +87,10 @@ async fn user(command: UserCommand) -> anyhow::Result<()> {
         UserCommand::Disable { email, database } => {
             auth::disable_account(&open(&database).await?, &email).await?;
             println!("{email} is disabled");
+        }
+        UserCommand::Enable { email, database } => {
+            auth::enable_account(&open(&database).await?, &email).await?;
+            println!("{email} is enabled");
         }
         UserCommand::ResetPassword { email, database } => {
             auth::set_password(&open(&database).await?, &email, &password()?).await?;
