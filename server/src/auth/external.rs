@@ -255,8 +255,7 @@ fn key_of(jwk: Jwk) -> Option<Key> {
     (!is_other).then_some(Key { id: jwk.common.key_id?, algorithm, key })
 }
 
-/// The stored user of a subject of any issuer but the first. A digest fits whatever the lengths are, and cannot be taken for
-/// a subject of the first.
+/// The stored user of a subject of any issuer but the first: a digest, which fits whatever the lengths are.
 fn user_of_other_issuer(issuer: &str, subject: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{issuer}\0{subject}")))
 }

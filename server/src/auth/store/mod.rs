@@ -77,7 +77,7 @@ pub async fn has_token(store: &Store, digest: String) -> Result<bool, ApiError> 
 }
 
 /// Reads what [`super::rotation::decide`] needs for the token of this digest, and does what it decides. Returns the account
-/// if the token of the digest `next` was issued.
+/// if the token of the digest `next` was issued. Deletes expired tokens.
 pub async fn refresh_session(
     store: &Store,
     digest: String,

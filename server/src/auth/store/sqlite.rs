@@ -150,6 +150,7 @@ pub async fn refresh_session(
                     Ok(None)
                 }
                 Decision::Issue { generation, expires_at, uses_token } => {
+                    tx.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now.as_microsecond()])?;
                     if uses_token {
                         let used = "UPDATE refresh_tokens SET used_at = ?1 WHERE token_hash = ?2";
                         tx.execute(used, params![now.as_microsecond(), digest])?;
