@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::FromRef;
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -25,6 +26,18 @@ pub struct App {
     /// Lists that need not be read and encoded again.
     pub(crate) lists: Arc<EncodedLists>,
     decoder: SnapshotHolder,
+}
+
+impl FromRef<App> for Arc<Auth> {
+    fn from_ref(app: &App) -> Arc<Auth> {
+        app.auth.clone()
+    }
+}
+
+impl FromRef<App> for Store {
+    fn from_ref(app: &App) -> Store {
+        app.store.clone()
+    }
 }
 
 impl App {

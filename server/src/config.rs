@@ -38,7 +38,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve until SIGTERM or Ctrl-C; requests that are under way are finished
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Bring the database's schema up to date, and end
     Migrate(DatabaseArgs),
     /// Copy a SQLite database into a new file, while servers may be using it
@@ -49,11 +49,20 @@ pub enum Command {
     /// epoch), whatever they have. For PostgreSQL use its own tools: a server notices at its next start that the database
     /// is older than the one it served before
     Restore(FileArgs),
-    /// Add, list and disable accounts, and give them new passwords
+    /// Add, list, disable and enable accounts, and give them new passwords
     #[command(subcommand)]
     User(UserCommand),
-    /// Make a new key that signs tokens from the next start on; older ones stay good
+    /// Make a new key; running servers publish it within a minute and sign with it after 5 minutes; older keys stay valid
     RotateKeys(KeyArgs),
+    /// Delete old keys, except the one that signs and those whose tokens may still be valid
+    RetireKeys {
+        /// Delete keys that were made longer ago than this
+        #[arg(long, value_name = "DAYS")]
+        older_than: u16,
+        /// The keys.
+        #[command(flatten)]
+        keys: KeyArgs,
+    },
     /// Print the OpenAPI document of all routes
     Openapi,
 }
@@ -102,7 +111,8 @@ pub struct ServeArgs {
     /// Whoever comes may register, not only the first
     #[arg(long, env = "GARAGE_OPEN_REGISTRATION", value_parser = BoolishValueParser::new())]
     pub open_registration: bool,
-    /// Log-ins a minute for one account, and five times as many from one address
+    /// Log-ins a minute for one account from one network; five times as many for all accounts from one network, ten times
+    /// as many for one account from all networks
     #[arg(long, env = "GARAGE_RATE_LIMIT", default_value_t = 10, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub rate_limit: u32,
@@ -196,7 +206,16 @@ pub enum UserCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
-    /// Give an account a new password, asked for or the first line of standard input, and end its sessions
+    /// Accept the logins of a disabled account again
+    Enable {
+        /// The account's email address
+        email: String,
+        /// The database.
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Give an account a new password, asked for or the first line of standard input, and end its sessions; a disabled
+    /// account stays disabled
     ResetPassword {
         /// The account's email address
         email: String,

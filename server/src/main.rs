@@ -13,6 +13,7 @@ use garage_server::{
     serve::serve,
     store::Store,
 };
+use jiff::SignedDuration;
 use tracing_subscriber::EnvFilter;
 
 /// Libraries whose details must not be logged, whatever `GARAGE_LOG` says.
@@ -39,7 +40,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => serve(args).await,
+        Command::Serve(args) => serve(*args).await,
         Command::Migrate(database) => {
             let location = database.location()?;
             Store::open(&location).await?.close().await;
@@ -68,6 +69,13 @@ async fn run(command: Command) -> anyhow::Result<()> {
             println!("{}", auth::rotate_keys(&keys.folder()?)?.display());
             Ok(())
         }
+        Command::RetireKeys { older_than, keys } => {
+            let age = SignedDuration::from_hours(24 * i64::from(older_than));
+            for path in auth::retire_keys(&keys.folder()?, age)? {
+                println!("{}", path.display());
+            }
+            Ok(())
+        }
     }
 }
 
@@ -92,6 +100,10 @@ async fn user(command: UserCommand) -> anyhow::Result<()> {
         UserCommand::Disable { email, database } => {
             auth::disable_account(&open(&database).await?, &email).await?;
             println!("{email} is disabled");
+        }
+        UserCommand::Enable { email, database } => {
+            auth::enable_account(&open(&database).await?, &email).await?;
+            println!("{email} is enabled");
         }
         UserCommand::ResetPassword { email, database } => {
             auth::set_password(&open(&database).await?, &email, &password()?).await?;

@@ -57,7 +57,7 @@ pub struct ErrorBody {
 pub struct Tokens {
     /// The bearer token for all other requests.
     pub access_token: String,
-    /// The refresh token; valid for a single refresh.
+    /// The refresh token. The next refresh replaces it.
     pub refresh_token: String,
     /// Always `Bearer`.
     pub token_type: String,

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
@@ -16,10 +17,14 @@ use jsonwebtoken::{
 use reqwest::{Url, redirect};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, OnceCell};
 
-use super::tokens::{Verified, key_id, verify};
-use crate::error::ApiError;
+use super::{
+    store::issuer_number,
+    tokens::{TokenHeader, Verified, verify},
+};
+use crate::{error::ApiError, store::Store};
 
 /// How long keys are good before they are looked up again; an issuer that does not answer then leaves them good.
 const FRESHNESS: Duration = Duration::from_secs(10 * 60);
@@ -36,6 +41,8 @@ const LARGEST_BYTES: usize = 1024 * 1024;
 pub struct ExternalIssuer {
     discovery: Arc<Discovery>,
     audience: String,
+    /// The issuer's number in the database.
+    number: OnceCell<i64>,
 }
 
 /// How keys are found.
@@ -46,12 +53,20 @@ struct Discovery {
     http: reqwest::Client,
     known: RwLock<Known>,
     /// Held by whoever asks the issuer: one at a time.
-    asking: Mutex<()>,
+    asking: Arc<Mutex<()>>,
     questions: DefaultDirectRateLimiter,
 }
 
 /// The keys, and when they were told.
-type Known = Option<(Arc<Vec<Key>>, Instant)>;
+type Known = Option<(Arc<KeySet>, Instant)>;
+
+struct KeySet {
+    keys: Vec<Key>,
+    /// The issuer's own words.
+    source: Value,
+    /// Differs between all sets of a process.
+    number: u64,
+}
 
 struct Key {
     id: String,
@@ -81,46 +96,99 @@ impl ExternalIssuer {
             name: issuer.to_owned(),
             http,
             known: RwLock::default(),
-            asking: Mutex::default(),
+            asking: Arc::default(),
             questions: RateLimiter::direct(quota),
         };
-        Ok(ExternalIssuer { discovery: Arc::new(discovery), audience: audience.to_owned() })
+        Ok(ExternalIssuer { discovery: Arc::new(discovery), audience: audience.to_owned(), number: OnceCell::new() })
     }
 
-    /// What a token of the issuer's says; nothing where anything is wrong with it.
+    /// Returns what a token of the issuer says, with the number of the set of keys that it was verified by; `None` if
+    /// anything is wrong with it.
     ///
     /// # Errors
-    /// The issuer has never told its keys, and does not now.
-    pub async fn verified(&self, token: &str) -> Result<Option<Verified>, ApiError> {
-        let Some(id) = key_id(token) else { return Ok(None) };
-        let keys = self.keys(&id).await?;
+    /// [`ApiError::IssuerAway`] if the issuer has never told its keys, and does not now.
+    pub async fn verified(&self, token: &str) -> Result<Option<(Verified, u64)>, ApiError> {
+        let Some(header) = TokenHeader::of(token) else { return Ok(None) };
+        let set = self.keys(&header.key_id).await?;
         let name = &self.discovery.name;
-        let verified = |key: &Key| verify(token, &key.key, key.algorithm, name, &self.audience);
-        Ok(keys.iter().filter(|key| key.id == id).find_map(verified))
+        let verified = |key: &Key| verify(token, &header, &key.key, key.algorithm, name, &self.audience);
+        Ok(set.of(&header.key_id).find_map(verified).map(|verified| (verified, set.number)))
     }
 
-    /// The keys, in which the one of this id is unless the issuer has none of it.
-    async fn keys(&self, id: &str) -> Result<Arc<Vec<Key>>, ApiError> {
-        let is_known = |keys: &Arc<Vec<Key>>| keys.iter().any(|key| key.id == id);
-        if let Some((keys, told_at)) = self.discovery.known().filter(|(keys, _)| is_known(keys)) {
-            if told_at.elapsed() > FRESHNESS {
-                // Nobody waits for that: the keys are good as long as the issuer says nothing else.
-                let discovery = self.discovery.clone();
-                tokio::spawn(async move {
-                    if let Ok(_alone) = discovery.asking.try_lock() {
-                        discovery.ask().await;
-                    }
-                });
+    /// The stored user of a subject. A database's first issuer has its subjects as users, as it was when there was only
+    /// one; the same subject of another issuer is somebody else.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub async fn user(&self, store: &Store, subject: String) -> Result<String, ApiError> {
+        let name = &self.discovery.name;
+        let ask = async || {
+            let number = issuer_number(store, name).await?;
+            if number > 1 {
+                tracing::warn!(issuer = name, "the database has users of another issuer; those of this one are others");
             }
-            return Ok(keys);
+            Ok::<_, ApiError>(number)
+        };
+        let number = *self.number.get_or_try_init(ask).await?;
+        Ok(if number == 1 { subject } else { user_of_other_issuer(name, &subject) })
+    }
+
+    /// The number of the set of keys that tokens are verified by now, which is refreshed in the background.
+    pub fn key_set(&self) -> Option<u64> {
+        self.discovery.known().map(|(set, told_at)| {
+            self.refresh_if_stale(told_at);
+            set.number
+        })
+    }
+
+    /// The set in which the key of this id is, unless the issuer has none of it.
+    async fn keys(&self, id: &str) -> Result<Arc<KeySet>, ApiError> {
+        let has_key = |set: &KeySet| set.of(id).next().is_some();
+        if let Some((set, told_at)) = self.discovery.known().filter(|(set, _)| has_key(set)) {
+            self.refresh_if_stale(told_at);
+            return Ok(set);
         }
-        let _alone = self.discovery.asking.lock().await;
-        // Somebody else may have asked while this one waited.
-        if let Some((keys, _)) = self.discovery.known().filter(|(keys, _)| is_known(keys)) {
-            return Ok(keys);
+        let asking = self.discovery.asking.clone().lock_owned().await;
+        // Another request may have asked while this one waited.
+        if let Some((set, _)) = self.discovery.known().filter(|(set, _)| has_key(set)) {
+            return Ok(set);
         }
-        self.discovery.ask().await;
-        self.discovery.known().map(|(keys, _)| keys).ok_or(ApiError::IssuerAway)
+        // Spawned, so that a client that goes away does not waste one of the few questions.
+        let discovery = self.discovery.clone();
+        let asked = tokio::spawn(async move {
+            let _asking = asking;
+            discovery.ask().await;
+        });
+        let _ = asked.await;
+        self.discovery.known().map(|(set, _)| set).ok_or(ApiError::IssuerAway)
+    }
+
+    /// Asks for the keys in the background if they are old. They stay valid as long as the issuer says nothing else.
+    fn refresh_if_stale(&self, told_at: Instant) {
+        if told_at.elapsed() <= FRESHNESS {
+            return;
+        }
+        if let Ok(asking) = self.discovery.asking.clone().try_lock_owned() {
+            let discovery = self.discovery.clone();
+            tokio::spawn(async move {
+                let _asking = asking;
+                discovery.ask().await;
+            });
+        }
+    }
+}
+
+impl KeySet {
+    /// Keys that are of no use here, such as encryption keys, are left out.
+    fn new(source: Value, number: u64) -> KeySet {
+        let keys = source["keys"].as_array().into_iter().flatten();
+        let keys = keys.filter_map(|key| key_of(serde_json::from_value(key.clone()).ok()?)).collect();
+        KeySet { keys, source, number }
+    }
+
+    /// The keys of an id: different kinds of keys may have the same.
+    fn of(&self, id: &str) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(move |key| key.id == id)
     }
 }
 
@@ -135,23 +203,27 @@ impl Discovery {
             return;
         }
         match self.fetch().await {
-            Ok(keys) => {
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((Arc::new(keys), Instant::now()));
+            Ok(source) => {
+                let known = self.known().map(|(set, _)| set);
+                let set = match known {
+                    Some(known) if known.source == source => known,
+                    known => Arc::new(KeySet::new(source, known.map_or(0, |known| known.number + 1))),
+                };
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((set, Instant::now()));
             }
             Err(error) => tracing::error!(error = format!("{error:#}"), "the issuer does not tell its keys"),
         }
     }
 
-    async fn fetch(&self) -> anyhow::Result<Vec<Key>> {
+    async fn fetch(&self) -> anyhow::Result<Value> {
         let place = format!("{}/.well-known/openid-configuration", self.url.as_str().trim_end_matches('/'));
         let configuration: Configuration = self.get(Url::parse(&place)?).await?;
         ensure!(configuration.issuer == self.name, "it says of itself that it is {}", configuration.issuer);
         let jwks_uri = Url::parse(&configuration.jwks_uri).context("the address of its keys is no URL")?;
         ensure_safe(&jwks_uri)?;
         let set: Value = self.get(jwks_uri).await?;
-        let keys = set["keys"].as_array().context("its key set has no keys")?;
-        // What is of no use here is nothing to worry about: encryption keys, algorithms of tomorrow.
-        Ok(keys.iter().filter_map(|key| key_of(serde_json::from_value(key.clone()).ok()?)).collect())
+        ensure!(set["keys"].is_array(), "its key set has no keys");
+        Ok(set)
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, url: Url) -> anyhow::Result<T> {
@@ -181,6 +253,11 @@ fn key_of(jwk: Jwk) -> Option<Key> {
     let is_other = jwk.common.key_algorithm.is_some_and(|said| said.to_string() != format!("{algorithm:?}"));
     let key = DecodingKey::from_jwk(&jwk).ok()?;
     (!is_other).then_some(Key { id: jwk.common.key_id?, algorithm, key })
+}
+
+/// The stored user of a subject of any issuer but the first: a digest, which fits whatever the lengths are.
+fn user_of_other_issuer(issuer: &str, subject: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{issuer}\0{subject}")))
 }
 
 /// Whoever could change what comes by this URL could sign for anybody.

@@ -1,59 +1,192 @@
-//! Passwords: Argon2id with the library's own parameters (OWASP's recommendation), a few at a time, since each takes some
-//! 20 MB and tens of milliseconds.
+//! Passwords: which are acceptable, and Argon2id with the library's own parameters (OWASP's recommendation).
+//!
+//! A hash takes some 20 MB and tens of milliseconds, so only a few are computed at the same time, and only a few requests
+//! may wait. A hash that nobody waits for any more still holds its permit until it is done.
 
-use std::sync::{Arc, OnceLock};
+use std::{sync::Arc, time::Duration};
 
 use argon2::{
     Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
     password_hash::{SaltString, rand_core::OsRng},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use unicode_normalization::UnicodeNormalization;
 
 use crate::error::ApiError;
 
-/// Computed side by side.
+/// Hashes that are computed at the same time.
 const AT_ONCE: usize = 2;
+/// Requests that wait for a hash or are computing one.
+const MOST_WAITING: usize = 64;
+/// How long a client should wait that finds the queue full.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Characters of the shortest password.
-pub const SHORTEST: usize = 10;
-/// Bytes of the longest: long enough for anybody, and no burden.
-pub const LONGEST_BYTES: usize = 1_000;
+const SHORTEST: usize = 10;
+/// Bytes of the longest password.
+const LONGEST_BYTES: usize = 1_000;
+/// Those of the 20 000 most common passwords that have at least [`SHORTEST`] characters, in lower case: the list that
+/// Django ships, by Royce Williams.
+const COMMON: &str = include_str!("common_passwords.txt");
 
-/// Hashes passwords and checks them.
+/// Checks that a password is acceptable for the account of this normalized email address.
+///
+/// # Errors
+/// Why it is not.
+pub fn check(password: &str, email: &str) -> Result<(), &'static str> {
+    let normalized = normalized(password);
+    if normalized.chars().count() < SHORTEST {
+        return Err("password must be at least 10 characters");
+    }
+    if password.len() > LONGEST_BYTES {
+        return Err("password must be at most 1000 bytes");
+    }
+    let lower = normalized.to_lowercase();
+    if lower.trim() == email {
+        return Err("password must not be the email address");
+    }
+    if COMMON.lines().any(|common| common == lower) {
+        return Err("password is too common");
+    }
+    Ok(())
+}
+
+/// Hashes a password. Blocks for tens of milliseconds.
+pub fn hash(password: &str) -> Option<String> {
+    let salt = SaltString::generate(&mut OsRng);
+    Some(Argon2::default().hash_password(normalized(password).as_bytes(), &salt).ok()?.to_string())
+}
+
+/// Compares a password with a hash. Blocks for tens of milliseconds.
+fn is_right(password: &str, hash: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(hash) else { return false };
+    let is = |text: &str| Argon2::default().verify_password(text.as_bytes(), &parsed).is_ok();
+    let normalized = normalized(password);
+    // Hashes from before passwords were normalized are of the password as it was typed.
+    is(&normalized) || (normalized != password && is(password))
+}
+
+/// The same text has several forms in Unicode, and which one a keyboard sends depends on the system.
+fn normalized(password: &str) -> String {
+    password.nfkc().collect()
+}
+
+/// Hashes and compares passwords, a few at a time.
 pub struct Passwords {
     turns: Arc<Semaphore>,
-    /// What an unknown account's password is checked against, so that it takes as long as a known one's.
-    of_nobody: OnceLock<String>,
+    waiting: Semaphore,
+    /// The hash that is compared for unknown accounts, so that they take as long as known ones.
+    dummy_hash: String,
 }
 
 impl Passwords {
+    /// Computes the hash for unknown accounts. Blocks for tens of milliseconds.
     pub fn new() -> Passwords {
-        Passwords { turns: Arc::new(Semaphore::new(AT_ONCE)), of_nobody: OnceLock::new() }
+        Passwords {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Semaphore::new(MOST_WAITING),
+            dummy_hash: hash("an unknown account's password").unwrap_or_default(),
+        }
     }
 
-    /// The hash to keep.
+    /// Hashes a password.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`] if too many requests wait for a hash.
     pub async fn hash(&self, password: String) -> Result<String, ApiError> {
         self.in_turn(move || hash(&password)).await?.ok_or(ApiError::Internal)
     }
 
-    /// Whether the password is the one of this hash; without a hash it never is.
-    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
+    /// Whether the password is the one of this hash. Without a hash it takes as long, and is `false`.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`] if too many requests wait for a hash.
+    pub async fn verify(&self, password: String, hash: Option<&str>) -> Result<bool, ApiError> {
         let is_known = hash.is_some();
-        let of_nobody = || self.of_nobody.get_or_init(|| self::hash("nobody's password").unwrap_or_default()).clone();
-        let hash = hash.unwrap_or_else(of_nobody);
-        let is_right = self.in_turn(move || {
-            let parsed = PasswordHash::new(&hash);
-            parsed.is_ok_and(|parsed| Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok())
-        });
-        Ok(is_right.await? && is_known)
+        let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
+        Ok(self.in_turn(move || is_right(&password, &hash)).await? && is_known)
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        let _turn = self.turns.acquire().await.map_err(|_| ApiError::Internal)?;
+        let _place = self.waiting.try_acquire().map_err(|_| ApiError::TooMany(PAUSE))?;
+        let turn: OwnedSemaphorePermit = self.turns.clone().acquire_owned().await.map_err(|_| ApiError::Internal)?;
+        let work = move || {
+            // The client may be gone, which drops the future but not this closure.
+            let _turn = turn;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Internal)
     }
 }
 
-fn hash(password: &str) -> Option<String> {
-    let salt = SaltString::generate(&mut OsRng);
-    Some(Argon2::default().hash_password(password.as_bytes(), &salt).ok()?.to_string())
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn common_passwords_and_the_email_address_are_refused() {
+        for common in ["1234567890", "Qwertyuiop", "BASKETBALL", "１２３４５６７８９０"] {
+            assert_eq!(check(common, "ada@example.org"), Err("password is too common"), "{common}");
+        }
+        for email in ["ada@example.org", " Ada@Example.org "] {
+            assert_eq!(check(email, "ada@example.org"), Err("password must not be the email address"), "{email}");
+        }
+        assert_eq!(check("ada@example.org", "bob@example.org"), Ok(()));
+        assert_eq!(check("correct horse battery", "ada@example.org"), Ok(()));
+        assert!(COMMON.lines().all(|common| common.chars().count() >= SHORTEST && common == normalized(common)));
+    }
+
+    #[test]
+    fn the_forms_of_one_text_are_one_password_and_old_hashes_stay_valid() {
+        let (composed, decomposed) = ("ma\u{f1}ana por la ma\u{f1}ana", "man\u{303}ana por la man\u{303}ana");
+        for (stored, typed) in [(composed, decomposed), (decomposed, composed), (composed, composed)] {
+            assert!(is_right(typed, &hash(stored).expect("a hash")), "{stored} {typed}");
+        }
+        let salt = SaltString::generate(&mut OsRng);
+        let old = Argon2::default().hash_password(decomposed.as_bytes(), &salt).expect("a hash").to_string();
+        assert!(is_right(decomposed, &old));
+        assert!(!is_right("another password", &old));
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_keeps_its_permit() {
+        let passwords = Arc::new(Passwords::new());
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..50 {
+            let (passwords, running, most) = (passwords.clone(), running.clone(), most.clone());
+            let task = tokio::spawn(async move {
+                let work = move || {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(20));
+                    running.fetch_sub(1, Ordering::SeqCst);
+                };
+                passwords.in_turn(work).await
+            });
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            task.abort();
+        }
+        passwords.in_turn(|| ()).await.expect("a turn");
+        assert!((1..=AT_ONCE).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    }
+
+    #[tokio::test]
+    async fn requests_are_refused_when_too_many_wait() {
+        let passwords = Arc::new(Passwords::new());
+        let tasks: Vec<_> = (0..MOST_WAITING + 5)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.in_turn(|| std::thread::sleep(Duration::from_millis(5))).await })
+            })
+            .collect();
+        let mut refused = 0;
+        for task in tasks {
+            match task.await.expect("no panic") {
+                Ok(()) => {}
+                Err(ApiError::TooMany(_)) => refused += 1,
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(refused, 5);
+    }
 }

@@ -8,7 +8,13 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Account, User, accounts, tokens::LIFETIME};
+use super::{
+    Account, User,
+    account::{CLOSED, clean_email},
+    accounts,
+    keys::LIFETIME,
+    passwords, sessions, store,
+};
 use crate::{app::App, error::ApiError, http::JsonObject, middleware::forwarded::Client};
 
 /// The routes of this feature.
@@ -73,15 +79,21 @@ async fn register(
 ) -> Result<(StatusCode, Json<Account>), ApiError> {
     let own = app.auth.accounts()?;
     let (email, password) = credentials(&body)?;
-    let checked =
-        [("email", accounts::clean_email(&email).map(drop)), ("password", accounts::check_password(&password))];
-    let errors: Vec<FieldError> =
-        checked.into_iter().filter_map(|(field, checked)| Some(field_error(field, checked.err()?))).collect();
-    if !errors.is_empty() {
-        return Err(ApiError::Fields(errors));
+    let cleaned = clean_email(&email);
+    let checked = passwords::check(&password, cleaned.as_deref().unwrap_or_default());
+    let email = match (cleaned, checked) {
+        (Ok(email), Ok(())) => email,
+        (email, checked) => {
+            let errors = [("email", email.err()), ("password", checked.err())];
+            let errors = errors.into_iter().filter_map(|(field, message)| Some(field_error(field, message?)));
+            return Err(ApiError::Fields(errors.collect()));
+        }
+    };
+    own.limits.attempt(Some(&email), client)?;
+    // Looked up before the password is hashed, which is expensive; the store looks again when it adds the account.
+    if !own.open_registration && store::has_accounts(&app.store).await? {
+        return Err(CLOSED);
     }
-    let email = accounts::clean_email(&email).unwrap_or_default();
-    own.limits.attempt(&email, client)?;
     let hash = own.passwords.hash(password).await?;
     let account = accounts::register(&app.store, email, hash, own.open_registration).await?;
     Ok((StatusCode::CREATED, Json(account)))
@@ -107,23 +119,22 @@ async fn log_in(
 ) -> Result<Json<Tokens>, ApiError> {
     let own = app.auth.accounts()?;
     let (email, password) = credentials(&body)?;
-    // What is no address is nobody's, takes as long, and is neither counted nor looked up as it is.
-    let email = accounts::clean_email(&email).ok();
-    own.limits.attempt(email.as_deref().unwrap_or_default(), client)?;
-    let found = match email {
-        Some(email) => accounts::credentials(&app.store, email).await?,
+    // An invalid email address takes as long as a wrong password, and is not looked up.
+    let email = clean_email(&email).ok();
+    own.limits.attempt(email.as_deref(), client)?;
+    let found = match &email {
+        Some(email) => store::credentials(&app.store, email.clone()).await?,
         None => None,
     };
-    let (account, hash) = found.unzip();
-    if !own.passwords.verify(password, hash).await? {
-        return Err(ApiError::WrongCredentials);
-    }
-    let account = account.ok_or(ApiError::WrongCredentials)?;
-    let refresh_token = accounts::begin_family(&app.store, account.id.clone()).await?;
-    tokens(&app, &account.id, refresh_token)
+    let is_right = own.passwords.verify(password, found.as_ref().map(|(_, hash)| hash.as_str())).await?;
+    let ((account, hash), email) = found.zip(email).filter(|_| is_right).ok_or(ApiError::WrongCredentials)?;
+    let started = sessions::start(&app.store, account.id.clone(), hash).await?;
+    let refresh_token = started.ok_or(ApiError::WrongCredentials)?;
+    own.limits.succeeded(&email, client);
+    tokens(&app, &account.id, refresh_token).await
 }
 
-/// New tokens for a refresh token, which is good once; used again, it ends what the log-in led to.
+/// New tokens for a refresh token. It is valid until one of its successors was used; after that it ends the session.
 #[utoipa::path(
     post,
     path = "/api/auth/refresh",
@@ -133,13 +144,13 @@ async fn log_in(
     request_body = RefreshToken,
     responses(
         (status = OK, description = "Tokens", body = Tokens),
-        (status = UNAUTHORIZED, description = "It is not good, or no longer", body = ErrorBody)
+        (status = UNAUTHORIZED, description = "It is not valid, or no longer", body = ErrorBody)
     )
 )]
 async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result<Json<Tokens>, ApiError> {
-    let next = accounts::next_in_family(&app.store, refresh_token(&body)?).await?;
+    let next = sessions::refresh(&app.store, refresh_token(&body)?).await?;
     let (refresh_token, account) = next.ok_or(ApiError::Unauthorized)?;
-    tokens(&app, &account, refresh_token)
+    tokens(&app, &account, refresh_token).await
 }
 
 /// Ends what a log-in led to.
@@ -153,7 +164,7 @@ async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result
     responses((status = NO_CONTENT, description = "It is ended, or was"))
 )]
 async fn log_out(State(app): State<App>, JsonObject(body): JsonObject) -> Result<StatusCode, ApiError> {
-    accounts::end_family(&app.store, refresh_token(&body)?).await?;
+    sessions::end(&app.store, refresh_token(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -166,7 +177,7 @@ async fn log_out(State(app): State<App>, JsonObject(body): JsonObject) -> Result
     responses((status = OK, description = "The account", body = Account))
 )]
 async fn me(State(app): State<App>, user: User) -> Result<Json<Account>, ApiError> {
-    accounts::by_id(&app.store, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
+    store::by_id(&app.store, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
 }
 
 /// The public keys, by which anybody can check this server's tokens.
@@ -179,11 +190,12 @@ async fn me(State(app): State<App>, user: User) -> Result<Json<Account>, ApiErro
     responses((status = OK, description = "All keys that are good", body = KeySet))
 )]
 async fn public_keys(State(app): State<App>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(app.auth.accounts()?.tokens.public_keys().clone()))
+    Ok(Json(app.auth.accounts()?.tokens.public_keys().await))
 }
 
-fn tokens(app: &App, user: &str, refresh_token: String) -> Result<Json<Tokens>, ApiError> {
-    let access_token = app.auth.accounts()?.tokens.issue(user, Timestamp::now()).map_err(|error| {
+async fn tokens(app: &App, user: &str, refresh_token: String) -> Result<Json<Tokens>, ApiError> {
+    let issued = app.auth.accounts()?.tokens.issue(user, Timestamp::now()).await;
+    let access_token = issued.map_err(|error| {
         tracing::error!(%error, "a token cannot be signed");
         ApiError::Internal
     })?;

@@ -1,17 +1,15 @@
 //! Access tokens (RFC 9068 in spirit): what every issuer's must have, and those of our own, signed by ES256 and good for a
 //! quarter of an hour.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::keys::KeyRing;
+use super::keys::{Keys, LIFETIME};
 
-/// How long a token of ours is good.
-pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Who issues ours.
 const ISSUER: &str = "garage-server";
 /// For whom tokens are issued, unless an operator's issuer has another word for it.
@@ -33,30 +31,62 @@ struct Claims {
     exp: i64,
 }
 
-/// What a token that is good says.
+/// What a valid token says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
-    /// Whose it is.
-    pub user: String,
+    /// Whose it is, in the words of its issuer.
+    pub subject: String,
     /// Until when, in seconds since 1970.
     pub expires_at: f64,
 }
 
-/// The id of the key that a token is signed by; nothing where it cannot be a token.
-pub fn key_id(token: &str) -> Option<String> {
-    if token.len() > LONGEST_TOKEN {
-        return None;
-    }
-    decode_header(token).ok()?.kid
+/// What a token's header says, if it can be an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenHeader {
+    /// The id of the key that it is signed by.
+    pub key_id: String,
+    /// Whether it is said to be an access token (RFC 9068). If not, it is said to be a JWT, or nothing.
+    is_access_token: bool,
 }
 
-/// What a token says, if everything about it is right: the signature by this key and the one algorithm that is the key's,
-/// whatever the token says of itself; who issued it and for whom; and the time.
-pub fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm, issuer: &str, audience: &str) -> Option<Verified> {
+impl TokenHeader {
+    /// Reads a token's header. Returns `None` if it is too long, names no key, or is another kind of token, such as
+    /// `logout+jwt`.
+    pub fn of(token: &str) -> Option<TokenHeader> {
+        if token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        let header = decode_header(token).ok()?;
+        let kind = header.typ.map(|kind| kind.to_ascii_lowercase());
+        let is_access_token = match kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind)) {
+            Some("at+jwt") => true,
+            None | Some("jwt") => false,
+            Some(_) => return None,
+        };
+        Some(TokenHeader { key_id: header.kid?, is_access_token })
+    }
+}
+
+/// Returns what a token says if everything about it is right: the signature by this key and the one algorithm that is the
+/// key's, whatever the token says of itself; who issued it and for whom; the time; and that it is no ID token.
+pub fn verify(
+    token: &str,
+    header: &TokenHeader,
+    key: &DecodingKey,
+    algorithm: Algorithm,
+    issuer: &str,
+    audience: &str,
+) -> Option<Verified> {
     #[derive(Deserialize)]
-    struct Said {
+    struct Claimed {
         sub: String,
         exp: f64,
+        // Claims of ID tokens (OpenID Connect Core 1.0), and the kind in the words of Cognito and Keycloak.
+        nonce: Option<Value>,
+        at_hash: Option<Value>,
+        c_hash: Option<Value>,
+        token_use: Option<Value>,
+        typ: Option<Value>,
     }
     let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[issuer]);
@@ -64,28 +94,39 @@ pub fn verify(token: &str, key: &DecodingKey, algorithm: Algorithm, issuer: &str
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.validate_nbf = true;
     validation.leeway = LEEWAY_SECONDS;
-    let Said { sub, exp } = decode::<Said>(token, key, &validation).ok()?.claims;
-    let is_user = !sub.is_empty() && sub.chars().count() <= LONGEST_USER && !sub.contains(char::is_control);
-    is_user.then_some(Verified { user: sub, expires_at: exp })
+    let claimed = decode::<Claimed>(token, key, &validation).ok()?.claims;
+    let is_kind = |claim: &Option<Value>| {
+        let kind = claim.as_ref().and_then(Value::as_str).unwrap_or_default();
+        ["id", "refresh", "logout"].contains(&kind.to_ascii_lowercase().as_str())
+    };
+    let is_id_token = [&claimed.nonce, &claimed.at_hash, &claimed.c_hash].iter().any(|claim| claim.is_some())
+        || is_kind(&claimed.token_use)
+        || is_kind(&claimed.typ);
+    if is_id_token && !header.is_access_token {
+        return None;
+    }
+    let Claimed { sub: subject, exp: expires_at, .. } = claimed;
+    let is_user = !subject.is_empty() && subject.chars().count() <= LONGEST_USER && !subject.contains(char::is_control);
+    is_user.then_some(Verified { subject, expires_at })
 }
 
 /// Issues tokens and checks them.
 pub struct TokenIssuer {
-    keys: KeyRing,
+    keys: Arc<Keys>,
 }
 
 impl TokenIssuer {
-    pub fn new(keys: KeyRing) -> TokenIssuer {
+    pub fn new(keys: Arc<Keys>) -> TokenIssuer {
         TokenIssuer { keys }
     }
 
     /// The public keys, for whoever wants to check tokens.
-    pub fn public_keys(&self) -> &Value {
-        &self.keys.public
+    pub async fn public_keys(&self) -> Value {
+        self.keys.current().await.public.clone()
     }
 
     /// A token for this user.
-    pub fn issue(&self, user: &str, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
+    pub async fn issue(&self, user: &str, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
         let iat = now.as_second();
         let claims = Claims {
             iss: ISSUER,
@@ -95,14 +136,26 @@ impl TokenIssuer {
             nbf: iat,
             exp: iat + i64::try_from(LIFETIME.as_secs()).unwrap_or_default(),
         };
-        let header = Header { kid: Some(self.keys.signing_id.clone()), ..Header::new(Algorithm::ES256) };
-        encode(&header, &claims, &self.keys.signing)
+        let keys = self.keys.current().await;
+        let key = keys.signing(now);
+        let header =
+            Header { kid: Some(key.id.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::ES256) };
+        encode(&header, &claims, &key.signing)
     }
 
-    /// What a token of ours says; nothing where anything is wrong with it.
-    pub fn verified(&self, token: &str) -> Option<Verified> {
-        let key = self.keys.verifying(&key_id(token)?)?;
-        verify(token, key, Algorithm::ES256, ISSUER, AUDIENCE)
+    /// Returns what a token of ours says, with the number of the set of keys that it was verified by; `None` if anything is
+    /// wrong with it.
+    pub async fn verified(&self, token: &str) -> Option<(Verified, u64)> {
+        let header = TokenHeader::of(token)?;
+        let keys = self.keys.with(&header.key_id).await;
+        let key = keys.key(&header.key_id)?;
+        let verified = verify(token, &header, &key.verifying, Algorithm::ES256, ISSUER, AUDIENCE)?;
+        Some((verified, keys.number))
+    }
+
+    /// The number of the set of keys that tokens are verified by now.
+    pub fn key_set(&self) -> u64 {
+        self.keys.known().number
     }
 }
 
@@ -120,18 +173,37 @@ mod tests {
         claims
     }
 
-    #[test]
-    fn only_a_token_in_which_everything_is_right_names_a_user() {
+    #[tokio::test]
+    async fn only_a_token_in_which_everything_is_right_names_a_user() {
         let folder = tempfile::tempdir().expect("a folder");
-        let other = KeyRing::open(&folder.path().join("other")).expect("keys");
-        let issuer = TokenIssuer::new(KeyRing::open(folder.path()).expect("keys"));
-        let user_of = |token: &str| issuer.verified(token).map(|it| it.user);
-        let token = issuer.issue("u", Timestamp::now()).expect("a token");
-        assert_eq!(user_of(&token).as_deref(), Some("u"));
+        let now = Timestamp::now();
+        let other = Keys::open(&folder.path().join("other")).expect("keys").known();
+        let issuer = TokenIssuer::new(Keys::open(folder.path()).expect("keys"));
+        let user_of = async |token: &str| issuer.verified(token).await.map(|(it, _)| it.subject);
+        let token = issuer.issue("u", now).await.expect("a token");
+        assert_eq!(user_of(&token).await.as_deref(), Some("u"));
 
-        let header = Header { kid: Some(issuer.keys.signing_id.clone()), ..Header::new(Algorithm::ES256) };
-        let signed = |claims: &Value| encode(&header, claims, &issuer.keys.signing).expect("a token");
-        assert_eq!(user_of(&signed(&claims(|_| ()))).as_deref(), Some("u"));
+        let keys = issuer.keys.known();
+        let key = keys.signing(now);
+        let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::ES256) };
+        let signed = |claims: &Value| encode(&header, claims, &key.signing).expect("a token");
+        assert_eq!(user_of(&signed(&claims(|_| ()))).await.as_deref(), Some("u"));
+        let of_kind = |kind: Option<&str>, claims: &Value| {
+            let header = Header { typ: kind.map(str::to_owned), ..header.clone() };
+            encode(&header, claims, &key.signing).expect("a token")
+        };
+        for kind in [None, Some("JWT"), Some("at+jwt"), Some("application/at+JWT")] {
+            assert_eq!(user_of(&of_kind(kind, &claims(|_| ()))).await.as_deref(), Some("u"), "{kind:?}");
+        }
+        for kind in ["logout+jwt", "dpop+jwt", "secevent+jwt", ""] {
+            assert_eq!(user_of(&of_kind(Some(kind), &claims(|_| ()))).await, None, "{kind}");
+        }
+        for (claim, value) in [("nonce", "x"), ("at_hash", "x"), ("c_hash", "x"), ("token_use", "id"), ("typ", "ID")] {
+            let id_token = claims(|it| it[claim] = json!(value));
+            assert_eq!(user_of(&of_kind(Some("JWT"), &id_token)).await, None, "{claim}");
+            assert_eq!(user_of(&of_kind(None, &id_token)).await, None, "{claim}");
+            assert_eq!(user_of(&of_kind(Some("at+jwt"), &id_token)).await.as_deref(), Some("u"), "{claim}");
+        }
         let hour = Timestamp::now().as_second() + 3_600;
         for broken in [
             claims(|it| it["exp"] = json!(hour - 7_200)),
@@ -145,37 +217,41 @@ mod tests {
             claims(|it| drop(it.as_object_mut().map(|it| it.remove("exp")))),
             claims(|it| drop(it.as_object_mut().map(|it| it.remove("aud")))),
         ] {
-            assert_eq!(user_of(&signed(&broken)), None, "{broken}");
+            assert_eq!(user_of(&signed(&broken)).await, None, "{broken}");
         }
-        let by_other = encode(&header, &claims(|_| ()), &other.signing).expect("a token");
+        let by_other = encode(&header, &claims(|_| ()), &other.signing(now).signing).expect("a token");
         let unknown = Header { kid: Some("unknown".to_owned()), ..header.clone() };
-        let unknown = encode(&unknown, &claims(|_| ()), &issuer.keys.signing).expect("a token");
+        let unknown = encode(&unknown, &claims(|_| ()), &key.signing).expect("a token");
         // The public key is no secret, so it must not pass for one.
-        let public = issuer.keys.public.to_string();
+        let public = keys.public.to_string();
         let confused = Header { alg: Algorithm::HS256, ..header.clone() };
         let confused = encode(&confused, &claims(|_| ()), &EncodingKey::from_secret(public.as_bytes())).expect("one");
         let payload = token.split('.').nth(1).expect("a payload");
         let unsigned = format!("eyJhbGciOiJub25lIn0.{payload}.");
         let long = format!("{token}{}", "x".repeat(LONGEST_TOKEN));
         for broken in [&by_other, &unknown, &confused, &unsigned, &long, &token[..token.len() - 4], "", "a.b.c"] {
-            assert_eq!(user_of(broken), None, "{broken}");
+            assert_eq!(user_of(broken).await, None, "{broken}");
         }
     }
 
     #[cfg(unix)]
-    #[test]
-    fn keys_are_their_owners_and_a_rotation_ends_no_session() {
+    #[tokio::test]
+    async fn keys_are_their_owners_and_a_rotation_ends_no_session() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
         let keys = folder.path().join("keys");
-        let before = TokenIssuer::new(KeyRing::open(&keys).expect("keys"));
-        let token = before.issue("u", Timestamp::now()).expect("a token");
+        let before = TokenIssuer::new(Keys::open(&keys).expect("keys"));
+        let now = Timestamp::now();
+        let token = before.issue("u", now).await.expect("a token");
         let file = super::super::rotate_keys(&keys).expect("a new key");
-        assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
-        let after = TokenIssuer::new(KeyRing::open(&keys).expect("keys"));
-        assert_ne!(before.keys.signing_id, after.keys.signing_id);
-        assert_eq!(after.verified(&token).map(|it| it.user).as_deref(), Some("u"));
-        assert_eq!(after.public_keys()["keys"].as_array().map(Vec::len), Some(2));
-        assert!(!after.public_keys().to_string().contains("\"d\""), "the private half stays at home");
+        let mode = |path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!((mode(&keys), mode(&file)), (0o700, 0o600));
+        let after = TokenIssuer::new(Keys::open(&keys).expect("keys"));
+        let next = after.issue("u", now + jiff::SignedDuration::from_mins(6)).await.expect("a token");
+        assert_ne!(decode_header(&next).expect("a header").kid, decode_header(&token).expect("a header").kid);
+        assert_eq!(after.verified(&token).await.map(|(it, _)| it.subject).as_deref(), Some("u"));
+        let public = after.public_keys().await;
+        assert_eq!(public["keys"].as_array().map(Vec::len), Some(2));
+        assert!(!public.to_string().contains("\"d\""), "the private half stays at home");
     }
 }

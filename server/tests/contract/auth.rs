@@ -1,7 +1,7 @@
 //! Accounts and tokens, as any client sees them.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Answer, PASSWORD, Server};
 
@@ -13,12 +13,14 @@ async fn an_account_from_registering_to_logging_out() {
     assert_eq!((&me["email"], &me["disabledAt"]), (&json!(ada.email), &json!(null)));
     assert_eq!((&ada.tokens["tokenType"], &ada.tokens["expiresIn"]), (&json!("Bearer"), &json!(900)));
 
-    let first = json!({ "refreshToken": ada.tokens["refreshToken"] });
-    let second = server.post("/api/auth/refresh", first.clone()).await.expect(StatusCode::OK);
-    let second = json!({ "refreshToken": second["refreshToken"] });
-    assert_ne!(first, second, "each is good once");
-    server.post("/api/auth/refresh", first).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
-    server.post("/api/auth/refresh", second).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
+    let first = json!(ada.tokens["refreshToken"]);
+    let second = refresh(&server, &first).await.expect("refreshed");
+    assert_ne!(first, second);
+    let third = refresh(&server, &second).await.expect("refreshed");
+    for ended in [first, third] {
+        let answer = server.post("/api/auth/refresh", json!({ "refreshToken": ended })).await;
+        answer.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
+    }
 
     let credentials = json!({ "email": format!(" {}", ada.email.to_uppercase()), "password": PASSWORD });
     let tokens = server.post("/api/auth/login", credentials).await.expect(StatusCode::OK);
@@ -28,26 +30,64 @@ async fn an_account_from_registering_to_logging_out() {
     server.post("/api/auth/logout", refresh).await.expect(StatusCode::NO_CONTENT);
 }
 
-/// Of many who come with one refresh token at once, one goes on, and not for long: it was stolen.
+/// The next refresh token, unless this one is refused.
+async fn refresh(server: &Server, token: &Value) -> Option<Value> {
+    let answer = server.post("/api/auth/refresh", json!({ "refreshToken": token })).await;
+    if answer.status == StatusCode::UNAUTHORIZED {
+        return None;
+    }
+    Some(answer.expect(StatusCode::OK)["refreshToken"].clone())
+}
+
+/// Windows of one client that refresh at the same time.
 #[tokio::test]
-async fn a_refresh_token_is_good_once_however_many_come_with_it() {
+async fn refreshing_many_times_at_once_keeps_the_session() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let body = json!({ "refreshToken": ada.tokens["refreshToken"] });
     let attempts: Vec<_> = (0..8)
         .map(|_| tokio::spawn(Answer::of(server.request(Method::POST, "/api/auth/refresh").json(&body))))
         .collect();
-    let mut good = Vec::new();
+    let mut next = Vec::new();
     for attempt in attempts {
-        let answer = attempt.await.expect("no panic");
-        if answer.status == StatusCode::OK {
-            good.push(answer.expect(StatusCode::OK)["refreshToken"].clone());
-        } else {
-            answer.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
-        }
+        next.push(attempt.await.expect("no panic").expect(StatusCode::OK)["refreshToken"].clone());
     }
-    assert_eq!(good.len(), 1);
-    server.post("/api/auth/refresh", json!({ "refreshToken": good[0] })).await.expect(StatusCode::UNAUTHORIZED);
+    let distinct: std::collections::HashSet<_> = next.iter().map(Value::to_string).collect();
+    assert_eq!(distinct.len(), 8);
+    // All but one of them were replaced, and are valid all the same.
+    let newest = refresh(&server, &next[0]).await.expect("refreshed");
+    let newest = refresh(&server, &newest).await.expect("refreshed");
+    let newest = refresh(&server, &newest).await.expect("refreshed");
+    assert_eq!(refresh(&server, &next[0]).await, None, "two parties have the session");
+    assert_eq!(refresh(&server, &newest).await, None, "so it has ended");
+}
+
+#[tokio::test]
+async fn a_client_that_misses_an_answer_stays_logged_in() {
+    let server = Server::open().await;
+    let ada = server.user("ada").await;
+    let first = json!(ada.tokens["refreshToken"]);
+    let missed = refresh(&server, &first).await.expect("refreshed");
+    let second = refresh(&server, &first).await.expect("refreshed again");
+    let third = refresh(&server, &missed).await.expect("a replaced token counts as the first");
+    let fourth = refresh(&server, &third).await.expect("refreshed");
+    let fifth = refresh(&server, &third).await.expect("refreshed again");
+    assert!(refresh(&server, &fourth).await.is_some(), "a replaced token counts as the third");
+    // A token of the third's generation was used: whoever comes with an older one has a copy.
+    assert_eq!(refresh(&server, &second).await, None);
+    assert_eq!(refresh(&server, &fifth).await, None);
+}
+
+#[tokio::test]
+async fn the_forms_of_one_text_are_one_password() {
+    let server = Server::open().await;
+    let email = format!("ada-{}@example.org", uuid::Uuid::now_v7().simple());
+    let credentials = |password: &str| json!({ "email": email, "password": password });
+    server.post("/api/auth/register", credentials("ma\u{f1}ana temprano")).await.expect(StatusCode::CREATED);
+    for typed in ["man\u{303}ana temprano", "ma\u{f1}ana temprano"] {
+        server.post("/api/auth/login", credentials(typed)).await.expect(StatusCode::OK);
+    }
+    server.post("/api/auth/login", credentials("manana temprano")).await.expect(StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -78,6 +118,11 @@ async fn what_is_wrong_with_an_account_is_told_at_its_field() {
             vec![("email", "email must be an email address"), ("password", "password must be at least 10 characters")],
         ),
         (json!({ "email": "x@y.z", "password": long }), vec![("password", "password must be at most 1000 bytes")]),
+        (json!({ "email": "x@y.z", "password": "QwertyUiop" }), vec![("password", "password is too common")]),
+        (
+            json!({ "email": "xxxxxxxx@y.z", "password": "XXXXXXXX@y.z" }),
+            vec![("password", "password must not be the email address")],
+        ),
         (json!({ "email": "x\0y@y.z", "password": PASSWORD }), vec![("email", "email must be an email address")]),
     ] {
         let answer = server.post("/api/auth/register", body).await;

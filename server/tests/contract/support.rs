@@ -136,6 +136,11 @@ impl Server {
         self.data.as_ref().expect("a server of its own")
     }
 
+    /// The id of its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("a server of its own").id()
+    }
+
     /// Asks it to end, as a system does.
     pub fn terminate(&self) {
         let id = self.process.as_ref().expect("a server of its own").id().to_string();
@@ -278,11 +283,19 @@ pub fn token(keys: &Path, user: &str) -> String {
     sign(keys, &claims(user))
 }
 
-/// A token with these claims, signed by the key in this folder.
+/// A token with these claims, signed by the oldest key in this folder.
 pub fn sign(keys: &Path, claims: &Value) -> String {
-    let file = std::fs::read_dir(keys).expect("keys").next().expect("a key").expect("a key").path();
+    let file = key_files(keys).into_iter().next().expect("a key");
     let pem = std::fs::read(&file).expect("a key");
     let kid = file.file_stem().expect("a name").to_string_lossy().into_owned();
     let header = Header { kid: Some(kid), ..Header::new(Algorithm::ES256) };
     encode(&header, claims, &EncodingKey::from_ec_pem(&pem).expect("a key")).expect("a token")
+}
+
+/// The files of the keys in this folder, the oldest first.
+pub fn key_files(keys: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(keys).expect("keys").map(|entry| entry.expect("a file").path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "pem")).collect();
+    files.sort();
+    files
 }

@@ -1,21 +1,26 @@
-//! Accounts and refresh tokens in the database, each operation one transaction.
+//! Accounts, sessions and issuers in the database, each operation one transaction.
 
 mod postgres;
 mod sqlite;
 
 use jiff::Timestamp;
 
-use super::accounts::{Account, Change, StoredToken};
+use super::account::{Account, Change, NewSession};
 use crate::{error::ApiError, store::Store};
 
-const TAKEN: ApiError = ApiError::Conflict("An account with this email already exists");
-const CLOSED: ApiError = ApiError::Forbidden("Registration is closed");
-
-/// Adds an account; where registration is not `open`, only the first.
+/// Adds an account; if registration is not `open`, only the first.
 pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -> Result<(), ApiError> {
     match store {
         Store::Sqlite(database) => sqlite::insert(database, account, hash, open).await,
         Store::Postgres(database) => postgres::insert(database, &account, &hash, open).await,
+    }
+}
+
+/// Whether there is an account.
+pub async fn has_accounts(store: &Store) -> Result<bool, ApiError> {
+    match store {
+        Store::Sqlite(database) => sqlite::has_accounts(database).await,
+        Store::Postgres(database) => postgres::has_accounts(database).await,
     }
 }
 
@@ -27,7 +32,7 @@ pub async fn list(store: &Store) -> Result<Vec<Account>, ApiError> {
     }
 }
 
-/// Changes the account of this address and ends its sessions; says whether there is one.
+/// Changes the account of this email address; returns whether there is one.
 pub async fn change(store: &Store, email: String, change: Change) -> Result<bool, ApiError> {
     match store {
         Store::Sqlite(database) => sqlite::change(database, email, change).await,
@@ -35,7 +40,7 @@ pub async fn change(store: &Store, email: String, change: Change) -> Result<bool
     }
 }
 
-/// The account of an address and its password's hash, if somebody can log in with it.
+/// The enabled account of an email address, and its password's hash.
 pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account, String)>, ApiError> {
     match store {
         Store::Sqlite(database) => sqlite::credentials(database, email).await,
@@ -43,7 +48,7 @@ pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account
     }
 }
 
-/// An account that is not disabled.
+/// The enabled account of this id.
 pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, ApiError> {
     match store {
         Store::Sqlite(database) => sqlite::by_id(database, id).await,
@@ -51,38 +56,49 @@ pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, ApiErro
     }
 }
 
-/// Keeps the first token of a family, and forgets those that are long over.
-pub async fn begin_family(
-    store: &Store,
-    account_id: String,
-    family: String,
-    token: StoredToken,
-    now: Timestamp,
-) -> Result<(), ApiError> {
+/// Stores a session if its account is enabled and still has the verified hash; returns whether it does. Deletes expired
+/// sessions and tokens.
+pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, ApiError> {
     match store {
-        Store::Sqlite(database) => sqlite::begin_family(database, account_id, family, token, now).await,
-        Store::Postgres(database) => postgres::begin_family(database, &account_id, &family, &token, now).await,
+        Store::Sqlite(database) => sqlite::start_session(database, session).await,
+        Store::Postgres(database) => postgres::start_session(database, &session).await,
     }
 }
 
-/// Puts `next` in the place of the token of this digest; gives the account, if the token was good. One that was used
-/// before ends its family: somebody else has it, too, and nobody can tell who is who.
-pub async fn next_in_family(
+/// Whether there is a refresh token of this digest. Takes no lock.
+pub async fn has_token(store: &Store, digest: String) -> Result<bool, ApiError> {
+    match store {
+        Store::Sqlite(database) => sqlite::has_token(database, digest).await,
+        Store::Postgres(database) => postgres::has_token(database, &digest).await,
+    }
+}
+
+/// Reads what [`super::rotation::decide`] needs for the token of this digest, and does what it decides. Returns the account
+/// if the token of the digest `next` was issued. Deletes expired tokens.
+pub async fn refresh_session(
     store: &Store,
     digest: String,
-    next: StoredToken,
+    next: String,
     now: Timestamp,
 ) -> Result<Option<String>, ApiError> {
     match store {
-        Store::Sqlite(database) => sqlite::next_in_family(database, digest, next, now).await,
-        Store::Postgres(database) => postgres::next_in_family(database, &digest, &next, now).await,
+        Store::Sqlite(database) => sqlite::refresh_session(database, digest, next, now).await,
+        Store::Postgres(database) => postgres::refresh_session(database, &digest, &next, now).await,
     }
 }
 
-/// Ends the family of the token of this digest, if there is one.
-pub async fn end_family(store: &Store, digest: String) -> Result<(), ApiError> {
+/// Ends the session of the token of this digest, if there is one.
+pub async fn end_session(store: &Store, digest: String) -> Result<(), ApiError> {
     match store {
-        Store::Sqlite(database) => sqlite::end_family(database, digest).await,
-        Store::Postgres(database) => postgres::end_family(database, &digest).await,
+        Store::Sqlite(database) => sqlite::end_session(database, digest).await,
+        Store::Postgres(database) => postgres::end_session(database, &digest).await,
+    }
+}
+
+/// The number of an external issuer in this database: 1 for the first, whichever comes first.
+pub async fn issuer_number(store: &Store, issuer: &str) -> Result<i64, ApiError> {
+    match store {
+        Store::Sqlite(database) => sqlite::issuer_number(database, issuer.to_owned()).await,
+        Store::Postgres(database) => postgres::issuer_number(database, issuer).await,
     }
 }

@@ -1,12 +1,14 @@
-//! Accounts and refresh tokens in PostgreSQL.
+//! Accounts, sessions and issuers in PostgreSQL.
 
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use tokio_postgres::{Error, Row, error::SqlState};
 
-use super::{CLOSED, TAKEN};
 use crate::{
-    auth::accounts::{Account, Change, StoredToken},
+    auth::{
+        account::{Account, CLOSED, Change, NewSession, TAKEN},
+        rotation::{Decision, Facts, decide},
+    },
     error::ApiError,
     store::postgres::{Failure, Postgres},
 };
@@ -33,6 +35,16 @@ pub async fn insert(database: &Postgres, account: &Account, hash: &str, open: bo
     database.retried(operation).await
 }
 
+pub async fn has_accounts(database: &Postgres) -> Result<bool, ApiError> {
+    let found = async {
+        let connection = database.connection().await?;
+        let sql = "SELECT EXISTS (SELECT FROM accounts)";
+        let row = connection.query_one(&connection.prepare_cached(sql).await?, &[]).await?;
+        Ok::<_, Failure>(row.try_get(0)?)
+    };
+    Ok(found.await?)
+}
+
 pub async fn list(database: &Postgres) -> Result<Vec<Account>, ApiError> {
     let listed = async {
         let sql = "SELECT id, email, created_at, disabled_at FROM accounts ORDER BY created_at, id";
@@ -49,12 +61,14 @@ pub async fn change(database: &Postgres, email: &str, change: &Change) -> Result
         let account = tx.query_opt("SELECT id FROM accounts WHERE email = $1 FOR UPDATE", &[&email]).await?;
         let Some(account) = account else { return Ok(false) };
         let id: &str = account.try_get(0)?;
-        tx.execute("DELETE FROM refresh_tokens WHERE account_id = $1", &[&id]).await?;
+        if !matches!(change, Change::Enable) {
+            tx.execute("DELETE FROM sessions WHERE account_id = $1", &[&id]).await?;
+        }
         match change {
             Change::Disable(at) => tx.execute("UPDATE accounts SET disabled_at = $1 WHERE id = $2", &[at, &id]).await?,
+            Change::Enable => tx.execute("UPDATE accounts SET disabled_at = NULL WHERE id = $1", &[&id]).await?,
             Change::Password(hash) => {
-                let sql = "UPDATE accounts SET password_hash = $1, disabled_at = NULL WHERE id = $2";
-                tx.execute(sql, &[hash, &id]).await?
+                tx.execute("UPDATE accounts SET password_hash = $1 WHERE id = $2", &[hash, &id]).await?
             }
         };
         tx.commit().await?;
@@ -84,69 +98,130 @@ pub async fn by_id(database: &Postgres, id: &str) -> Result<Option<Account>, Api
     Ok(found.await?)
 }
 
-pub async fn begin_family(
-    database: &Postgres,
-    account_id: &str,
-    family: &str,
-    token: &StoredToken,
-    now: Timestamp,
-) -> Result<(), ApiError> {
+pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<bool, ApiError> {
+    let NewSession { id, account_id, verified_hash, token_digest, started_at, expires_at } = session;
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
-        tx.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", &[&now]).await?;
-        insert_token(&tx, account_id, family, token).await?;
-        Ok(tx.commit().await?)
+        tx.execute("DELETE FROM sessions WHERE expires_at < $1", &[started_at]).await?;
+        tx.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", &[started_at]).await?;
+        // The lock makes a change of the account wait until the session exists, or this wait for the change.
+        let sql = "SELECT FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR SHARE";
+        if tx.query_opt(&tx.prepare_cached(sql).await?, &[account_id, verified_hash]).await?.is_none() {
+            return Ok(false);
+        }
+        let sql = "INSERT INTO sessions (id, account_id, started_at, expires_at, generation, newest_token)
+                   VALUES ($1, $2, $3, $4, 0, $5)";
+        tx.execute(sql, &[id, account_id, started_at, expires_at, token_digest]).await?;
+        insert_token(&tx, id, token_digest, 0, *expires_at).await?;
+        tx.commit().await?;
+        Ok(true)
     };
     database.retried(operation).await
 }
 
-pub async fn next_in_family(
+pub async fn has_token(database: &Postgres, digest: &str) -> Result<bool, ApiError> {
+    let found = async {
+        let connection = database.connection().await?;
+        let sql = "SELECT EXISTS (SELECT FROM refresh_tokens WHERE token_hash = $1)";
+        let row = connection.query_one(&connection.prepare_cached(sql).await?, &[&digest]).await?;
+        Ok::<_, Failure>(row.try_get(0)?)
+    };
+    Ok(found.await?)
+}
+
+pub async fn refresh_session(
     database: &Postgres,
     digest: &str,
-    next: &StoredToken,
+    next: &str,
     now: Timestamp,
 ) -> Result<Option<String>, ApiError> {
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
-        // Locked, so that of two who come with it at once the second finds it used.
-        let sql = "SELECT family, account_id, expires_at >= $2 AND accounts.disabled_at IS NULL, used_at IS NOT NULL
-                   FROM refresh_tokens JOIN accounts ON accounts.id = account_id WHERE token_hash = $1
-                   FOR UPDATE OF refresh_tokens";
-        let row = tx.query_opt(&tx.prepare_cached(sql).await?, &[&digest, &now]).await?;
+        // Locks the session before reading the token: a statement that waits for a lock does not see what others have
+        // changed meanwhile in rows that it does not lock.
+        let lock = "SELECT FROM sessions
+                    WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1) FOR UPDATE";
+        tx.query_opt(&tx.prepare_cached(lock).await?, &[&digest]).await?;
+        let sql = "SELECT sessions.id, account_id, refresh_tokens.generation, used_at IS NOT NULL,
+                          newest_token = token_hash, refresh_tokens.expires_at, sessions.generation, started_at,
+                          disabled_at IS NOT NULL
+                   FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+                   JOIN accounts ON accounts.id = account_id WHERE token_hash = $1";
+        let row = tx.query_opt(&tx.prepare_cached(sql).await?, &[&digest]).await?;
         let Some(row) = row else { return Ok(None) };
-        let (family, account): (&str, String) = (row.try_get(0)?, row.try_get(1)?);
-        let (is_good, is_used): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
-        if is_used {
-            tx.execute("DELETE FROM refresh_tokens WHERE family = $1", &[&family]).await?;
-            tx.commit().await?;
-            return Ok(None);
+        let (session, account): (&str, String) = (row.try_get(0)?, row.try_get(1)?);
+        let facts = Facts {
+            generation: row.try_get(2)?,
+            is_used: row.try_get(3)?,
+            is_newest: row.try_get(4)?,
+            expires_at: row.try_get(5)?,
+            newest_generation: row.try_get(6)?,
+            started_at: row.try_get(7)?,
+            is_disabled: row.try_get(8)?,
+        };
+        match decide(&facts, now) {
+            Decision::Refuse => Ok(None),
+            Decision::EndSession => {
+                tx.execute("DELETE FROM sessions WHERE id = $1", &[&session]).await?;
+                tx.commit().await?;
+                Ok(None)
+            }
+            Decision::Issue { generation, expires_at, uses_token } => {
+                tx.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", &[&now]).await?;
+                if uses_token {
+                    let used = "UPDATE refresh_tokens SET used_at = $1 WHERE token_hash = $2";
+                    tx.execute(used, &[&now, &digest]).await?;
+                }
+                insert_token(&tx, session, next, generation, expires_at).await?;
+                let newest = "UPDATE sessions SET generation = $1, newest_token = $2, expires_at = $3 WHERE id = $4";
+                tx.execute(newest, &[&generation, &next, &expires_at, &session]).await?;
+                tx.commit().await?;
+                Ok(Some(account))
+            }
         }
-        if !is_good {
-            return Ok(None);
-        }
-        tx.execute("UPDATE refresh_tokens SET used_at = $1 WHERE token_hash = $2", &[&now, &digest]).await?;
-        insert_token(&tx, &account, family, next).await?;
-        tx.commit().await?;
-        Ok(Some(account))
     };
     database.retried(operation).await
 }
 
-pub async fn end_family(database: &Postgres, digest: &str) -> Result<(), ApiError> {
+pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), ApiError> {
     let operation = || async {
-        let sql = "DELETE FROM refresh_tokens
-                   WHERE family = (SELECT family FROM refresh_tokens WHERE token_hash = $1)";
+        let sql = "DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)";
         database.connection().await?.execute(sql, &[&digest]).await?;
         Ok(())
     };
     database.retried(operation).await
 }
 
-async fn insert_token(tx: &Transaction<'_>, account_id: &str, family: &str, token: &StoredToken) -> Result<(), Error> {
-    let sql = "INSERT INTO refresh_tokens (token_hash, family, account_id, expires_at) VALUES ($1, $2, $3, $4)";
-    tx.execute(sql, &[&token.digest, &family, &account_id, &token.expires_at]).await?;
+pub async fn issuer_number(database: &Postgres, issuer: &str) -> Result<i64, ApiError> {
+    let operation = || async {
+        let mut connection = database.connection().await?;
+        let find = "SELECT number FROM issuers WHERE issuer = $1";
+        if let Some(row) = connection.query_opt(find, &[&issuer]).await? {
+            return Ok(row.try_get(0)?);
+        }
+        let tx = connection.transaction().await?;
+        tx.batch_execute("LOCK TABLE issuers IN SHARE ROW EXCLUSIVE MODE").await?;
+        let sql = "INSERT INTO issuers (issuer, number) SELECT $1, count(*) + 1 FROM issuers
+                   ON CONFLICT (issuer) DO NOTHING";
+        tx.execute(sql, &[&issuer]).await?;
+        let number = tx.query_one(find, &[&issuer]).await?.try_get(0)?;
+        tx.commit().await?;
+        Ok(number)
+    };
+    database.retried(operation).await
+}
+
+async fn insert_token(
+    tx: &Transaction<'_>,
+    session: &str,
+    digest: &str,
+    generation: i64,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO refresh_tokens (token_hash, session_id, generation, expires_at) VALUES ($1, $2, $3, $4)";
+    tx.execute(sql, &[&digest, &session, &generation, &expires_at]).await?;
     Ok(())
 }
 

@@ -1,12 +1,14 @@
-//! Accounts and refresh tokens in SQLite.
+//! Accounts, sessions and issuers in SQLite.
 
 use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::{CLOSED, TAKEN};
 use crate::{
-    auth::accounts::{Account, Change, StoredToken},
+    auth::{
+        account::{Account, CLOSED, Change, NewSession, TAKEN},
+        rotation::{Decision, Facts, decide},
+    },
     error::ApiError,
 };
 
@@ -29,6 +31,10 @@ pub async fn insert(database: &Database, account: Account, hash: String, open: b
         .await
 }
 
+pub async fn has_accounts(database: &Database) -> Result<bool, ApiError> {
+    database.read(|tx| Ok(tx.query_row("SELECT EXISTS (SELECT 1 FROM accounts)", [], |row| row.get(0))?)).await
+}
+
 pub async fn list(database: &Database) -> Result<Vec<Account>, ApiError> {
     database
         .read(|tx| {
@@ -44,15 +50,17 @@ pub async fn change(database: &Database, email: String, change: Change) -> Resul
         .write(move |tx| {
             let id = tx.query_row("SELECT id FROM accounts WHERE email = ?1", [email], |row| row.get::<_, String>(0));
             let Some(id) = id.optional()? else { return Ok(false) };
-            tx.execute("DELETE FROM refresh_tokens WHERE account_id = ?1", [&id])?;
+            if !matches!(change, Change::Enable) {
+                tx.execute("DELETE FROM sessions WHERE account_id = ?1", [&id])?;
+            }
             match change {
                 Change::Disable(at) => {
                     tx.execute("UPDATE accounts SET disabled_at = ?1 WHERE id = ?2", params![at.as_microsecond(), id])?
                 }
-                Change::Password(hash) => tx.execute(
-                    "UPDATE accounts SET password_hash = ?1, disabled_at = NULL WHERE id = ?2",
-                    params![hash, id],
-                )?,
+                Change::Enable => tx.execute("UPDATE accounts SET disabled_at = NULL WHERE id = ?1", [id])?,
+                Change::Password(hash) => {
+                    tx.execute("UPDATE accounts SET password_hash = ?1 WHERE id = ?2", params![hash, id])?
+                }
             };
             Ok(true)
         })
@@ -79,73 +87,132 @@ pub async fn by_id(database: &Database, id: String) -> Result<Option<Account>, A
         .await
 }
 
-pub async fn begin_family(
-    database: &Database,
-    account_id: String,
-    family: String,
-    token: StoredToken,
-    now: Timestamp,
-) -> Result<(), ApiError> {
+pub async fn start_session(database: &Database, session: NewSession) -> Result<bool, ApiError> {
     database
         .write(move |tx| {
-            tx.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now.as_microsecond()])?;
-            insert_token(tx, &account_id, &family, &token)
+            let now = session.started_at.as_microsecond();
+            tx.execute("DELETE FROM sessions WHERE expires_at < ?1", [now])?;
+            tx.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now])?;
+            let sql = "INSERT INTO sessions (id, account_id, started_at, expires_at, generation, newest_token)
+                       SELECT ?1, id, ?2, ?3, 0, ?4 FROM accounts
+                       WHERE id = ?5 AND password_hash = ?6 AND disabled_at IS NULL";
+            let expires_at = session.expires_at.as_microsecond();
+            let NewSession { id, account_id, verified_hash, token_digest, .. } = &session;
+            if tx.execute(sql, params![id, now, expires_at, token_digest, account_id, verified_hash])? == 0 {
+                return Ok(false);
+            }
+            insert_token(tx, id, token_digest, 0, session.expires_at)?;
+            Ok(true)
         })
         .await
 }
 
-pub async fn next_in_family(
+pub async fn has_token(database: &Database, digest: String) -> Result<bool, ApiError> {
+    database
+        .read(move |tx| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE token_hash = ?1)";
+            Ok(tx.prepare_cached(sql)?.query_row([digest], |row| row.get(0))?)
+        })
+        .await
+}
+
+pub async fn refresh_session(
     database: &Database,
     digest: String,
-    next: StoredToken,
+    next: String,
     now: Timestamp,
 ) -> Result<Option<String>, ApiError> {
     database
         .write(move |tx| {
-            let sql =
-                "SELECT family, account_id, expires_at >= ?2 AND accounts.disabled_at IS NULL, used_at IS NOT NULL
-                       FROM refresh_tokens JOIN accounts ON accounts.id = account_id WHERE token_hash = ?1";
-            let found = tx.prepare_cached(sql)?.query_row(params![digest, now.as_microsecond()], |row| {
-                let (family, account): (String, String) = (row.get(0)?, row.get(1)?);
-                Ok((family, account, row.get::<_, bool>(2)?, row.get::<_, bool>(3)?))
+            let sql = "SELECT sessions.id, account_id, refresh_tokens.generation, used_at IS NOT NULL,
+                              newest_token = token_hash, refresh_tokens.expires_at, sessions.generation, started_at,
+                              disabled_at IS NOT NULL
+                       FROM refresh_tokens JOIN sessions ON sessions.id = session_id
+                       JOIN accounts ON accounts.id = account_id WHERE token_hash = ?1";
+            let found = tx.prepare_cached(sql)?.query_row([&digest], |row| {
+                let facts = Facts {
+                    generation: row.get(2)?,
+                    is_used: row.get(3)?,
+                    is_newest: row.get(4)?,
+                    expires_at: time(row.get(5)?),
+                    newest_generation: row.get(6)?,
+                    started_at: time(row.get(7)?),
+                    is_disabled: row.get(8)?,
+                };
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, facts))
             });
-            let Some((family, account, is_good, is_used)) = found.optional()? else { return Ok(None) };
-            if is_used {
-                tx.execute("DELETE FROM refresh_tokens WHERE family = ?1", [&family])?;
-                return Ok(None);
+            let Some((session, account, facts)) = found.optional()? else { return Ok(None) };
+            match decide(&facts, now) {
+                Decision::Refuse => Ok(None),
+                Decision::EndSession => {
+                    tx.execute("DELETE FROM sessions WHERE id = ?1", [session])?;
+                    Ok(None)
+                }
+                Decision::Issue { generation, expires_at, uses_token } => {
+                    tx.execute("DELETE FROM refresh_tokens WHERE expires_at < ?1", [now.as_microsecond()])?;
+                    if uses_token {
+                        let used = "UPDATE refresh_tokens SET used_at = ?1 WHERE token_hash = ?2";
+                        tx.execute(used, params![now.as_microsecond(), digest])?;
+                    }
+                    insert_token(tx, &session, &next, generation, expires_at)?;
+                    tx.execute(
+                        "UPDATE sessions SET generation = ?1, newest_token = ?2, expires_at = ?3 WHERE id = ?4",
+                        params![generation, next, expires_at.as_microsecond(), session],
+                    )?;
+                    Ok(Some(account))
+                }
             }
-            if !is_good {
-                return Ok(None);
-            }
-            let used = "UPDATE refresh_tokens SET used_at = ?1 WHERE token_hash = ?2";
-            tx.execute(used, params![now.as_microsecond(), digest])?;
-            insert_token(tx, &account, &family, &next)?;
-            Ok(Some(account))
         })
         .await
 }
 
-pub async fn end_family(database: &Database, digest: String) -> Result<(), ApiError> {
+pub async fn end_session(database: &Database, digest: String) -> Result<(), ApiError> {
     database
         .write(move |tx| {
-            let sql = "DELETE FROM refresh_tokens
-                       WHERE family = (SELECT family FROM refresh_tokens WHERE token_hash = ?1)";
+            let sql = "DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = ?1)";
             tx.execute(sql, [digest])?;
             Ok(())
         })
         .await
 }
 
-fn insert_token(tx: &Transaction<'_>, account_id: &str, family: &str, token: &StoredToken) -> Result<(), ApiError> {
+pub async fn issuer_number(database: &Database, issuer: String) -> Result<i64, ApiError> {
+    const FIND: &str = "SELECT number FROM issuers WHERE issuer = ?1";
+    let wanted = issuer.clone();
+    let known =
+        database.read::<_, ApiError>(move |tx| Ok(tx.query_row(FIND, [wanted], |row| row.get(0)).optional()?)).await?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    database
+        .write(move |tx| {
+            let sql = "INSERT INTO issuers (issuer, number) SELECT ?1, count(*) + 1 FROM issuers WHERE true
+                       ON CONFLICT (issuer) DO NOTHING";
+            tx.execute(sql, [&issuer])?;
+            Ok(tx.query_row(FIND, [&issuer], |row| row.get(0))?)
+        })
+        .await
+}
+
+fn insert_token(
+    tx: &Transaction<'_>,
+    session: &str,
+    digest: &str,
+    generation: i64,
+    expires_at: Timestamp,
+) -> Result<(), ApiError> {
     tx.execute(
-        "INSERT INTO refresh_tokens (token_hash, family, account_id, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        params![token.digest, family, account_id, token.expires_at.as_microsecond()],
+        "INSERT INTO refresh_tokens (token_hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
+        params![digest, session, generation, expires_at.as_microsecond()],
     )?;
     Ok(())
 }
 
+fn time(us: i64) -> Timestamp {
+    Timestamp::from_microsecond(us).unwrap_or_default()
+}
+
 fn account_of(row: &Row<'_>) -> rusqlite::Result<Account> {
-    let time = |us: i64| Timestamp::from_microsecond(us).unwrap_or_default();
     Ok(Account {
         id: row.get(0)?,
         email: row.get(1)?,

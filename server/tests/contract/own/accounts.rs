@@ -1,11 +1,23 @@
 //! Who may register, how often somebody may try, and what an operator does.
 
-use std::{io::Write, process::Stdio};
+use std::{
+    io::Write,
+    net::TcpStream,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use refinery::{Runner, Target};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::support::{Answer, Data, PASSWORD, Server};
+use crate::{
+    store::Sql,
+    support::{Answer, Data, PASSWORD, Server},
+};
 
 #[tokio::test]
 async fn only_the_first_registers_where_registration_is_closed() {
@@ -94,7 +106,157 @@ async fn an_operator_adds_lists_and_disables_accounts() {
     assert_eq!((&listed[0]["email"], listed[0]["disabledAt"].is_string()), (&json!("ada@example.org"), true));
     assert!(run(&["user", "list"], "").1.contains("ada@example.org  disabled"));
     assert_eq!(run(&["user", "reset-password", "ada@example.org"], "another horse battery\n").0, Some(0));
+    log_in("another horse battery").await.refused(StatusCode::UNAUTHORIZED, "Wrong email or password");
+    assert_eq!(run(&["user", "enable", "ada@example.org"], "").0, Some(0));
+    assert_eq!(run(&["user", "enable", "nobody@example.org"], "").0, Some(1));
+    let (code, _, said) = run(&["user", "reset-password", "ada@example.org"], "1234567890\n");
+    assert_eq!((code, said.contains("password is too common")), (Some(1), true), "{said}");
     log_in("correct horse battery").await.expect(StatusCode::UNAUTHORIZED);
     log_in("another horse battery").await.expect(StatusCode::OK);
     assert_eq!(run(&["user", "disable", "nobody@example.org"], "").0, Some(1));
+}
+
+/// Locks what a write needs.
+fn lock(sql: &Sql) -> &'static str {
+    if sql.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE accounts, refresh_tokens IN EXCLUSIVE MODE" }
+}
+
+/// The password was verified, but the account changes before the session starts.
+#[tokio::test]
+async fn a_login_that_is_overtaken_by_a_change_of_its_account_starts_no_session() {
+    for change in ["password_hash = 'another'", "disabled_at = {now}"] {
+        let server = Server::start(&["--open-registration"]).await;
+        let ada = server.user("ada").await;
+        let mut other = Sql::on(server.data()).await;
+        let begin = if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        other.run(&format!("{begin}; UPDATE accounts SET {change}")).await.expect("changed");
+        let credentials = json!({ "email": ada.email, "password": PASSWORD });
+        let login = tokio::spawn(Answer::of(server.request(Method::POST, "/api/auth/login").json(&credentials)));
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        assert!(!login.is_finished(), "it waits for the lock");
+        other.run("COMMIT").await.expect("committed");
+        login.await.expect("no panic").refused(StatusCode::UNAUTHORIZED, "Wrong email or password");
+    }
+}
+
+/// Anybody can send invented tokens, and try to register.
+#[tokio::test]
+async fn what_is_refused_anyway_does_not_wait_for_writers() {
+    let server = Server::start(&[]).await;
+    server.user("ada").await;
+    let mut other = Sql::on(server.data()).await;
+    other.run(lock(&other)).await.expect("locked");
+    let start = Instant::now();
+    let invented = json!({ "refreshToken": "invented" });
+    let answer = server.post("/api/auth/refresh", invented.clone()).await;
+    answer.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
+    server.post("/api/auth/logout", invented).await.expect(StatusCode::NO_CONTENT);
+    let bob = json!({ "email": "bob@example.org", "password": PASSWORD });
+    server.post("/api/auth/register", bob).await.refused(StatusCode::FORBIDDEN, "Registration is closed");
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    other.run("ROLLBACK").await.expect("unlocked");
+}
+
+#[tokio::test]
+async fn guesses_elsewhere_do_not_lock_the_owner_out() {
+    let server = Server::start(&["--trusted-proxy", "127.0.0.0/8"]).await;
+    let ada = server.user("ada").await;
+    let log_in = async |address: &str, password: &str| {
+        let request = server.request(Method::POST, "/api/auth/login").header("x-forwarded-for", address);
+        Answer::of(request.json(&json!({ "email": ada.email, "password": password }))).await
+    };
+    // The quota refills with time, so that a slow machine needs some more.
+    let mut guesses = 0;
+    while log_in("198.51.100.7", "a wrong guess").await.status == StatusCode::UNAUTHORIZED {
+        guesses += 1;
+        assert!(guesses < MOST_ATTEMPTS, "never limited");
+    }
+    assert!(guesses >= 10, "{guesses}");
+    log_in("198.51.100.7", PASSWORD).await.refused(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
+    // The owner mistypes now and then.
+    for _ in 0..3 {
+        for _ in 0..6 {
+            log_in("203.0.113.9", "a wrong guess").await.refused(StatusCode::UNAUTHORIZED, "Wrong email or password");
+        }
+        log_in("203.0.113.9", PASSWORD).await.expect(StatusCode::OK);
+    }
+}
+
+/// A client that goes away ends its request, but not the hash that is being computed for it.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn aborted_logins_leave_few_hashes_running() {
+    let server = Server::start(&["--open-registration", "--rate-limit", "100000"]).await;
+    let ada = server.user("ada").await;
+    let status = |field: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.process_id())).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+        line.split_whitespace().next().expect("a value").parse::<u64>().expect("a number")
+    };
+    let (threads, memory) = (status("Threads:"), status("VmHWM:"));
+    let address = server.base.strip_prefix("http://").expect("an address");
+    let body = json!({ "email": ada.email, "password": "a wrong guess" }).to_string();
+    let request = format!(
+        "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..240 {
+        let mut connection = TcpStream::connect(address).expect("a connection");
+        connection.write_all(request.as_bytes()).expect("sent");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Threads that have computed a hash stay for some seconds.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (threads, memory) = (status("Threads:") - threads, status("VmHWM:") - memory);
+    assert!(threads <= 8 && memory < 200_000, "{threads} more threads, {memory} kB more at the most");
+    let credentials = json!({ "email": ada.email, "password": PASSWORD });
+    server.post("/api/auth/login", credentials).await.expect(StatusCode::OK);
+}
+
+/// A database of version 4 has sessions whose tokens have no generations.
+#[tokio::test]
+async fn sessions_from_before_generations_go_on() {
+    let data = Data::new().await;
+    let mut sql = Sql::on(&data).await;
+    let kind = if sql.is_sqlite() { "server-sqlite" } else { "server-postgres" };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations").join(kind);
+    let migrations = refinery::load_sql_migrations(folder).expect("migrations");
+    let runner = Runner::new(&migrations).set_target(Target::Version(4));
+    match &mut sql {
+        Sql::Sqlite(connection) => {
+            connection.pragma_update(None, "application_id", i32::from_be_bytes(*b"MVSv")).expect("a pragma");
+            runner.run(connection).expect("migrated");
+        }
+        Sql::Postgres(client) => drop(runner.run_async(client).await.expect("migrated")),
+    }
+    let now = jiff::Timestamp::now();
+    let days = |days: i64| {
+        let at = now + jiff::SignedDuration::from_hours(24 * days);
+        if kind == "server-sqlite" { at.as_microsecond().to_string() } else { format!("'{at}'") }
+    };
+    let digest = |token: &str| URL_SAFE_NO_PAD.encode(Sha256::digest(token));
+    let mut statements = format!("INSERT INTO accounts VALUES ('u', 'ada@example.org', 'x', {}, NULL);", days(-40));
+    for family in ["one", "two"] {
+        for (token, made, used) in
+            [("first", -30, days(-20)), ("second", -20, days(-10)), ("third", -10, "NULL".to_owned())]
+        {
+            statements += &format!(
+                "INSERT INTO refresh_tokens (token_hash, family, account_id, expires_at, used_at)
+                 VALUES ('{}', '{family}', 'u', {}, {used});",
+                digest(&format!("{family} {token}")),
+                days(made + 60),
+            );
+        }
+    }
+    sql.run(&statements).await.expect("inserted");
+    drop(sql);
+    let server = Server::start_on(data, &[]);
+    let refresh = async |token: &str| server.post("/api/auth/refresh", json!({ "refreshToken": token })).await.status;
+    assert_eq!(refresh("one third").await, StatusCode::OK);
+    assert_eq!(refresh("two second").await, StatusCode::OK, "the newest token is unused");
+    assert_eq!(refresh("two third").await, StatusCode::OK);
+    assert_eq!(refresh("two first").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(refresh("two third").await, StatusCode::UNAUTHORIZED, "the session has ended");
+    assert_eq!(refresh("one third").await, StatusCode::OK, "the other has not");
+    assert_eq!(refresh("one second").await, StatusCode::UNAUTHORIZED);
 }

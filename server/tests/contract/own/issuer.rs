@@ -117,3 +117,42 @@ async fn an_issuer_that_comes_later() {
     let _issuer = Issuer::start(folder.path(), port, "ES256-1");
     list().await.expect(StatusCode::OK);
 }
+
+/// A token that was accepted before is refused as soon as the issuer is known to have withdrawn its key.
+#[tokio::test]
+async fn a_withdrawn_key_ends_tokens_that_were_seen_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let issuer = Issuer::start(folder.path(), 0, "ES256-1");
+    let server = Server::start(&["--issuer", &issuer.url]).await;
+    let list = async |token: &str| Answer::of(server.request(Method::GET, "/api/vehicles").bearer_auth(token)).await;
+    let old = issuer.token("ada", "garage", "ES256").await;
+    list(&old).await.expect(StatusCode::OK);
+    let port = issuer.port();
+    drop(issuer);
+    let issuer = Issuer::start(folder.path(), port, "ES256-2");
+    let new = issuer.token("ada", "garage", "ES256").await;
+    list(&new).await.expect(StatusCode::OK);
+    list(&old).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
+}
+
+/// The same subject of two issuers is two people.
+#[tokio::test]
+async fn users_of_another_issuer_are_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Issuer::start(folder.path(), 0, "ES256-1");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let second = Issuer::start(elsewhere.path(), 0, "ES256-1");
+    let mut users = Vec::new();
+    let mut data = crate::support::Data::new().await;
+    for issuer in [&first, &second, &first, &second] {
+        let server = Server::start_on(data, &["--issuer", &issuer.url]);
+        let ada = issuer.token("ada", "garage", "ES256").await;
+        let body = json!({ "nickname": "Bluebird" });
+        let added = Answer::of(server.request(Method::POST, "/api/vehicles").bearer_auth(&ada).json(&body)).await;
+        users.push(added.expect(StatusCode::CREATED)["userId"].as_str().expect("a user").to_owned());
+        data = server.stop();
+    }
+    assert_eq!(users[0], "ada", "as it was when there was one issuer only");
+    assert_ne!(users[0], users[1]);
+    assert_eq!((&users[0], &users[1]), (&users[2], &users[3]));
+}

@@ -1,12 +1,15 @@
 //! Keys, and tokens that are not as they should be.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, PASSWORD, Server, claims, sign, token};
+use crate::support::{Answer, Data, PASSWORD, Server, claims, key_files, sign, token};
 
 /// Keys and data are their owner's alone, whatever the folder lets others do.
 #[cfg(unix)]
@@ -18,7 +21,7 @@ async fn what_is_made_at_the_first_start_is_its_owners() {
     let folder = server.data().folder.path();
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
     let keys = server.data().keys();
-    let key = std::fs::read_dir(&keys).expect("keys").next().expect("a key").expect("a key").path();
+    let key = key_files(&keys).remove(0);
     assert_eq!((mode(&keys), mode(&key)), (0o700, 0o600));
     for file in ["server.db", "server.db-wal", "server.db-shm"] {
         if server.data().database.starts_with("sqlite:") {
@@ -59,7 +62,7 @@ async fn only_a_token_in_which_everything_is_right_is_good() {
     }
     ask(&with("aud", json!(["other", "garage"]))).await.expect(StatusCode::OK);
 
-    let file = std::fs::read_dir(&keys).expect("keys").next().expect("a key").expect("a key").path();
+    let file = key_files(&keys).remove(0);
     let (kid, pem) =
         (file.file_stem().expect("a name").to_string_lossy().into_owned(), std::fs::read(&file).expect("a key"));
     let own = EncodingKey::from_ec_pem(&pem).expect("a key");
@@ -124,21 +127,138 @@ fn base64_url(text: &str) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
 }
 
-#[tokio::test]
-async fn keys_are_rotated_and_old_tokens_stay_good() {
-    let server = Server::start(&[]).await;
-    let ada = server.user("ada").await;
-    let old = ada.token.clone();
-    let email = ada.email.clone();
-    let data = server.stop();
+/// Makes a key as if it had been made this many minutes ago; its id.
+fn key_made_before(data: &Data, minutes: u64) -> String {
     let rotated = data.command(&["rotate-keys"]).output().expect("it runs");
     assert!(rotated.status.success());
+    let file = PathBuf::from(String::from_utf8(rotated.stdout).expect("a path").trim());
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).expect("after 1970");
+    let made_at = uuid::Timestamp::from_unix(uuid::NoContext, now - 60 * minutes, 0);
+    let id = uuid::Uuid::new_v7(made_at).to_string();
+    std::fs::rename(&file, file.with_file_name(format!("{id}.pem"))).expect("renamed");
+    id
+}
+
+fn kid(token: &Value) -> String {
+    jsonwebtoken::decode_header(token.as_str().expect("a token")).expect("a token").kid.expect("a key's id")
+}
+
+#[tokio::test]
+async fn keys_are_rotated_and_old_tokens_stay_good() {
+    let data = Data::new().await;
+    let old_key = key_made_before(&data, 60);
     let server = Server::start_on(data, &[]);
-    Answer::of(server.request(Method::GET, "/api/auth/me").bearer_auth(&old)).await.expect(StatusCode::OK);
+    let ada = server.user("ada").await;
+    let (old, email) = (json!(ada.token), ada.email.clone());
+    assert_eq!(kid(&old), old_key);
+    let data = server.stop();
+    let new_key = key_made_before(&data, 10);
+    let server = Server::start_on(data, &[]);
+    let me = server.request(Method::GET, "/api/auth/me").bearer_auth(old.as_str().expect("a token"));
+    Answer::of(me).await.expect(StatusCode::OK);
     let tokens =
         server.post("/api/auth/login", json!({ "email": email, "password": PASSWORD })).await.expect(StatusCode::OK);
-    let kid = |token: &str| jsonwebtoken::decode_header(token).expect("a token").kid;
-    assert_ne!(kid(tokens["accessToken"].as_str().expect("a token")), kid(&old));
+    assert_eq!(kid(&tokens["accessToken"]), new_key);
     let keys = Answer::of(server.request(Method::GET, "/.well-known/jwks.json")).await.expect(StatusCode::OK);
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
+}
+
+/// Several servers that start at the same moment on an empty folder of keys, each with a database of its own.
+#[tokio::test]
+async fn servers_that_start_together_accept_each_others_tokens() {
+    for _ in 0..4 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = folder.path().join("keys");
+        let mut data = Vec::new();
+        for _ in 0..6 {
+            let new = Data::new().await;
+            // Otherwise the first start would take longer for some than for others.
+            assert!(new.command(&["migrate"]).output().expect("it runs").status.success());
+            data.push(new);
+        }
+        let servers: Vec<Server> = std::thread::scope(|scope| {
+            let path = keys.to_str().expect("a path");
+            let start = |data| scope.spawn(move || Server::start_on(data, &["--keys", path]));
+            let threads: Vec<_> = data.into_iter().map(start).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it starts")).collect()
+        });
+        for one in &servers {
+            let token = one.user("ada").await.token;
+            for other in &servers {
+                let list = other.request(Method::GET, "/api/vehicles").bearer_auth(&token);
+                Answer::of(list).await.expect(StatusCode::OK);
+            }
+        }
+        assert_eq!(key_files(&keys).len(), 1);
+    }
+}
+
+/// Servers are restarted one after the other. Whichever knows the new key, all accept the tokens of all.
+#[tokio::test]
+async fn a_rolling_rotation_refuses_no_token() {
+    let first = Data::new().await;
+    let old_key = key_made_before(&first, 60);
+    let keys = first.keys();
+    let options = ["--keys", keys.to_str().expect("a path")];
+    let second = Data::new().await;
+    let (one, two) = (Server::start_on(first, &options), Server::start_on(second, &options));
+    let check = async |servers: [&Server; 2], expected: &str| {
+        for (from, to) in [(servers[0], servers[1]), (servers[1], servers[0])] {
+            let email = format!("ada-{}@example.org", uuid::Uuid::now_v7().simple());
+            let added = from.data().command(&["user", "add", &email]).stdin(std::process::Stdio::piped()).spawn();
+            let mut added = added.expect("it starts");
+            std::io::Write::write_all(&mut added.stdin.take().expect("an input"), PASSWORD.as_bytes())
+                .expect("written");
+            assert!(added.wait().expect("it ends").success());
+            let login = from.post("/api/auth/login", json!({ "email": email, "password": PASSWORD })).await;
+            let token = login.expect(StatusCode::OK)["accessToken"].clone();
+            if from.base == servers[0].base {
+                assert_eq!(kid(&token), expected);
+            }
+            let list = to.request(Method::GET, "/api/vehicles").bearer_auth(token.as_str().expect("a token"));
+            Answer::of(list).await.expect(StatusCode::OK);
+        }
+    };
+    check([&one, &two], &old_key).await;
+    // A key that was just made is published, but does not sign yet.
+    assert!(one.data().command(&["rotate-keys"]).output().expect("it runs").status.success());
+    let one = Server::start_on(one.stop(), &options);
+    let keys = Answer::of(one.request(Method::GET, "/.well-known/jwks.json")).await.expect(StatusCode::OK);
+    assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
+    check([&one, &two], &old_key).await;
+    // One that signs is found by the server that does not know it.
+    let new_key = key_made_before(one.data(), 10);
+    let one = Server::start_on(one.stop(), &options);
+    check([&one, &two], &new_key).await;
+}
+
+#[tokio::test]
+async fn a_stray_file_among_the_keys_is_a_warning() {
+    let data = Data::new().await;
+    std::fs::create_dir(data.keys()).expect("a folder");
+    std::fs::write(data.keys().join("zz-notes.pem"), "notes").expect("written");
+    let server = Server::start_on(data, &[]);
+    server.user("ada").await.get("/api/auth/me").await.expect(StatusCode::OK);
+    let data = server.stop();
+    let log = data.log();
+    assert!(log.lines().any(|line| line.contains("zz-notes.pem") && line.contains("WARN")), "{log}");
+}
+
+#[tokio::test]
+async fn old_keys_are_retired_and_the_signing_one_never() {
+    let data = Data::new().await;
+    let day = 24 * 60;
+    let (oldest, signing) = (key_made_before(&data, 100 * day), key_made_before(&data, 50 * day));
+    let retire = |days: &str| {
+        let output = data.command(&["retire-keys", "--older-than", days]).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("paths")
+    };
+    assert_eq!(retire("200"), "");
+    let retired = retire("30");
+    assert!(retired.trim().ends_with(&format!("{oldest}.pem")) && retired.lines().count() == 1, "{retired}");
+    assert_eq!(retire("0"), "");
+    assert_eq!(key_files(&data.keys()).len(), 1);
+    let server = Server::start_on(data, &[]);
+    assert_eq!(kid(&json!(server.user("ada").await.token)), signing);
 }
