@@ -6,8 +6,8 @@
 use std::{sync::Arc, time::Duration};
 
 use argon2::{
-    Argon2, PasswordHash, PasswordHasher, PasswordVerifier,
-    password_hash::{SaltString, rand_core::OsRng},
+    Algorithm, Argon2, Block, Params, PasswordHash, Version,
+    password_hash::{Output, ParamsString, Salt, SaltString, rand_core::OsRng},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use unicode_normalization::UnicodeNormalization;
@@ -16,6 +16,8 @@ use crate::error::ApiError;
 
 /// Hashes that are computed at the same time.
 const AT_ONCE: usize = 2;
+/// The memory that is reserved for a hash, in bytes; some 20 MB of it are used.
+const RESERVED_BYTES: usize = 34 << 20;
 /// Requests that wait for a hash or are computing one.
 const MOST_WAITING: usize = 64;
 /// How long a client should wait that finds the queue full.
@@ -53,13 +55,44 @@ pub fn check(password: &str, email: &str) -> Result<(), &'static str> {
 /// Hashes a password. Blocks for tens of milliseconds.
 pub fn hash(password: &str) -> Option<String> {
     let salt = SaltString::generate(&mut OsRng);
-    Some(Argon2::default().hash_password(normalized(password).as_bytes(), &salt).ok()?.to_string())
+    let params = Params::default();
+    let output = output(&normalized(password), salt.as_salt(), Algorithm::default(), Version::default(), &params)?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(&params).ok()?,
+        salt: Some(salt.as_salt()),
+        hash: Some(output),
+    };
+    Some(hash.to_string())
+}
+
+/// Computes Argon2 in memory of its own.
+fn output(password: &str, salt: Salt<'_>, algorithm: Algorithm, version: Version, params: &Params) -> Option<Output> {
+    let mut salt_bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut salt_bytes).ok()?;
+    // Reserves more than is used. From 32 MiB on, glibc returns memory to the system as soon as it is freed; below, each
+    // thread of the pool would keep the largest amount that it ever used.
+    let mut memory = Vec::with_capacity(RESERVED_BYTES / Block::SIZE);
+    memory.resize(params.block_count(), Block::default());
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let argon2 = Argon2::new(algorithm, version, params.clone());
+    Output::init_with(length, |out| {
+        Ok(argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, &mut memory)?)
+    })
+    .ok()
 }
 
 /// Compares a password with a hash. Blocks for tens of milliseconds.
 fn is_right(password: &str, hash: &str) -> bool {
     let Ok(parsed) = PasswordHash::new(hash) else { return false };
-    let is = |text: &str| Argon2::default().verify_password(text.as_bytes(), &parsed).is_ok();
+    let (Ok(algorithm), Ok(params)) = (Algorithm::try_from(parsed.algorithm), Params::try_from(&parsed)) else {
+        return false;
+    };
+    let version = parsed.version.map_or(Ok(Version::default()), Version::try_from);
+    let (Ok(version), Some(salt), Some(expected)) = (version, parsed.salt, parsed.hash) else { return false };
+    // Outputs are compared in constant time.
+    let is = |text: &str| output(text, salt, algorithm, version, &params) == Some(expected);
     let normalized = normalized(password);
     // Hashes from before passwords were normalized are of the password as it was typed.
     is(&normalized) || (normalized != password && is(password))
@@ -120,6 +153,7 @@ impl Passwords {
 
 #[cfg(test)]
 mod tests {
+    use argon2::{PasswordHasher, PasswordVerifier};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -144,8 +178,12 @@ mod tests {
             assert!(is_right(typed, &hash(stored).expect("a hash")), "{stored} {typed}");
         }
         let salt = SaltString::generate(&mut OsRng);
+        // By the library itself.
         let old = Argon2::default().hash_password(decomposed.as_bytes(), &salt).expect("a hash").to_string();
         assert!(is_right(decomposed, &old));
+        let ours = hash(composed).expect("a hash");
+        let parsed = PasswordHash::new(&ours).expect("a hash");
+        Argon2::default().verify_password(composed.as_bytes(), &parsed).expect("the library verifies ours");
         assert!(!is_right("another password", &old));
     }
 

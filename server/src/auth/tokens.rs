@@ -1,7 +1,7 @@
 //! Access tokens (RFC 9068 in spirit): what every issuer's must have, and those of our own, signed by ES256 and good for a
 //! quarter of an hour.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
