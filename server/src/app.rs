@@ -7,7 +7,7 @@ use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::{auth::Auth, error::ApiError, store::Store, vehicles::EncodedLists};
+use crate::{auth::Auth, error::ApiError, metrics::Metrics, store::Store, vehicles::EncodedLists};
 
 /// What this backend calls itself in answers.
 pub const BACKEND: &str = "axum";
@@ -25,6 +25,7 @@ pub struct App {
     pub(crate) vehicle_quota: i64,
     /// Lists that need not be read and encoded again.
     pub(crate) lists: Arc<EncodedLists>,
+    pub(crate) metrics: Arc<Metrics>,
     decoder: SnapshotHolder,
 }
 
@@ -56,6 +57,7 @@ impl App {
             trusted_proxies: trusted_proxies.into(),
             vehicle_quota: vehicle_quota.into(),
             lists: Arc::new(EncodedLists::new()),
+            metrics: Arc::new(Metrics::new()),
             decoder,
         }
     }

@@ -134,6 +134,9 @@ pub struct ServeArgs {
     /// several times
     #[arg(long, env = "GARAGE_TRUSTED_PROXY", value_name = "ADDRESS", value_delimiter = ',', value_parser = network)]
     pub trusted_proxy: Vec<IpNet>,
+    /// The address to serve metrics on, in Prometheus' text format at /metrics; for operators only
+    #[arg(long, env = "GARAGE_METRICS", value_name = "ADDRESS:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// The limits.
     #[command(flatten)]
     pub limits: LimitArgs,

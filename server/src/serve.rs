@@ -1,6 +1,6 @@
 //! The command `serve`: binds the address, composes routes and middleware, and stops after the requests under way.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::{Router, http::HeaderValue, middleware::from_fn_with_state};
@@ -15,6 +15,7 @@ use crate::{
     auth::Auth,
     config::{LimitArgs, ServeArgs},
     connections::Acceptor,
+    metrics::{self, Metrics, count_request},
     middleware::{
         catch_panic, cors, log, request_id,
         request_limit::{RequestLimit, limit_requests},
@@ -62,6 +63,11 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
     }
     let app = App::new(store.clone(), auth, decoder, &args.trusted_proxy, args.vehicle_quota);
+    if let Some(address) = args.metrics {
+        let served = metrics::serve(address, app.metrics.clone(), store.clone()).await;
+        let address = served.with_context(|| format!("--metrics (GARAGE_METRICS): {address} cannot be served"))?;
+        tracing::info!(%address, "serving metrics");
+    }
     let in_use = || format!("--listen (GARAGE_LISTEN): {} cannot be served", args.listen);
     let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;
     println!("http://{}", listener.local_addr()?);
@@ -72,7 +78,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         stopping.graceful_shutdown(Some(SHUTDOWN_GRACE_PERIOD));
     });
     let limits = &args.limits;
-    let service = with_middleware(router(app), &args.cors_origin, limits);
+    let metrics = args.metrics.map(|_| app.metrics.clone());
+    let service = with_middleware(router(app), &args.cors_origin, limits, metrics);
     let mut server = axum_server::from_tcp(listener)?
         .http1_only()
         .acceptor(Acceptor::new(limits.max_connections, limits.write_timeout))
@@ -96,10 +103,15 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 /// Adds what all routes have in common. A request passes the layers from the first to the last, its response back.
-fn with_middleware(router: Router, cors_origins: &[HeaderValue], limits: &LimitArgs) -> Router {
+fn with_middleware(
+    router: Router,
+    cors_origins: &[HeaderValue],
+    limits: &LimitArgs,
+    metrics: Option<Arc<Metrics>>,
+) -> Router {
     let response_memory = ResponseMemory::new(limits.response_memory, limits.write_timeout);
     let trace = TraceLayer::new_for_http().make_span_with(log::span).on_request(()).on_response(log::log_response);
-    router.layer(
+    let router = router.layer(
         ServiceBuilder::new()
             .map_request(request_id::remove_invalid)
             .set_x_request_id(MakeRequestUuid)
@@ -112,7 +124,11 @@ fn with_middleware(router: Router, cors_origins: &[HeaderValue], limits: &LimitA
             .layer(from_fn_with_state(RequestLimit::new(limits.max_requests), limit_requests))
             .layer(from_fn_with_state(limits.request_timeout, limit_time))
             .layer(catch_panic::layer()),
-    )
+    );
+    match metrics {
+        Some(metrics) => router.layer(from_fn_with_state(metrics, count_request)),
+        None => router,
+    }
 }
 
 /// Whether clients can reach the server over a network without TLS. The server has none itself; `--trusted-proxy` says

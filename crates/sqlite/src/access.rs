@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use garage_files::make_folder_of;
+use garage_files::{make_folder_of, with_suffix};
 use rusqlite::{Connection, Transaction};
 
 use crate::{
@@ -15,6 +15,19 @@ use crate::{
 
 /// How many connections serve [`Database::read`].
 const READERS: usize = 2;
+
+/// How busy a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// The connections that serve [`Database::read`].
+    pub readers: usize,
+    /// Those that nobody uses.
+    pub idle_readers: usize,
+    /// Writes that have not begun.
+    pub waiting_writes: usize,
+    /// The size of the write-ahead log, in bytes.
+    pub log_bytes: u64,
+}
 
 /// An open database. Cloning shares the connections.
 #[derive(Clone)]
@@ -116,6 +129,15 @@ impl Database {
         self.long_reader().await?.run(move |connection| work(&connection.transaction()?)).await
     }
 
+    /// How busy the database is.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let (readers, idle_readers) = self.readers.usage();
+        let log = std::fs::metadata(with_suffix(self.file.path(), "-wal"));
+        let log_bytes = log.map_or(0, |metadata| metadata.len());
+        Usage { readers, idle_readers, waiting_writes: self.writer.waiting(), log_bytes }
+    }
+
     /// Returns a number that changes whenever another connection has written: one of another program, or of another
     /// [`Database`] in this one.
     ///
@@ -166,7 +188,7 @@ impl Database {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
-    use garage_files::{Existing, with_suffix};
+    use garage_files::Existing;
     use rusqlite::types::Value;
     use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -318,6 +340,19 @@ mod tests {
         assert_eq!(database.read_here(here).await.expect("a count"), 0);
         database.clone().close().await;
         assert!(matches!(database.read_here(here).await, Err(Error::Closed)));
+    }
+
+    #[tokio::test]
+    async fn usage_counts_readers_waiting_writes_and_the_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        database.write(insert).await.expect("a write");
+        let usage = database.usage();
+        assert_eq!((usage.readers, usage.idle_readers, usage.waiting_writes), (READERS, READERS, 0));
+        assert!(usage.log_bytes > 0);
+        let blocked = occupy_readers(&database, 1).await;
+        assert_eq!(database.usage().idle_readers, READERS - 1);
+        drop(blocked);
     }
 
     #[tokio::test]

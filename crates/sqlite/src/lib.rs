@@ -24,7 +24,7 @@ mod testing;
 mod vacuum;
 mod writer;
 
-pub use access::Database;
+pub use access::{Database, Usage};
 pub use copy::{Access, check, open_unchanged};
 pub use error::Error;
 pub use open::Schema;

@@ -92,6 +92,12 @@ impl Pool {
         let _ = tokio::task::spawn_blocking(close).await;
     }
 
+    /// The number of connections, and of idle ones.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.all.len(), state.idle.len())
+    }
+
     fn take_idle(&self) -> Option<Lease> {
         let mut state = self.state();
         let index = state.idle.pop()?;

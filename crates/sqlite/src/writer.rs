@@ -198,6 +198,11 @@ impl Writer {
         }
     }
 
+    /// The number of writes that have not begun.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Closes the connection after the writes that are queued. Later ones return [`Error::Closed`].
     pub(crate) async fn close(&self) {
         let (closed, has_closed) = oneshot::channel();

@@ -32,6 +32,19 @@ pub enum Location {
     Postgres(Box<tokio_postgres::Config>),
 }
 
+/// How busy a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Open connections of this process.
+    pub connections: i64,
+    /// Connections that nobody uses.
+    pub idle: i64,
+    /// Requests that wait for a connection or for their turn to write.
+    pub waiting: i64,
+    /// The size of SQLite's write-ahead log, in bytes.
+    pub log_bytes: u64,
+}
+
 /// An open database. Cloning shares the connections.
 #[derive(Clone)]
 pub enum Store {
@@ -88,6 +101,29 @@ impl Store {
         let saved_as = sqlite::restore(database, path, backup).await?;
         self.close().await;
         Ok(saved_as)
+    }
+
+    /// How busy the database is.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        match self {
+            Store::Sqlite(database) => {
+                let garage_sqlite::Usage { readers, idle_readers, waiting_writes, log_bytes } = database.usage();
+                // And the connection that writes.
+                let idle = idle_readers + usize::from(waiting_writes == 0);
+                Usage {
+                    connections: number(readers + 1),
+                    idle: number(idle),
+                    waiting: number(waiting_writes),
+                    log_bytes,
+                }
+            }
+            Store::Postgres(database) => {
+                let (connections, idle, waiting) = database.usage();
+                Usage { connections: number(connections), idle: number(idle), waiting: number(waiting), log_bytes: 0 }
+            }
+        }
     }
 
     /// Closes all connections.

@@ -242,6 +242,12 @@ impl Postgres {
         Ok(answered.await.map(drop)?)
     }
 
+    /// The numbers of connections, of idle ones, and of requests that wait for one.
+    pub(super) fn usage(&self) -> (usize, usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available, status.waiting)
+    }
+
     pub(super) fn close(self) {
         self.pool.close();
     }

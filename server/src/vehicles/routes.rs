@@ -115,7 +115,7 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
     }
     let id = id.unwrap_or_else(|| RecordId(Uuid::now_v7()));
     let operation = Operation { id, kind: Kind::Create { fields: Box::new(filled), sent }, at };
-    match store::perform(&app.store, &user.0, operation, app.vehicle_quota).await? {
+    match perform(&app, &user, operation).await? {
         Outcome::Written(vehicle) => {
             let location = HeaderValue::from_str(&format!("/api/vehicles/{id}")).map_err(|_| ApiError::Internal)?;
             let headers = [(header::ETAG, etag(vehicle.version)), (header::LOCATION, location)];
@@ -190,7 +190,7 @@ async fn update(
         Vec::new()
     };
     let kind = Kind::Update { patch, decoded, base: Base::from(IfMatch::of(&headers)) };
-    let vehicle = match store::perform(&app.store, &user.0, Operation { id, kind, at }, app.vehicle_quota).await? {
+    let vehicle = match perform(&app, &user, Operation { id, kind, at }).await? {
         Outcome::Written(vehicle) | Outcome::Kept(vehicle) => vehicle,
         Outcome::Refused(refusal) => return Err(refusal.into()),
     };
@@ -217,10 +217,18 @@ async fn remove(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let kind = Kind::Remove { base: Base::from(IfMatch::of(&headers)) };
-    match store::perform(&app.store, &user.0, Operation { id, kind, at: now() }, app.vehicle_quota).await? {
+    match perform(&app, &user, Operation { id, kind, at: now() }).await? {
         Outcome::Written(_) | Outcome::Kept(_) => Ok(StatusCode::NO_CONTENT),
         Outcome::Refused(refusal) => Err(refusal.into()),
     }
+}
+
+async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome, ApiError> {
+    let outcome = store::perform(&app.store, &user.0, operation, app.vehicle_quota).await?;
+    if matches!(outcome, Outcome::Written(_)) {
+        app.metrics.count_feed_write();
+    }
+    Ok(outcome)
 }
 
 impl From<IfMatch> for Base {

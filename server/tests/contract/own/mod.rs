@@ -8,4 +8,5 @@ mod issuer;
 mod keys;
 mod kill;
 mod limits;
+mod metrics;
 mod serving;
