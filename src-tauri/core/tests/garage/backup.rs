@@ -181,7 +181,8 @@ async fn garages_of_every_older_schema_are_upgraded_with_their_content() {
         for file in &files[..schema] {
             old.execute_batch(&std::fs::read_to_string(file).expect("SQL")).expect("the older schema");
         }
-        let rows = std::fs::read_to_string(format!("{fixtures}/schema-{schema}.sql")).expect("a fixture of each");
+        let fixture = format!("{fixtures}/schema-{schema}.sql");
+        let rows = std::fs::read_to_string(&fixture).unwrap_or_else(|error| panic!("{fixture}: {error}"));
         old.execute_batch(&format!("{applied}{rows}")).expect("the older garage");
         drop(old);
         let garage = open(&folder.garage_file()).await.expect("upgraded");
