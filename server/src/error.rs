@@ -85,18 +85,6 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<garage_sqlite::Error> for ApiError {
-    fn from(error: garage_sqlite::Error) -> ApiError {
-        StoreError::from(error).into()
-    }
-}
-
-impl From<rusqlite::Error> for ApiError {
-    fn from(error: rusqlite::Error) -> ApiError {
-        StoreError::from(error).into()
-    }
-}
-
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, message) = match &self {

@@ -4,13 +4,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::ApiError;
-
-/// Another account has the email address.
-pub const TAKEN: ApiError = ApiError::Conflict("An account with this email already exists");
-/// Only the first account can register.
-pub const CLOSED: ApiError = ApiError::Forbidden("Registration is closed");
-
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -61,4 +54,14 @@ pub(super) fn clean_email(text: &str) -> Result<String, &'static str> {
     let is_clean =
         email.len() <= 254 && !email.contains(|character: char| character.is_whitespace() || character.is_control());
     if is_one && is_clean { Ok(email) } else { Err("email must be an email address") }
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registration {
+    Added,
+    /// Another account has the email address.
+    Taken,
+    /// Only the first account can register.
+    Closed,
 }

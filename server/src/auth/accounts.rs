@@ -3,19 +3,27 @@
 use uuid::Uuid;
 
 use super::{
-    account::{Account, Change, clean_email},
+    account::{Account, Change, Registration, clean_email},
     passwords, store as accounts,
 };
-use crate::{app::now, error::ApiError, store::Store};
+use crate::{
+    app::now,
+    store::{Store, StoreError},
+};
 
-/// Adds an account. If registration is not `open`, only the first.
-///
-/// # Errors
-/// The email address is taken, registration is closed, or the store cannot be written.
-pub(super) async fn register(store: &Store, email: String, hash: String, open: bool) -> Result<Account, ApiError> {
+/// Why a second account with an email address is refused.
+pub(super) const EMAIL_TAKEN: &str = "An account with this email already exists";
+
+/// Adds an account. If registration is not `open`, only the first. Returns it with whether it was added.
+pub(super) async fn register(
+    store: &Store,
+    email: String,
+    hash: String,
+    open: bool,
+) -> Result<(Account, Registration), StoreError> {
     let account = Account { id: Uuid::now_v7().to_string(), email, created_at: now(), disabled_at: None };
-    accounts::insert(store, account.clone(), hash, open).await?;
-    Ok(account)
+    let registration = accounts::insert(store, account.clone(), hash, open).await?;
+    Ok((account, registration))
 }
 
 /// Adds an account, even if registration is closed.
@@ -25,11 +33,10 @@ pub(super) async fn register(store: &Store, email: String, hash: String, open: b
 pub async fn add(store: &Store, email: &str, password: &str) -> anyhow::Result<Account> {
     let email = clean_email(email).map_err(anyhow::Error::msg)?;
     let hash = hashed(password, &email).await?;
-    let added = register(store, email, hash, true).await;
-    added.map_err(|error| match error {
-        ApiError::Conflict(message) => anyhow::Error::msg(message),
-        _ => unusable(&error),
-    })
+    match register(store, email, hash, true).await.map_err(unusable)? {
+        (account, Registration::Added) => Ok(account),
+        _ => anyhow::bail!(EMAIL_TAKEN),
+    }
 }
 
 /// All accounts, the oldest first.
@@ -37,7 +44,7 @@ pub async fn add(store: &Store, email: &str, password: &str) -> anyhow::Result<A
 /// # Errors
 /// The store cannot be read.
 pub async fn list(store: &Store) -> anyhow::Result<Vec<Account>> {
-    accounts::list(store).await.map_err(|error| unusable(&error))
+    accounts::list(store).await.map_err(unusable)
 }
 
 /// Ends an account's sessions and refuses its logins; its vehicles stay.
@@ -67,7 +74,7 @@ pub async fn set_password(store: &Store, email: &str, password: &str) -> anyhow:
 
 async fn change(store: &Store, email: &str, change: Change) -> anyhow::Result<()> {
     let email = clean_email(email).map_err(anyhow::Error::msg)?;
-    let is_found = accounts::change(store, email, change).await.map_err(|error| unusable(&error))?;
+    let is_found = accounts::change(store, email, change).await.map_err(unusable)?;
     anyhow::ensure!(is_found, "there is no account with this email");
     Ok(())
 }
@@ -79,6 +86,6 @@ async fn hashed(password: &str, email: &str) -> anyhow::Result<String> {
     hash.ok_or_else(|| anyhow::anyhow!("the password cannot be hashed"))
 }
 
-fn unusable(_: &ApiError) -> anyhow::Error {
+fn unusable(_: StoreError) -> anyhow::Error {
     anyhow::anyhow!("the database cannot be used; the log above says why")
 }

@@ -10,12 +10,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Account, User,
-    account::{CLOSED, clean_email},
-    accounts,
+    account::{Registration, clean_email},
+    accounts::{self, EMAIL_TAKEN},
     keys::LIFETIME,
     passwords, sessions, store,
 };
 use crate::{app::App, error::ApiError, http::JsonObject, middleware::forwarded::Client};
+
+const CLOSED: ApiError = ApiError::Forbidden("Registration is closed");
 
 /// The routes of this feature.
 pub fn routes() -> OpenApiRouter<App> {
@@ -95,7 +97,11 @@ async fn register(
         return Err(CLOSED);
     }
     let hash = own.passwords.hash(password).await?;
-    let account = accounts::register(&app.store, email, hash, own.open_registration).await?;
+    let account = match accounts::register(&app.store, email, hash, own.open_registration).await? {
+        (account, Registration::Added) => account,
+        (_, Registration::Taken) => return Err(ApiError::Conflict(EMAIL_TAKEN)),
+        (_, Registration::Closed) => return Err(CLOSED),
+    };
     Ok((StatusCode::CREATED, Json(account)))
 }
 

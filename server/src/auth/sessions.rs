@@ -5,14 +5,17 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{account::NewSession, rotation, store as sessions};
-use crate::{app::now, error::ApiError, store::Store};
+use crate::{
+    app::now,
+    store::{Store, StoreError},
+};
 
 /// Random bytes of a refresh token.
 const TOKEN_BYTES: usize = 32;
 
 /// Starts a session and returns its first refresh token. Returns `None` if the account was disabled, or got another
 /// password, since its password was verified against this hash.
-pub async fn start(store: &Store, account_id: String, verified_hash: String) -> Result<Option<String>, ApiError> {
+pub async fn start(store: &Store, account_id: String, verified_hash: String) -> Result<Option<String>, StoreError> {
     let (token, now) = (new_token(), now());
     let session = NewSession {
         id: Uuid::now_v7().to_string(),
@@ -26,7 +29,7 @@ pub async fn start(store: &Store, account_id: String, verified_hash: String) -> 
 }
 
 /// Exchanges a refresh token for another one. Returns it with the account's id, or `None` if the token is not valid.
-pub async fn refresh(store: &Store, token: &str) -> Result<Option<(String, String)>, ApiError> {
+pub async fn refresh(store: &Store, token: &str) -> Result<Option<(String, String)>, StoreError> {
     let digest = digest(token);
     // Tokens that somebody made up are refused without waiting for the lock of writers.
     if !sessions::has_token(store, digest.clone()).await? {
@@ -38,7 +41,7 @@ pub async fn refresh(store: &Store, token: &str) -> Result<Option<(String, Strin
 }
 
 /// Ends the session of a refresh token, if there is one.
-pub async fn end(store: &Store, token: &str) -> Result<(), ApiError> {
+pub async fn end(store: &Store, token: &str) -> Result<(), StoreError> {
     let digest = digest(token);
     if sessions::has_token(store, digest.clone()).await? { sessions::end_session(store, digest).await } else { Ok(()) }
 }

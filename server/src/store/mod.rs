@@ -21,8 +21,6 @@ use garage_sqlite::Database;
 pub use error::StoreError;
 pub use postgres::Postgres;
 
-use crate::error::ApiError;
-
 /// Where the data is.
 #[derive(Clone)]
 pub enum Location {
@@ -70,7 +68,7 @@ impl Store {
     }
 
     /// Checks that the database can be read and written, by a round trip each.
-    pub(crate) async fn ping(&self) -> Result<(), ApiError> {
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(database) => Ok(database.ping().await?),
             Store::Postgres(database) => database.ping().await,

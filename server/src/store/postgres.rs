@@ -19,7 +19,6 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::StoreError;
-use crate::error::ApiError;
 
 mod migrations {
     refinery::embed_migrations!("../migrations/server-postgres");
@@ -58,18 +57,10 @@ pub struct Write {
 pub enum Failure {
     /// It failed in another way.
     Store(StoreError),
-    /// What was asked for is refused.
-    Refused(ApiError),
     /// PostgreSQL refused, or went away.
     Database(tokio_postgres::Error),
     /// There is no connection.
     NoConnection(PoolError),
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Failure {
-        Failure::Refused(error)
-    }
 }
 
 impl From<tokio_postgres::Error> for Failure {
@@ -92,21 +83,9 @@ impl Failure {
     }
 }
 
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> ApiError {
-        match failure {
-            Failure::Refused(error) => error,
-            Failure::Store(error) => error.into(),
-            Failure::NoConnection(error) => StoreError::from(error).into(),
-            Failure::Database(error) => StoreError::from(error).into(),
-        }
-    }
-}
-
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> StoreError {
         match failure {
-            Failure::Refused(_) => StoreError::Failed,
             Failure::Store(error) => error,
             Failure::NoConnection(error) => error.into(),
             Failure::Database(error) => error.into(),
@@ -226,10 +205,10 @@ impl Postgres {
     }
 
     /// Does an operation, again where another transaction was in the way.
-    pub async fn retried<T, E: From<Failure>, F: Future<Output = Result<T, Failure>>>(
+    pub async fn retried<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         operation: impl FnMut() -> F,
-    ) -> Result<T, E> {
+    ) -> Result<T, StoreError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(5))
             .with_jitter()
@@ -237,7 +216,7 @@ impl Postgres {
         Ok(operation.retry(pauses).when(Failure::is_passing).await?)
     }
 
-    pub(super) async fn ping(&self) -> Result<(), ApiError> {
+    pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let answered = async { Ok::<_, Failure>(self.connection().await?.simple_query("SELECT 1").await?) };
         Ok(answered.await.map(drop)?)
     }

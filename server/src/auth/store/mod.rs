@@ -5,11 +5,11 @@ mod sqlite;
 
 use jiff::Timestamp;
 
-use super::account::{Account, Change, NewSession};
-use crate::{error::ApiError, store::Store};
+use super::account::{Account, Change, NewSession, Registration};
+use crate::store::{Store, StoreError};
 
 /// Adds an account; if registration is not `open`, only the first.
-pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -> Result<(), ApiError> {
+pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -> Result<Registration, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::insert(database, account, hash, open).await,
         Store::Postgres(database) => postgres::insert(database, &account, &hash, open).await,
@@ -17,7 +17,7 @@ pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -
 }
 
 /// Whether there is an account.
-pub async fn has_accounts(store: &Store) -> Result<bool, ApiError> {
+pub async fn has_accounts(store: &Store) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::has_accounts(database).await,
         Store::Postgres(database) => postgres::has_accounts(database).await,
@@ -25,7 +25,7 @@ pub async fn has_accounts(store: &Store) -> Result<bool, ApiError> {
 }
 
 /// All accounts, the oldest first.
-pub async fn list(store: &Store) -> Result<Vec<Account>, ApiError> {
+pub async fn list(store: &Store) -> Result<Vec<Account>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::list(database).await,
         Store::Postgres(database) => postgres::list(database).await,
@@ -33,7 +33,7 @@ pub async fn list(store: &Store) -> Result<Vec<Account>, ApiError> {
 }
 
 /// Changes the account of this email address; returns whether there is one.
-pub async fn change(store: &Store, email: String, change: Change) -> Result<bool, ApiError> {
+pub async fn change(store: &Store, email: String, change: Change) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::change(database, email, change).await,
         Store::Postgres(database) => postgres::change(database, &email, &change).await,
@@ -41,7 +41,7 @@ pub async fn change(store: &Store, email: String, change: Change) -> Result<bool
 }
 
 /// The enabled account of an email address, and its password's hash.
-pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account, String)>, ApiError> {
+pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account, String)>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::credentials(database, email).await,
         Store::Postgres(database) => postgres::credentials(database, &email).await,
@@ -49,7 +49,7 @@ pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account
 }
 
 /// The enabled account of this id.
-pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, ApiError> {
+pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::by_id(database, id).await,
         Store::Postgres(database) => postgres::by_id(database, &id).await,
@@ -58,7 +58,7 @@ pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, ApiErro
 
 /// Stores a session if its account is enabled and still has the verified hash; returns whether it does. Deletes expired
 /// sessions and tokens.
-pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, ApiError> {
+pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::start_session(database, session).await,
         Store::Postgres(database) => postgres::start_session(database, &session).await,
@@ -66,7 +66,7 @@ pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, A
 }
 
 /// Whether there is a refresh token of this digest. Takes no lock.
-pub async fn has_token(store: &Store, digest: String) -> Result<bool, ApiError> {
+pub async fn has_token(store: &Store, digest: String) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::has_token(database, digest).await,
         Store::Postgres(database) => postgres::has_token(database, &digest).await,
@@ -80,7 +80,7 @@ pub async fn refresh_session(
     digest: String,
     next: String,
     now: Timestamp,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Option<String>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::refresh_session(database, digest, next, now).await,
         Store::Postgres(database) => postgres::refresh_session(database, &digest, &next, now).await,
@@ -88,7 +88,7 @@ pub async fn refresh_session(
 }
 
 /// Ends the session of the token of this digest, if there is one.
-pub async fn end_session(store: &Store, digest: String) -> Result<(), ApiError> {
+pub async fn end_session(store: &Store, digest: String) -> Result<(), StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::end_session(database, digest).await,
         Store::Postgres(database) => postgres::end_session(database, &digest).await,
@@ -96,7 +96,7 @@ pub async fn end_session(store: &Store, digest: String) -> Result<(), ApiError> 
 }
 
 /// The number of an external issuer in this database: 1 for the first, whichever comes first.
-pub async fn issuer_number(store: &Store, issuer: &str) -> Result<i64, ApiError> {
+pub async fn issuer_number(store: &Store, issuer: &str) -> Result<i64, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::issuer_number(database, issuer.to_owned()).await,
         Store::Postgres(database) => postgres::issuer_number(database, issuer).await,

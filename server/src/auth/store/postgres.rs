@@ -6,14 +6,21 @@ use tokio_postgres::{Error, Row, error::SqlState};
 
 use crate::{
     auth::{
-        account::{Account, CLOSED, Change, NewSession, TAKEN},
+        account::{Account, Change, NewSession, Registration},
         rotation::{Decision, Facts, decide},
     },
-    error::ApiError,
-    store::postgres::{Failure, Postgres},
+    store::{
+        StoreError,
+        postgres::{Failure, Postgres},
+    },
 };
 
-pub async fn insert(database: &Postgres, account: &Account, hash: &str, open: bool) -> Result<(), ApiError> {
+pub async fn insert(
+    database: &Postgres,
+    account: &Account,
+    hash: &str,
+    open: bool,
+) -> Result<Registration, StoreError> {
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
@@ -21,21 +28,22 @@ pub async fn insert(database: &Postgres, account: &Account, hash: &str, open: bo
             // Of two that come first at once, one is.
             tx.batch_execute("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE").await?;
             if tx.query_opt("SELECT FROM accounts LIMIT 1", &[]).await?.is_some() {
-                return Err(CLOSED.into());
+                return Ok(Registration::Closed);
             }
         }
         let sql = "INSERT INTO accounts (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4)";
         let inserted = tx.execute(sql, &[&account.id, &account.email, &hash, &account.created_at]).await;
-        inserted.map_err(|error| match error.code() {
-            Some(&SqlState::UNIQUE_VIOLATION) => Failure::Refused(TAKEN),
-            _ => error.into(),
-        })?;
-        Ok(tx.commit().await?)
+        match inserted {
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(Registration::Taken),
+            inserted => inserted?,
+        };
+        tx.commit().await?;
+        Ok(Registration::Added)
     };
     database.retried(operation).await
 }
 
-pub async fn has_accounts(database: &Postgres) -> Result<bool, ApiError> {
+pub async fn has_accounts(database: &Postgres) -> Result<bool, StoreError> {
     let found = async {
         let connection = database.connection().await?;
         let sql = "SELECT EXISTS (SELECT FROM accounts)";
@@ -45,7 +53,7 @@ pub async fn has_accounts(database: &Postgres) -> Result<bool, ApiError> {
     Ok(found.await?)
 }
 
-pub async fn list(database: &Postgres) -> Result<Vec<Account>, ApiError> {
+pub async fn list(database: &Postgres) -> Result<Vec<Account>, StoreError> {
     let listed = async {
         let sql = "SELECT id, email, created_at, disabled_at FROM accounts ORDER BY created_at, id";
         let rows = database.connection().await?.query(sql, &[]).await?;
@@ -54,7 +62,7 @@ pub async fn list(database: &Postgres) -> Result<Vec<Account>, ApiError> {
     Ok(listed.await?)
 }
 
-pub async fn change(database: &Postgres, email: &str, change: &Change) -> Result<bool, ApiError> {
+pub async fn change(database: &Postgres, email: &str, change: &Change) -> Result<bool, StoreError> {
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
@@ -77,7 +85,7 @@ pub async fn change(database: &Postgres, email: &str, change: &Change) -> Result
     database.retried(operation).await
 }
 
-pub async fn credentials(database: &Postgres, email: &str) -> Result<Option<(Account, String)>, ApiError> {
+pub async fn credentials(database: &Postgres, email: &str) -> Result<Option<(Account, String)>, StoreError> {
     let found = async {
         let connection = database.connection().await?;
         let sql = "SELECT id, email, created_at, disabled_at, password_hash FROM accounts
@@ -88,7 +96,7 @@ pub async fn credentials(database: &Postgres, email: &str) -> Result<Option<(Acc
     Ok(found.await?)
 }
 
-pub async fn by_id(database: &Postgres, id: &str) -> Result<Option<Account>, ApiError> {
+pub async fn by_id(database: &Postgres, id: &str) -> Result<Option<Account>, StoreError> {
     let found = async {
         let connection = database.connection().await?;
         let sql = "SELECT id, email, created_at, disabled_at FROM accounts WHERE id = $1 AND disabled_at IS NULL";
@@ -98,7 +106,7 @@ pub async fn by_id(database: &Postgres, id: &str) -> Result<Option<Account>, Api
     Ok(found.await?)
 }
 
-pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<bool, ApiError> {
+pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<bool, StoreError> {
     let NewSession { id, account_id, verified_hash, token_digest, started_at, expires_at } = session;
     let operation = || async {
         let mut connection = database.connection().await?;
@@ -120,7 +128,7 @@ pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<
     database.retried(operation).await
 }
 
-pub async fn has_token(database: &Postgres, digest: &str) -> Result<bool, ApiError> {
+pub async fn has_token(database: &Postgres, digest: &str) -> Result<bool, StoreError> {
     let found = async {
         let connection = database.connection().await?;
         let sql = "SELECT EXISTS (SELECT FROM refresh_tokens WHERE token_hash = $1)";
@@ -135,7 +143,7 @@ pub async fn refresh_session(
     digest: &str,
     next: &str,
     now: Timestamp,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Option<String>, StoreError> {
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
@@ -185,7 +193,7 @@ pub async fn refresh_session(
     database.retried(operation).await
 }
 
-pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), ApiError> {
+pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), StoreError> {
     let operation = || async {
         let sql = "DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)";
         database.connection().await?.execute(sql, &[&digest]).await?;
@@ -194,7 +202,7 @@ pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), ApiErr
     database.retried(operation).await
 }
 
-pub async fn issuer_number(database: &Postgres, issuer: &str) -> Result<i64, ApiError> {
+pub async fn issuer_number(database: &Postgres, issuer: &str) -> Result<i64, StoreError> {
     let operation = || async {
         let mut connection = database.connection().await?;
         let find = "SELECT number FROM issuers WHERE issuer = $1";

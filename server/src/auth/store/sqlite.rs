@@ -6,36 +6,41 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
     auth::{
-        account::{Account, CLOSED, Change, NewSession, TAKEN},
+        account::{Account, Change, NewSession, Registration},
         rotation::{Decision, Facts, decide},
     },
-    error::ApiError,
+    store::StoreError,
 };
 
-pub async fn insert(database: &Database, account: Account, hash: String, open: bool) -> Result<(), ApiError> {
+pub async fn insert(
+    database: &Database,
+    account: Account,
+    hash: String,
+    open: bool,
+) -> Result<Registration, StoreError> {
     database
         .write(move |tx| {
             if !open && tx.query_row("SELECT count(*) > 0 FROM accounts", [], |row| row.get::<_, bool>(0))? {
-                return Err(CLOSED);
+                return Ok(Registration::Closed);
             }
             let is_taken = "SELECT count(*) > 0 FROM accounts WHERE email = ?1";
             if tx.query_row(is_taken, [&account.email], |row| row.get::<_, bool>(0))? {
-                return Err(TAKEN);
+                return Ok(Registration::Taken);
             }
             tx.execute(
                 "INSERT INTO accounts (id, email, password_hash, created_at) VALUES (?1, ?2, ?3, ?4)",
                 params![account.id, account.email, hash, account.created_at.as_microsecond()],
             )?;
-            Ok(())
+            Ok(Registration::Added)
         })
         .await
 }
 
-pub async fn has_accounts(database: &Database) -> Result<bool, ApiError> {
+pub async fn has_accounts(database: &Database) -> Result<bool, StoreError> {
     database.read(|tx| Ok(tx.query_row("SELECT EXISTS (SELECT 1 FROM accounts)", [], |row| row.get(0))?)).await
 }
 
-pub async fn list(database: &Database) -> Result<Vec<Account>, ApiError> {
+pub async fn list(database: &Database) -> Result<Vec<Account>, StoreError> {
     database
         .read(|tx| {
             let sql = "SELECT id, email, created_at, disabled_at FROM accounts ORDER BY created_at, id";
@@ -45,7 +50,7 @@ pub async fn list(database: &Database) -> Result<Vec<Account>, ApiError> {
         .await
 }
 
-pub async fn change(database: &Database, email: String, change: Change) -> Result<bool, ApiError> {
+pub async fn change(database: &Database, email: String, change: Change) -> Result<bool, StoreError> {
     database
         .write(move |tx| {
             let id = tx.query_row("SELECT id FROM accounts WHERE email = ?1", [email], |row| row.get::<_, String>(0));
@@ -67,7 +72,7 @@ pub async fn change(database: &Database, email: String, change: Change) -> Resul
         .await
 }
 
-pub async fn credentials(database: &Database, email: String) -> Result<Option<(Account, String)>, ApiError> {
+pub async fn credentials(database: &Database, email: String) -> Result<Option<(Account, String)>, StoreError> {
     database
         .read(move |tx| {
             let sql = "SELECT id, email, created_at, disabled_at, password_hash FROM accounts
@@ -78,7 +83,7 @@ pub async fn credentials(database: &Database, email: String) -> Result<Option<(A
         .await
 }
 
-pub async fn by_id(database: &Database, id: String) -> Result<Option<Account>, ApiError> {
+pub async fn by_id(database: &Database, id: String) -> Result<Option<Account>, StoreError> {
     database
         .read(move |tx| {
             let sql = "SELECT id, email, created_at, disabled_at FROM accounts WHERE id = ?1 AND disabled_at IS NULL";
@@ -87,7 +92,7 @@ pub async fn by_id(database: &Database, id: String) -> Result<Option<Account>, A
         .await
 }
 
-pub async fn start_session(database: &Database, session: NewSession) -> Result<bool, ApiError> {
+pub async fn start_session(database: &Database, session: NewSession) -> Result<bool, StoreError> {
     database
         .write(move |tx| {
             let now = session.started_at.as_microsecond();
@@ -107,7 +112,7 @@ pub async fn start_session(database: &Database, session: NewSession) -> Result<b
         .await
 }
 
-pub async fn has_token(database: &Database, digest: String) -> Result<bool, ApiError> {
+pub async fn has_token(database: &Database, digest: String) -> Result<bool, StoreError> {
     database
         .read(move |tx| {
             let sql = "SELECT EXISTS (SELECT 1 FROM refresh_tokens WHERE token_hash = ?1)";
@@ -121,7 +126,7 @@ pub async fn refresh_session(
     digest: String,
     next: String,
     now: Timestamp,
-) -> Result<Option<String>, ApiError> {
+) -> Result<Option<String>, StoreError> {
     database
         .write(move |tx| {
             let sql = "SELECT sessions.id, account_id, refresh_tokens.generation, used_at IS NOT NULL,
@@ -166,7 +171,7 @@ pub async fn refresh_session(
         .await
 }
 
-pub async fn end_session(database: &Database, digest: String) -> Result<(), ApiError> {
+pub async fn end_session(database: &Database, digest: String) -> Result<(), StoreError> {
     database
         .write(move |tx| {
             let sql = "DELETE FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = ?1)";
@@ -176,11 +181,12 @@ pub async fn end_session(database: &Database, digest: String) -> Result<(), ApiE
         .await
 }
 
-pub async fn issuer_number(database: &Database, issuer: String) -> Result<i64, ApiError> {
+pub async fn issuer_number(database: &Database, issuer: String) -> Result<i64, StoreError> {
     const FIND: &str = "SELECT number FROM issuers WHERE issuer = ?1";
     let wanted = issuer.clone();
-    let known =
-        database.read::<_, ApiError>(move |tx| Ok(tx.query_row(FIND, [wanted], |row| row.get(0)).optional()?)).await?;
+    let known = database
+        .read::<_, StoreError>(move |tx| Ok(tx.query_row(FIND, [wanted], |row| row.get(0)).optional()?))
+        .await?;
     if let Some(number) = known {
         return Ok(number);
     }
@@ -200,7 +206,7 @@ fn insert_token(
     digest: &str,
     generation: i64,
     expires_at: Timestamp,
-) -> Result<(), ApiError> {
+) -> Result<(), StoreError> {
     tx.execute(
         "INSERT INTO refresh_tokens (token_hash, session_id, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
         params![digest, session, generation, expires_at.as_microsecond()],
