@@ -91,9 +91,13 @@ export class App {
     return this.page.getByRole("list", { name: "Vehicles" }).getByRole("article", { name, exact: true });
   }
 
-  /** Goes to one of the places of the navigation. */
+  /** Goes to one of the places of the navigation, and is there: a reload would otherwise load the page before. */
   async goTo(place: "Garage" | "Add" | "Settings"): Promise<void> {
-    await this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place }).click();
+    const link = this.page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: place });
+    await link.click();
+    await expect(link).toHaveAttribute("aria-current", "page");
+    const path = { Garage: "/", Add: "/add", Settings: "/settings" }[place];
+    await expect(this.page).toHaveURL((url) => url.pathname === path);
   }
 
   /** The screen of one vehicle is shown. */
