@@ -30,13 +30,14 @@ pub fn bench(root: &Path) -> anyhow::Result<()> {
     shell::run(shell::cargo(&[
         "build",
         "--profile",
-        "server",
+        "bench",
         "--package",
         "garage-server",
         "--package",
         "bare-server",
     ]))?;
-    let programs = run::target_folder(root).join("server");
+    // The profile `server` has the same settings.
+    let programs = run::target_folder(root).join("release");
     // On the disk of the target folder, not on a tmpfs.
     let folder = tempfile::tempdir_in(&programs)?;
     let cluster = Cluster::start(root)?;
