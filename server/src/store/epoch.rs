@@ -56,9 +56,14 @@ pub(super) enum Decision {
 pub(super) fn decide(state: &State, known: Known, shift: i64) -> Decision {
     let starts = state.starts.max(known.starts) + 1;
     match state.starts < known.starts {
-        true => Decision::Begin { starts, base: state.base.max(state.version).max(known.version) + shift },
+        true => Decision::Begin { starts, base: new_base(state, known, shift) },
         false => Decision::Continue { starts },
     }
+}
+
+/// The base of a new epoch: above every version that was ever given.
+fn new_base(state: &State, known: Known, shift: i64) -> i64 {
+    state.base.max(state.version).max(known.version) + shift
 }
 
 /// What a restore must know of the database that it replaces.
@@ -77,8 +82,7 @@ pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
 pub(super) fn begin_after(connection: &Connection, known: Known) -> rusqlite::Result<()> {
     let state = state_of(connection)?;
     let shift = rand::Rng::gen_range(&mut rand::thread_rng(), SHIFT);
-    let base = state.base.max(state.version).max(known.version) + shift;
-    begin(connection, base, state.starts.max(known.starts))
+    begin(connection, new_base(&state, known, shift), state.starts.max(known.starts))
 }
 
 pub(super) fn begin(connection: &Connection, base: i64, starts: i64) -> rusqlite::Result<()> {
