@@ -34,10 +34,12 @@ fn entry(value: Value) -> Result<ServiceEntryFields, Invalid> {
 
 #[test]
 fn field_names_match_serialized_names() {
-    for (collection, value) in [
+    let views = [
         (&VEHICLES, serde_json::to_value(VehicleFields::default())),
         (&SERVICE_ENTRIES, serde_json::to_value(ServiceEntryFields::default())),
-    ] {
+    ];
+    assert_eq!(views.each_ref().map(|(collection, _)| collection.name), COLLECTIONS.map(|collection| collection.name));
+    for (collection, value) in views {
         let value = value.expect("JSON");
         let names: Vec<&String> = value.as_object().expect("an object").keys().collect();
         assert_eq!(names, collection.fields.iter().map(|field| field.name).collect::<Vec<_>>());

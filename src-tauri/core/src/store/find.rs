@@ -49,7 +49,7 @@ fn found(
 
 #[cfg(test)]
 mod tests {
-    use garage_domain::SERVICE_ENTRIES;
+    use garage_domain::COLLECTIONS;
     use rusqlite::params_from_iter;
 
     use super::*;
@@ -58,19 +58,13 @@ mod tests {
     async fn lookups_by_id_prefix_and_by_vin_use_an_index() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = crate::store::open(&folder.path().join("garage.db")).await.expect("open");
-        for (sql, parameters, plan) in [
-            (
-                by_id_beginning_sql(&VEHICLES),
-                3,
-                "SEARCH vehicles USING INDEX sqlite_autoindex_vehicles_1 (id>? AND id<?)",
-            ),
-            (
-                by_id_beginning_sql(&SERVICE_ENTRIES),
-                3,
-                "SEARCH service_entries USING INDEX sqlite_autoindex_service_entries_1 (id>? AND id<?)",
-            ),
-            (by_vin_sql(), 1, "SEARCH vehicles USING INDEX vehicles_live_vin (vin=?)"),
-        ] {
+        let by_id_beginning = COLLECTIONS.map(|collection| {
+            let table = collection.table;
+            let plan = format!("SEARCH {table} USING INDEX sqlite_autoindex_{table}_1 (id>? AND id<?)");
+            (by_id_beginning_sql(collection), 3, plan)
+        });
+        let by_vin = (by_vin_sql(), 1, "SEARCH vehicles USING INDEX vehicles_live_vin (vin=?)".to_owned());
+        for (sql, parameters, plan) in by_id_beginning.into_iter().chain([by_vin]) {
             let found = database.read::<Vec<String>, crate::GarageError>(move |transaction| {
                 let mut statement = transaction.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
                 let steps = statement.query_map(params_from_iter(vec!["x"; parameters]), |row| row.get("detail"))?;
