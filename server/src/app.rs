@@ -1,43 +1,54 @@
-//! What every request works with.
+//! State shared by all request handlers.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
-use axum::extract::FromRef;
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::{auth::Auth, error::ApiError, metrics::Metrics, store::Store, vehicles::EncodedLists};
+use crate::{
+    auth::{Auth, Authenticate},
+    error::ApiError,
+    metrics::Metrics,
+    store::Store,
+    vehicles::EncodedLists,
+};
 
-/// What this backend calls itself in answers.
+/// The name of this backend in responses.
 pub const BACKEND: &str = "axum";
 
-/// Cloning shares everything. Nothing in it is needed by another process: several can serve one database.
+/// Cloning shares everything. None of it is needed by another process: several can serve one database.
 #[derive(Clone)]
-pub struct App {
-    /// The database.
+pub struct App(Arc<Shared>);
+
+/// What an [`App`] gives access to.
+pub struct Shared {
     pub(crate) store: Store,
-    /// Whose tokens are good.
-    pub(crate) auth: Arc<Auth>,
-    /// Proxies that say truly whom they ask for.
-    pub(crate) trusted_proxies: Arc<[IpNet]>,
-    /// How many vehicles an account can have, removed ones included.
+    pub(crate) auth: Auth,
+    /// The proxies whose `X-Forwarded-For` is trusted.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// The number of vehicles that an account can have, removed ones included.
     pub(crate) vehicle_quota: i64,
-    /// Lists that need not be read and encoded again.
-    pub(crate) lists: Arc<EncodedLists>,
+    pub(crate) lists: EncodedLists,
     pub(crate) metrics: Arc<Metrics>,
     decoder: SnapshotHolder,
 }
 
-impl FromRef<App> for Arc<Auth> {
-    fn from_ref(app: &App) -> Arc<Auth> {
-        app.auth.clone()
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 
-impl FromRef<App> for Store {
-    fn from_ref(app: &App) -> Store {
-        app.store.clone()
+impl Authenticate for App {
+    fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
     }
 }
 
@@ -48,18 +59,18 @@ impl App {
         store: Store,
         auth: Auth,
         decoder: SnapshotHolder,
-        trusted_proxies: &[IpNet],
+        trusted_proxies: Vec<IpNet>,
         vehicle_quota: u32,
     ) -> App {
-        App {
+        App(Arc::new(Shared {
             store,
-            auth: Arc::new(auth),
-            trusted_proxies: trusted_proxies.into(),
+            auth,
+            trusted_proxies,
             vehicle_quota: vehicle_quota.into(),
-            lists: Arc::new(EncodedLists::new()),
+            lists: EncodedLists::new(),
             metrics: Arc::new(Metrics::new()),
             decoder,
-        }
+        }))
     }
 
     /// What a VIN says.

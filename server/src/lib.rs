@@ -9,6 +9,7 @@
 //! - `middleware`: what happens to every request before and after its handler: CORS, request ids, the log, limits, panics,
 //!   and the client's address behind a proxy
 //! - `connections`: the limit of connections, and clients that do not read
+//! - `log_writer`: writing the log without delaying requests
 //! - `metrics`: what operators can watch, on a listener of its own
 //! - `openapi`: the document of all routes, and the page to browse it
 //! - `config`: flags and environment
@@ -25,6 +26,7 @@ mod decode;
 mod error;
 mod health;
 mod http;
+pub mod log_writer;
 mod metrics;
 mod middleware;
 mod openapi;

@@ -10,6 +10,7 @@ use clap::Parser;
 use garage_server::{
     auth,
     config::{Args, Command, DatabaseArgs, FileArgs, UserCommand},
+    log_writer::LogWriter,
     serve::serve,
     store::Store,
 };
@@ -19,17 +20,23 @@ use tracing_subscriber::EnvFilter;
 /// Libraries whose details must not be logged, whatever `GARAGE_LOG` says.
 const SECRETIVE: &[&str] = &["tokio_postgres", "hyper", "hyper_util", "h2", "reqwest", "rustls"];
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
+    // Until the end of `main`: dropping it writes the rest of the log.
+    let (log, _thread) = LogWriter::start(std::io::stderr());
     let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
     // These tell values and bytes when they are asked for details.
     let filter = SECRETIVE.iter().fold(filter, |filter, name| match format!("{name}=warn").parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });
-    tracing_subscriber::fmt().json().with_span_list(false).with_env_filter(filter).with_writer(std::io::stderr).init();
-    match run(args.command).await {
+    tracing_subscriber::fmt()
+        .json()
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .with_writer(move || log.clone())
+        .init();
+    match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -38,6 +45,7 @@ async fn main() -> ExitCode {
     }
 }
 
+#[tokio::main]
 async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => serve(*args).await,

@@ -26,12 +26,11 @@ mod tokens;
 
 use std::{
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::FromRequestParts,
     http::{header, request::Parts},
 };
 use jiff::Timestamp;
@@ -166,11 +165,15 @@ impl Auth {
 #[derive(Debug, Clone)]
 pub struct User(pub String);
 
-impl<S: Send + Sync> FromRequestParts<S> for User
-where
-    Arc<Auth>: FromRef<S>,
-    Store: FromRef<S>,
-{
+/// The state of a router whose handlers take a [`User`].
+pub trait Authenticate: Send + Sync {
+    /// Verifies tokens.
+    fn auth(&self) -> &Auth;
+    /// Maps the users of an external issuer to their accounts.
+    fn store(&self) -> &Store;
+}
+
+impl<S: Authenticate> FromRequestParts<S> for User {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<User, ApiError> {
@@ -179,7 +182,6 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::Unauthorized);
         }
-        let (auth, store) = (Arc::<Auth>::from_ref(state), Store::from_ref(state));
-        auth.user_of(&store, token.trim(), Timestamp::now()).await.map(User)
+        state.auth().user_of(state.store(), token.trim(), Timestamp::now()).await.map(User)
     }
 }

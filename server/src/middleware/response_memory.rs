@@ -30,6 +30,13 @@ const PART_BYTES: usize = 32 * 1024;
 /// A client that reads a large response more slowly than this is disconnected.
 const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
 
+/// An extension of a response whose body is made while it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamedBody {
+    /// The memory that the body needs until it is sent.
+    pub memory_bytes: usize,
+}
+
 /// The memory that large responses may use together.
 #[derive(Clone)]
 pub struct ResponseMemory {
@@ -56,46 +63,75 @@ pub async fn limit_response_memory(
     next: Next,
 ) -> Result<Response, ApiError> {
     let response = next.run(request).await;
-    let size = response.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
-    let Some(size) = size.filter(|size| *size > SMALL_RESPONSE_BYTES) else { return Ok(response) };
-    let kib = u32::try_from(size.div_ceil(1024)).unwrap_or(u32::MAX).min(memory.total_kib);
+    let Some(size) = response.body().size_hint().exact() else { return Ok(response) };
+    let streamed = response.extensions().get::<StreamedBody>().copied();
+    let needed = match streamed {
+        Some(StreamedBody { memory_bytes }) => memory_bytes,
+        None => usize::try_from(size).unwrap_or(usize::MAX),
+    };
+    if needed <= SMALL_RESPONSE_BYTES {
+        return Ok(response);
+    }
+    let kib = u32::try_from(needed.div_ceil(1024)).unwrap_or(u32::MAX).min(memory.total_kib);
     let permit = memory.free.try_acquire_many_owned(kib).map_err(|_| ApiError::Busy)?;
     let (head, body) = response.into_parts();
-    // A body of a known size is in memory already.
-    let rest = axum::body::to_bytes(body, size).await.map_err(|_| ApiError::Internal)?;
-    let time = memory.write_timeout + Duration::from_secs(size as u64 / MIN_BYTES_PER_SECOND);
+    let rest = match streamed {
+        Some(_) => Rest::Streamed(body),
+        // It is in memory already.
+        None => Rest::Buffered(axum::body::to_bytes(body, needed).await.map_err(|_| ApiError::Internal)?),
+    };
+    let time = memory.write_timeout + Duration::from_secs(size / MIN_BYTES_PER_SECOND);
     let body = LargeBody { rest, deadline: Instant::now() + time, _permit: permit };
     Ok(Response::from_parts(head, Body::new(body)))
 }
 
 /// A response that is sent in parts and returns its memory when it is sent or its connection is closed.
 struct LargeBody {
-    rest: Bytes,
+    rest: Rest,
     deadline: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
+/// What is not sent yet.
+enum Rest {
+    Buffered(Bytes),
+    Streamed(Body),
+}
+
 impl HttpBody for LargeBody {
     type Data = Bytes;
-    type Error = io::Error;
+    type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !self.is_end_stream() && Instant::now() > self.deadline {
+            let error = io::Error::from(io::ErrorKind::TimedOut);
+            return Poll::Ready(Some(Err(axum::Error::new(error))));
         }
-        if Instant::now() > self.deadline {
-            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+        match &mut self.rest {
+            Rest::Buffered(rest) if rest.is_empty() => Poll::Ready(None),
+            Rest::Buffered(rest) => {
+                let length = rest.len().min(PART_BYTES);
+                Poll::Ready(Some(Ok(Frame::data(rest.split_to(length)))))
+            }
+            Rest::Streamed(body) => Pin::new(body).poll_frame(context),
         }
-        let length = self.rest.len().min(PART_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        match &self.rest {
+            Rest::Buffered(rest) => rest.is_empty(),
+            Rest::Streamed(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match &self.rest {
+            Rest::Buffered(rest) => SizeHint::with_exact(rest.len() as u64),
+            Rest::Streamed(body) => body.size_hint(),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::{
     decide::{Base, Kind, Operation, Outcome, Refusal},
+    list::ListEncoder,
     store,
 };
 use crate::{
@@ -83,11 +84,13 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
     let list = match app.lists.get(&user.0, version) {
         Some(list) => list,
         None => {
-            let (version, vehicles) = store::list(&app.store, &user.0).await?;
-            app.lists.insert(&user.0, version, &vehicles).map_err(|_| ApiError::Internal)?
+            let (version, encoder) = store::list(&app.store, &user.0, ListEncoder::default()).await?;
+            app.lists.insert(&user.0, encoder.finish(version).map_err(|_| ApiError::Internal)?)
         }
     };
-    Ok(([(header::ETAG, list_tag(list.version()))], list.response(&headers)).into_response())
+    let mut response = list.response(&headers).map_err(|_| ApiError::Internal)?;
+    response.headers_mut().insert(header::ETAG, list_tag(list.version()));
+    Ok(response)
 }
 
 /// Adds a vehicle. What its VIN says fills the fields that are empty.

@@ -1,4 +1,8 @@
 //! PostgreSQL: pooled connections, prepared statements, and the schema.
+//!
+//! - `feed_versions`: reading the feed versions of concurrent requests in one query
+
+mod feed_versions;
 
 use std::{
     net::IpAddr,
@@ -18,6 +22,7 @@ use tokio_postgres::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::feed_versions::FeedVersions;
 use super::StoreError;
 
 mod migrations {
@@ -45,6 +50,7 @@ const RETRIES: usize = 5;
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool,
+    feed_versions: FeedVersions,
 }
 
 /// A transaction of a user's write. If it is dropped, its connection is closed, which rolls it back.
@@ -154,12 +160,17 @@ impl Postgres {
             .recycle_timeout(Some(CONNECTION_PATIENCE))
             .post_create(session)
             .build()?;
-        Ok(Postgres { pool })
+        Ok(Postgres { feed_versions: FeedVersions::start(pool.clone()), pool })
     }
 
     /// A connection.
     pub async fn connection(&self) -> Result<Object, PoolError> {
         self.pool.get().await
+    }
+
+    /// The user's feed version: the version of the last change, 0 before the first.
+    pub async fn feed_version(&self, user: &str) -> Result<i64, StoreError> {
+        self.feed_versions.of(user).await
     }
 
     /// Begins a write of a user's and reads its facts, in one round trip: from here until it ends, no other write changes

@@ -15,15 +15,19 @@ use crate::store::{Store, StoreError};
 pub async fn feed_version(store: &Store, user: &str) -> Result<i64, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::feed_version(database, user).await,
-        Store::Postgres(database) => postgres::feed_version(database, user).await,
+        Store::Postgres(database) => database.feed_version(user).await,
     }
 }
 
-/// The user's live vehicles, newest first, and the feed version, of one moment.
-pub async fn list(store: &Store, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
+/// Adds the user's live vehicles to `vehicles`, newest first, while they are read. Returns the feed version of the same
+/// moment.
+pub async fn list<V>(store: &Store, user: &str, vehicles: V) -> Result<(i64, V), StoreError>
+where
+    V: Extend<WireVehicle> + Send + 'static,
+{
     match store {
-        Store::Sqlite(database) => sqlite::list(database, user).await,
-        Store::Postgres(database) => postgres::list(database, user).await,
+        Store::Sqlite(database) => sqlite::list(database, user, vehicles).await,
+        Store::Postgres(database) => postgres::list(database, user, vehicles).await,
     }
 }
 

@@ -1,10 +1,13 @@
 //! Vehicles in PostgreSQL.
 
+use std::pin::pin;
+
+use futures_util::TryStreamExt;
 use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, VehicleFields, VehicleId};
 use garage_protocol::WireVehicle;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
-use super::statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE};
+use super::statements::{FACTS, INSERT, LIST, LIVE, REMOVE, UPDATE};
 use crate::{
     store::{
         StoreError,
@@ -18,19 +21,18 @@ const ID: usize = VEHICLES.fields.len();
 /// The first column after `{columns}`.
 const REST: usize = ID + 7;
 
-pub async fn feed_version(database: &Postgres, user: &str) -> Result<i64, StoreError> {
-    let connection = database.connection().await?;
-    let statement = connection.prepare_cached(&FEED_VERSION.postgres).await?;
-    let row = connection.query_opt(&statement, &[&user]).await?;
-    Ok(row.map_or(Ok(0), |row| row.try_get(0))?)
-}
-
-pub async fn list(database: &Postgres, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
+pub async fn list<V>(database: &Postgres, user: &str, mut vehicles: V) -> Result<(i64, V), StoreError>
+where
+    V: Extend<WireVehicle>,
+{
     let connection = database.connection().await?;
     let statement = connection.prepare_cached(&LIST.postgres).await?;
-    let rows = connection.query(&statement, &[&user]).await?;
-    let version = rows.first().map_or(Ok(0), |row| row.try_get(REST))?;
-    let vehicles = rows.iter().filter_map(|row| vehicle_of(row).transpose()).collect::<Result<_, Error>>()?;
+    let mut rows = pin!(connection.query_raw(&statement, [user]).await?);
+    let mut version = 0;
+    while let Some(row) = rows.try_next().await? {
+        version = row.try_get(REST)?;
+        vehicles.extend(vehicle_of(&row)?);
+    }
     Ok((version, vehicles))
 }
 

@@ -34,12 +34,15 @@ pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreE
     database.read_here(read).await
 }
 
-pub async fn list(database: &Database, user: &str) -> Result<(i64, Vec<WireVehicle>), StoreError> {
+pub async fn list<V>(database: &Database, user: &str, mut vehicles: V) -> Result<(i64, V), StoreError>
+where
+    V: Extend<WireVehicle> + Send + 'static,
+{
     let user = user.to_owned();
     let read = move |tx: &Transaction<'_>| {
         let mut statement = tx.prepare_cached(&LIST.sqlite)?;
         let mut rows = statement.query([user])?;
-        let (mut version, mut vehicles) = (0, Vec::new());
+        let mut version = 0;
         while let Some(row) = rows.next()? {
             version = row.get(REST)?;
             vehicles.extend(vehicle_of(row)?);
@@ -232,7 +235,8 @@ mod tests {
             let patch = Patch::parse(&VEHICLES, &draft, at).expect("a patch");
             let kind = Kind::Update { patch, decoded: Vec::new(), base: Base::Any };
             assert_eq!(written(&database, Operation { id, kind, at }).await.fields, expected);
-            assert_eq!(list(&database, "ada").await.expect("a list").1.first().map(|it| &it.fields), Some(&expected));
+            let (_, vehicles) = list(&database, "ada", Vec::new()).await.expect("a list");
+            assert_eq!(vehicles.first().map(|it| &it.fields), Some(&expected));
             check_row(&database, expected).await;
         }
         database.close().await;
