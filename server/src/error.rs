@@ -116,7 +116,7 @@ impl IntoResponse for ApiError {
             ApiError::TooManyRequests(time) => Some(*time),
             ApiError::DatabaseUnavailable | ApiError::IssuerUnavailable | ApiError::TooSlow | ApiError::Busy => {
                 Some(RETRY_AFTER)
-            },
+            }
             _ => None,
         };
         let is_unauthorized = matches!(self, ApiError::Unauthorized);

@@ -51,9 +51,10 @@ pub fn beginning() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
     components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
-    components
-        .schemas
-        .insert("VehicleChange".to_owned(), body_schema("A change: only the fields sent change, null clears a field", &[]));
+    components.schemas.insert(
+        "VehicleChange".to_owned(),
+        body_schema("A change: only the fields sent change, null clears a field", &[]),
+    );
     let id = (
         "id",
         json!({ "type": ["string", "null"], "format": "uuid", "description": "Chosen by the client, so that it can send the request again" }),
@@ -81,7 +82,11 @@ pub fn complete(document: &mut OpenApi) {
                 add_response(operation, "400", error_response("The query string is not valid"));
             }
             if operation.request_body.is_some() {
-                add_response(operation, "400", error_response("A field breaks a rule, or the body is not a JSON object"));
+                add_response(
+                    operation,
+                    "400",
+                    error_response("A field breaks a rule, or the body is not a JSON object"),
+                );
                 add_response(operation, "413", error_response("The body is larger than 1 MiB"));
                 add_response(operation, "415", error_response("The Content-Type is not application/json"));
             }
@@ -89,7 +94,11 @@ pub fn complete(document: &mut OpenApi) {
                 add_response(operation, "429", error_with_retry_after("Too many requests"));
             }
             add_response(operation, "500", error_response("Internal error"));
-            add_response(operation, "503", error_with_retry_after("The server is busy, or something that it needs is unavailable"));
+            add_response(
+                operation,
+                "503",
+                error_with_retry_after("The server is busy, or something that it needs is unavailable"),
+            );
         }
     }
 }

@@ -124,7 +124,10 @@ impl ExternalIssuer {
         let read = async || {
             let number = issuer_number(store, name).await?;
             if number > 1 {
-                tracing::warn!(issuer = name, "the database has users of another issuer; users of this issuer do not get their vehicles");
+                tracing::warn!(
+                    issuer = name,
+                    "the database has users of another issuer; users of this issuer do not get their vehicles"
+                );
             }
             Ok::<_, ApiError>(number)
         };

@@ -134,7 +134,11 @@ mod tests {
         let (limits, now) = (Limits::new(10), Instant::now());
         assert_eq!(allowed(&limits, "ada", |_| network(1), now), 10);
         assert_eq!(allowed(&limits, "ada", |_| network(2), now), 10);
-        assert_eq!(allowed(&limits, "ada", |_| network(1), now + WINDOW / 2), 5, "attempts are allowed again one by one");
+        assert_eq!(
+            allowed(&limits, "ada", |_| network(1), now + WINDOW / 2),
+            5,
+            "attempts are allowed again one by one"
+        );
     }
 
     #[test]

@@ -214,7 +214,9 @@ mod tests {
         let tasks: Vec<_> = (0..MAX_REQUESTS + 5)
             .map(|_| {
                 let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.run_limited(|| std::thread::sleep(Duration::from_millis(5))).await })
+                tokio::spawn(
+                    async move { passwords.run_limited(|| std::thread::sleep(Duration::from_millis(5))).await },
+                )
             })
             .collect();
         let mut refused = 0;

@@ -106,7 +106,8 @@ pub fn verify(
         return None;
     }
     let ReceivedClaims { sub: subject, exp: expires_at, .. } = claims;
-    let is_user = !subject.is_empty() && subject.chars().count() <= MAX_USER_CHARACTERS && !subject.contains(char::is_control);
+    let is_user =
+        !subject.is_empty() && subject.chars().count() <= MAX_USER_CHARACTERS && !subject.contains(char::is_control);
     is_user.then_some(Verified { subject, expires_at })
 }
 

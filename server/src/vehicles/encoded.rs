@@ -1,8 +1,8 @@
-//! Lists as they are sent. Most polls ask for a list that nobody has changed since it was last asked for, and encoding and
-//! compressing it costs more than everything else about the request.
+//! A cache of encoded and compressed lists. Most requests for a list find it unchanged, and encoding and compressing it takes
+//! longer than the rest of the request.
 //!
-//! A list is kept by its user and is good as long as the user's feed is at its version. A version never stands for two
-//! states, so what is kept is never out of date in another way.
+//! A cached list is valid while the user's feed has its version. A version never stands for two states, so nothing else
+//! invalidates a list.
 
 use std::{
     io::Write,
@@ -18,18 +18,18 @@ use flate2::{Compression, write::GzEncoder};
 use garage_protocol::WireVehicle;
 use quick_cache::{Weighter, sync::Cache};
 
-/// The bytes of all kept lists.
+/// The maximum size of all cached lists.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
-/// The expected size of a kept list: some 20 vehicles.
-const USUAL_BYTES: u64 = 16 * 1024;
-/// Lists above this size are compressed while they are sent, which does not hold up other requests.
-const LARGEST_COMPRESSED_BYTES: usize = 256 * 1024;
+/// The expected size of a list, some 20 vehicles.
+const EXPECTED_LIST_BYTES: u64 = 16 * 1024;
+/// Larger lists are compressed while they are sent, so that compressing them does not block other requests.
+const MAX_COMPRESSED_BYTES: usize = 256 * 1024;
 const ZSTD_LEVEL: i32 = 3;
 
-/// The lists of the users that asked last.
-pub struct EncodedLists(Cache<String, Arc<EncodedList>, ByBytes>);
+/// Cached lists by user.
+pub struct EncodedLists(Cache<String, Arc<EncodedList>, SizeInBytes>);
 
-/// A list of vehicles in JSON, at a version of its user's feed.
+/// A list of vehicles at a version of its user's feed, in JSON and lazily compressed.
 pub struct EncodedList {
     version: i64,
     json: Bytes,
@@ -38,10 +38,10 @@ pub struct EncodedList {
 }
 
 #[derive(Clone)]
-struct ByBytes;
+struct SizeInBytes;
 
-impl Weighter<String, Arc<EncodedList>> for ByBytes {
-    /// Compressed forms are a fraction of the JSON and are counted as half of it.
+impl Weighter<String, Arc<EncodedList>> for SizeInBytes {
+    /// Counts the compressed forms as half of the JSON.
     fn weight(&self, user: &String, list: &Arc<EncodedList>) -> u64 {
         (user.len() + list.json.len() + list.json.len() / 2 + size_of::<EncodedList>()) as u64
     }
@@ -49,16 +49,16 @@ impl Weighter<String, Arc<EncodedList>> for ByBytes {
 
 impl EncodedLists {
     pub fn new() -> EncodedLists {
-        let lists = usize::try_from(CACHE_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
-        EncodedLists(Cache::with_weighter(lists, CACHE_BYTES, ByBytes))
+        let lists = usize::try_from(CACHE_BYTES / EXPECTED_LIST_BYTES).unwrap_or(usize::MAX);
+        EncodedLists(Cache::with_weighter(lists, CACHE_BYTES, SizeInBytes))
     }
 
-    /// Returns the user's list if it was kept at this version.
+    /// Returns the user's list if it is cached at this version.
     pub fn get(&self, user: &str, version: i64) -> Option<Arc<EncodedList>> {
         self.0.get(user).filter(|list| list.version == version)
     }
 
-    /// Encodes a list and keeps it.
+    /// Encodes a list and caches it.
     pub fn insert(&self, user: &str, version: i64, vehicles: &[WireVehicle]) -> serde_json::Result<Arc<EncodedList>> {
         let json = serde_json::to_vec(vehicles)?.into();
         let list = Arc::new(EncodedList { version, json, zstd: OnceLock::new(), gzip: OnceLock::new() });
@@ -72,7 +72,7 @@ impl EncodedList {
         self.version
     }
 
-    /// The answer for a client that accepts these encodings, without headers of the route.
+    /// A response with the list, in an encoding that the request's headers accept.
     pub fn response(&self, headers: &HeaderMap) -> Response {
         let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let vary = (header::VARY, HeaderValue::from_static("accept-encoding"));
@@ -80,8 +80,8 @@ impl EncodedList {
             let encoding = (header::CONTENT_ENCODING, HeaderValue::from_static(name));
             ([json.clone(), vary.clone(), encoding], body.clone()).into_response()
         };
-        let accepted = Accepted::of(headers);
-        if self.json.len() <= LARGEST_COMPRESSED_BYTES {
+        let accepted = AcceptedEncodings::from_headers(headers);
+        if self.json.len() <= MAX_COMPRESSED_BYTES {
             if accepted.zstd {
                 let zstd = || zstd::encode_all(&self.json[..], ZSTD_LEVEL).map_or_else(|_| Bytes::new(), Bytes::from);
                 let body = self.zstd.get_or_init(zstd);
@@ -105,15 +105,15 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Which encodings a client accepts (RFC 9110, 12.5.3). Preferences among them are ignored.
-struct Accepted {
+/// The encodings that a client accepts (RFC 9110, 12.5.3). Preferences among them are ignored.
+struct AcceptedEncodings {
     zstd: bool,
     gzip: bool,
 }
 
-impl Accepted {
-    fn of(headers: &HeaderMap) -> Accepted {
-        let mut accepted = Accepted { zstd: false, gzip: false };
+impl AcceptedEncodings {
+    fn from_headers(headers: &HeaderMap) -> AcceptedEncodings {
+        let mut accepted = AcceptedEncodings { zstd: false, gzip: false };
         let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for item in values.flat_map(|value| value.split(',')) {
             let mut parts = item.split(';').map(str::trim);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_good_at_its_version_and_for_its_user_only() {
+    fn a_list_is_returned_only_for_its_version_and_user() {
         let lists = EncodedLists::new();
         lists.insert("ada", 7, &[]).expect("encoded");
         assert!(lists.get("ada", 7).is_some_and(|list| list.version() == 7));
