@@ -1,4 +1,4 @@
-//! Refusals, in the contract's words.
+//! The error responses of docs/contract.md.
 
 use std::time::Duration;
 
@@ -12,58 +12,56 @@ use garage_protocol::{ErrorBody, WireVehicle};
 
 use crate::store::StoreError;
 
-/// How long a client waits before it asks again where the database or the issuer is away.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The value of `Retry-After` in responses with the status 503.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a request was not done.
+/// Why a request failed. Each variant is an error response.
 #[derive(Debug)]
 pub enum ApiError {
-    /// Fields break rules; never empty.
+    /// 400: fields break rules. Never empty.
     Fields(Vec<FieldError>),
     /// 400 with this message.
     BadRequest(String),
-    /// No token, or not a good one.
+    /// 401: the token is missing or invalid.
     Unauthorized,
-    /// 401 with this message, for who is about to get a token.
+    /// 401: the email address or the password of a login is wrong.
     WrongCredentials,
     /// 403 with this message.
     Forbidden(&'static str),
-    /// 403: the account has as many vehicles, removed ones included, as it may have.
+    /// 403: the account has reached its quota of vehicles.
     QuotaReached(i64),
     /// 404 with this message.
     NotFound(&'static str),
-    /// 405; these methods are allowed.
+    /// 405: the route has no such method.
     MethodNotAllowed,
     /// 409 with this message.
     Conflict(&'static str),
-    /// The vehicle is at another version by now.
+    /// 412: the vehicle has another version than the request names. Contains its current state.
     Changed(Box<WireVehicle>),
-    /// More than the contract's 1 MiB.
-    TooLarge,
-    /// The body is no JSON by its own account.
-    NotJson,
-    /// Ask again after this time.
-    TooMany(Duration),
-    /// There is no vPIC data to decode with.
+    /// 413: the body is larger than 1 MiB.
+    BodyTooLarge,
+    /// 415: the `Content-Type` is not JSON.
+    UnsupportedMediaType,
+    /// 429: the client can retry after this time.
+    TooManyRequests(Duration),
+    /// 503: there is no vPIC data to decode with.
     NoDecoder,
-    /// The database does not answer.
-    DatabaseAway,
-    /// The external issuer has never told its keys.
-    IssuerAway,
-    /// The request took longer than a client waits.
+    /// 503: the database is unavailable.
+    DatabaseUnavailable,
+    /// 503: the keys of the external issuer cannot be fetched, and none are cached.
+    IssuerUnavailable,
+    /// 503: the request timed out.
     TooSlow,
-    /// The server handles as many requests as it may, or keeps as many large responses.
+    /// 503: too many requests are handled, or too many large responses are not read yet.
     Busy,
-    /// A mistake of ours; its reason is in the log only.
+    /// 500: a bug, or a damaged database. The reason is only in the log.
     Internal,
 }
 
 impl ApiError {
-    /// The vehicle is not there, or is somebody else's: nobody can tell which.
-    pub const NO_VEHICLE: ApiError = ApiError::NotFound("Vehicle not found");
-    /// Another live vehicle of the user has the VIN.
+    /// The vehicle does not exist, or belongs to another user. The response must not reveal which.
+    pub const VEHICLE_NOT_FOUND: ApiError = ApiError::NotFound("Vehicle not found");
     pub const DUPLICATE_VIN: ApiError = ApiError::Conflict("Vehicle with this VIN already exists");
-    /// The id is taken.
     pub const USED_ID: ApiError = ApiError::Conflict("This id is already used by another vehicle");
 }
 
@@ -79,7 +77,7 @@ impl From<Invalid> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         match error {
-            StoreError::Unavailable => ApiError::DatabaseAway,
+            StoreError::Unavailable => ApiError::DatabaseUnavailable,
             StoreError::Failed => ApiError::Internal,
         }
     }
@@ -102,21 +100,23 @@ impl IntoResponse for ApiError {
             ApiError::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed".to_owned()),
             ApiError::Conflict(message) => (StatusCode::CONFLICT, (*message).to_owned()),
             ApiError::Changed(_) => (StatusCode::PRECONDITION_FAILED, "The vehicle has changed".to_owned()),
-            ApiError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is larger than 1 MiB".to_owned()),
-            ApiError::NotJson => {
+            ApiError::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request body is larger than 1 MiB".to_owned()),
+            ApiError::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json".to_owned())
             }
-            ApiError::TooMany(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests".to_owned()),
+            ApiError::TooManyRequests(_) => (StatusCode::TOO_MANY_REQUESTS, "Too many requests".to_owned()),
             ApiError::NoDecoder => (StatusCode::SERVICE_UNAVAILABLE, "Decoder unavailable".to_owned()),
-            ApiError::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "Database unavailable".to_owned()),
-            ApiError::IssuerAway => (StatusCode::SERVICE_UNAVAILABLE, "Issuer unavailable".to_owned()),
+            ApiError::DatabaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Database unavailable".to_owned()),
+            ApiError::IssuerUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "Issuer unavailable".to_owned()),
             ApiError::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "Request took too long".to_owned()),
             ApiError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Server is busy".to_owned()),
             ApiError::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error".to_owned()),
         };
-        let wait = match &self {
-            ApiError::TooMany(wait) => Some(*wait),
-            ApiError::DatabaseAway | ApiError::IssuerAway | ApiError::TooSlow | ApiError::Busy => Some(PAUSE),
+        let retry_after = match &self {
+            ApiError::TooManyRequests(time) => Some(*time),
+            ApiError::DatabaseUnavailable | ApiError::IssuerUnavailable | ApiError::TooSlow | ApiError::Busy => {
+                Some(RETRY_AFTER)
+            }
             _ => None,
         };
         let is_unauthorized = matches!(self, ApiError::Unauthorized);
@@ -128,8 +128,8 @@ impl IntoResponse for ApiError {
         let error = status.canonical_reason().unwrap_or_default().to_owned();
         let body = ErrorBody { status_code: status.as_u16(), error, message, details, current };
         let mut response = (status, Json(body)).into_response();
-        if let Some(wait) = wait {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        if let Some(time) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs().max(1)));
         }
         if is_unauthorized {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

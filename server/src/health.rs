@@ -15,38 +15,37 @@ use crate::{
 /// A database that takes longer than this to answer is unavailable.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The route of the server's health.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health))
 }
 
-/// How the server is.
+/// The state of the server.
 #[derive(Serialize, ToSchema)]
 struct Health {
-    /// `ok`.
+    /// Always `ok`.
     status: &'static str,
-    /// Which backend this is.
+    /// The name of the backend.
     backend: &'static str,
-    /// Its version.
+    /// The version of the backend.
     version: &'static str,
-    /// `ok`.
+    /// Always `ok`.
     database: &'static str,
-    /// What it can do beyond the basics.
+    /// The groups of routes that the backend has.
     capabilities: Vec<&'static str>,
 }
 
-/// Whether the server and its database answer, and what it can do.
+/// Whether the server and its database respond, and which groups of routes there are.
 #[utoipa::path(
     get,
     path = "/api/health",
     tag = "health",
     operation_id = "getHealth",
     security(()),
-    responses((status = OK, description = "Both answer", body = Health))
+    responses((status = OK, description = "Both respond", body = Health))
 )]
 async fn health(State(app): State<App>) -> Result<Json<Health>, ApiError> {
     let ping = tokio::time::timeout(DATABASE_TIMEOUT, app.store.ping());
-    ping.await.map_err(|_| ApiError::DatabaseAway)??;
+    ping.await.map_err(|_| ApiError::DatabaseUnavailable)??;
     let mut capabilities = vec!["vehicles", "decode", "dropdown"];
     if app.auth.is_own() {
         capabilities.insert(2, "auth");

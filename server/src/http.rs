@@ -1,4 +1,4 @@
-//! What routes have in common: JSON bodies as the contract wants them, and conditions on versions.
+//! Parts of requests and responses that several routes share: JSON bodies, query strings, ids, and conditional requests.
 
 use axum::{
     body::Bytes,
@@ -13,10 +13,10 @@ use utoipa::IntoParams;
 
 use crate::error::ApiError;
 
-/// The largest body that is read.
+/// The maximum size of a request body.
 pub const LARGEST_BODY_BYTES: usize = 1024 * 1024;
 
-/// A body that is a JSON object.
+/// A request body that is a JSON object.
 pub struct JsonObject(pub Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for JsonObject {
@@ -26,11 +26,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
         if !media_type.eq_ignore_ascii_case("application/json") {
-            return Err(ApiError::NotJson);
+            return Err(ApiError::UnsupportedMediaType);
         }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| {
             match rejection.into_response().status() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge,
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::BodyTooLarge,
                 _ => ApiError::BadRequest("Request body is not valid JSON".to_owned()),
             }
         })?;
@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     }
 }
 
-/// The parameters after the question mark.
+/// The parameters in the query string.
 pub struct Parameters<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
@@ -55,55 +55,54 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// The vehicle that a path is about. What has no id's form cannot be a vehicle.
+/// The id of the vehicle in the path. A malformed id is answered like an unknown one.
 pub struct PathId(pub VehicleId);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathId, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await.map_err(|_| ApiError::NO_VEHICLE)?;
-        path.parse().map(PathId).map_err(|_| ApiError::NO_VEHICLE)
+        let path = Path::<String>::from_request_parts(parts, state).await.map_err(|_| ApiError::VEHICLE_NOT_FOUND)?;
+        path.parse().map(PathId).map_err(|_| ApiError::VEHICLE_NOT_FOUND)
     }
 }
 
-/// The header of a conditional read, for the document.
+/// The header `If-None-Match`, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "read by its derive alone")]
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
 pub struct IfNoneMatch {
-    /// What the client has: 304 where it is still so
+    /// The `ETag` that the client has; 304 if it is current
     #[param(rename = "If-None-Match")]
     if_none_match: Option<String>,
 }
 
-/// The header of a conditional change, for the document.
+/// The header `If-Match`, for the OpenAPI document.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "read by its derive alone")]
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
 pub struct IfMatchHeader {
-    /// The version that the change is based on, in quotes: 412 where the vehicle is at another by now
+    /// The version that the change is based on, in quotes; 412 if the vehicle has another version
     #[param(rename = "If-Match")]
     if_match: Option<String>,
 }
 
-/// A version as an `ETag`.
+/// The `ETag` of a version.
 pub fn etag(version: i64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
-/// Which versions a request is about: `If-Match`, by strong comparison (RFC 9110, 13.1.1).
+/// The condition `If-Match`, by strong comparison (RFC 9110, 13.1.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
-    /// None is named: any.
+    /// There is no condition.
     Any,
-    /// One of these.
+    /// The vehicle must have one of these versions.
     Versions(Vec<i64>),
 }
 
 impl IfMatch {
-    /// The condition of a request.
-    pub fn of(headers: &HeaderMap) -> IfMatch {
+    pub fn from_headers(headers: &HeaderMap) -> IfMatch {
         let tags = tags(headers, &header::IF_MATCH);
         if tags.is_empty() || tags.contains(&"*") {
             return IfMatch::Any;
@@ -113,15 +112,14 @@ impl IfMatch {
     }
 }
 
-/// Whether the client has this already: `If-None-Match`, by weak comparison (RFC 9110, 13.1.2).
-pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let theirs = tags(headers, &header::IF_NONE_MATCH);
-    theirs
+/// Whether `If-None-Match` has this tag, by weak comparison (RFC 9110, 13.1.2).
+pub fn is_not_modified(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    tags(headers, &header::IF_NONE_MATCH)
         .iter()
-        .any(|theirs| *theirs == "*" || theirs.strip_prefix("W/").unwrap_or(theirs).as_bytes() == tag.as_bytes())
+        .any(|known| *known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == tag.as_bytes())
 }
 
-/// 304, for who has it already.
+/// A response with the status 304.
 pub fn not_modified(tag: HeaderValue) -> Response {
     (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response()
 }
@@ -141,8 +139,8 @@ mod tests {
 
     #[test]
     fn if_match_compares_strongly() {
-        let of = |value| IfMatch::of(&headers(header::IF_MATCH, value));
-        assert_eq!([IfMatch::of(&HeaderMap::new()), of("*")], [IfMatch::Any, IfMatch::Any]);
+        let of = |value| IfMatch::from_headers(&headers(header::IF_MATCH, value));
+        assert_eq!([IfMatch::from_headers(&HeaderMap::new()), of("*")], [IfMatch::Any, IfMatch::Any]);
         assert_eq!(of("\"7\""), IfMatch::Versions(vec![7]));
         assert_eq!(of("\"1\", \"7\""), IfMatch::Versions(vec![1, 7]));
         for other in ["W/\"7\"", "7", "\"x\"", "\"7"] {
@@ -151,13 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_not_sent_again() {
-        let is_known = |value| is_known(&headers(header::IF_NONE_MATCH, value), &etag(7));
+    fn if_none_match_compares_weakly() {
+        let is_not_modified = |value| is_not_modified(&headers(header::IF_NONE_MATCH, value), &etag(7));
         for known in ["\"7\"", "W/\"7\"", "*", "\"1\", \"7\""] {
-            assert!(is_known(known), "{known}");
+            assert!(is_not_modified(known), "{known}");
         }
         for other in ["\"6\"", "7", "\"77\"", "w/\"7\""] {
-            assert!(!is_known(other), "{other}");
+            assert!(!is_not_modified(other), "{other}");
         }
     }
 }

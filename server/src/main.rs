@@ -1,4 +1,4 @@
-//! `garage-server`.
+//! The program `garage-server`: parses the command line and runs the command.
 
 use std::{
     io::{BufRead, IsTerminal},
@@ -17,16 +17,15 @@ use garage_server::{
 use jiff::SignedDuration;
 use tracing_subscriber::EnvFilter;
 
-/// Libraries whose details must not be logged, whatever `GARAGE_LOG` says.
-const SECRETIVE: &[&str] = &["tokio_postgres", "hyper", "hyper_util", "h2", "reqwest", "rustls"];
+/// Libraries that log values and bytes below the level `warn`. They stay at `warn`, whatever `GARAGE_LOG` says.
+const LIMITED_TO_WARNINGS: &[&str] = &["tokio_postgres", "hyper", "hyper_util", "h2", "reqwest", "rustls"];
 
 fn main() -> ExitCode {
     let args = Args::parse();
     // Until the end of `main`: dropping it writes the rest of the log.
     let (log, _thread) = LogWriter::start(std::io::stderr());
     let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
-    // These tell values and bytes when they are asked for details.
-    let filter = SECRETIVE.iter().fold(filter, |filter, name| match format!("{name}=warn").parse() {
+    let filter = LIMITED_TO_WARNINGS.iter().fold(filter, |filter, name| match format!("{name}=warn").parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     });
@@ -68,7 +67,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             println!("What it was before is {}", saved_as.display());
             Ok(())
         }
-        Command::User(command) => user(command).await,
+        Command::User(command) => manage_accounts(command).await,
         Command::Openapi => {
             println!("{}", garage_server::openapi().to_pretty_json()?);
             Ok(())
@@ -87,11 +86,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn user(command: UserCommand) -> anyhow::Result<()> {
+async fn manage_accounts(command: UserCommand) -> anyhow::Result<()> {
     let open = async |database: &DatabaseArgs| Store::open(&database.location()?).await;
     match command {
         UserCommand::Add { email, database } => {
-            let account = auth::add_account(&open(&database).await?, &email, &password()?).await?;
+            let account = auth::add_account(&open(&database).await?, &email, &read_password()?).await?;
             println!("{} is added", account.email);
         }
         UserCommand::List { json, database } => {
@@ -114,19 +113,19 @@ async fn user(command: UserCommand) -> anyhow::Result<()> {
             println!("{email} is enabled");
         }
         UserCommand::ResetPassword { email, database } => {
-            auth::set_password(&open(&database).await?, &email, &password()?).await?;
+            auth::set_password(&open(&database).await?, &email, &read_password()?).await?;
             println!("{email} has a new password");
         }
     }
     Ok(())
 }
 
-/// The first line of standard input; of a person, asked for twice and not shown.
-fn password() -> anyhow::Result<String> {
+/// Prompts for a password twice, without echo. Reads the first line of standard input if it is not a terminal.
+fn read_password() -> anyhow::Result<String> {
     if std::io::stdin().is_terminal() {
         let password = rpassword::prompt_password("Password: ").context("the password cannot be read")?;
-        let again = rpassword::prompt_password("Again: ").context("the password cannot be read")?;
-        anyhow::ensure!(password == again, "these are two different passwords");
+        let again = rpassword::prompt_password("Repeat the password: ").context("the password cannot be read")?;
+        anyhow::ensure!(password == again, "the passwords are different");
         return Ok(password);
     }
     let mut line = String::new();

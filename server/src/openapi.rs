@@ -1,5 +1,5 @@
-//! The OpenAPI document: routes and answers come from the handlers' annotations, bodies from the domain's rules, and what
-//! all operations have in common is added here.
+//! The OpenAPI document. Routes and responses come from the annotations of the handlers, request bodies from the domain's
+//! rules for fields. Responses that several operations share are added here.
 
 use axum::{
     Json, Router,
@@ -20,11 +20,9 @@ use utoipa::{
 };
 use utoipa_swagger_ui::SwaggerUi;
 
-/// Where the document is served.
 const DOCUMENT_PATH: &str = "/api/openapi.json";
-/// Where a person can browse it.
 const PAGE_PATH: &str = "/api/docs";
-/// The page's own scripts and styles, and nothing from anywhere else. Its library sets styles on elements.
+/// The page loads nothing from other origins. Swagger UI sets inline styles.
 const PAGE_POLICY: &str =
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
 const TOKEN: &str = "token";
@@ -33,19 +31,19 @@ const TOKEN: &str = "token";
 #[openapi(
     info(
         title = "MotoVault server",
-        description = "Vehicles, VIN decoding and accounts. The rules behind it are in docs/contract.md."
+        description = "Vehicles, VIN decoding and accounts. docs/contract.md specifies the behavior."
     ),
     security(("token" = [])),
     tags(
-        (name = "health", description = "Whether the server and its parts answer"),
+        (name = "health", description = "Whether the server responds"),
         (name = "vehicles", description = "The user's vehicles"),
-        (name = "decode", description = "What VINs say, and lists for describing a vehicle without one"),
-        (name = "auth", description = "Own accounts; absent where an external issuer has them")
+        (name = "decode", description = "Decoding of VINs, and lists for entering a vehicle without a VIN"),
+        (name = "auth", description = "The server's own accounts; absent if an external issuer is configured")
     )
 )]
 struct Document;
 
-/// What all routes' documents begin with.
+/// The document without routes: description, security scheme and schemas.
 pub fn beginning() -> OpenApi {
     let mut document = Document::openapi();
     document.info.license = None;
@@ -53,50 +51,59 @@ pub fn beginning() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
     components.schemas.insert("ErrorBody".to_owned(), ErrorBody::schema());
-    components
-        .schemas
-        .insert("VehicleChange".to_owned(), body_schema("A change: only the fields sent, null clears", &[]));
+    components.schemas.insert(
+        "VehicleChange".to_owned(),
+        body_schema("A change: only the fields sent change, null clears a field", &[]),
+    );
     let id = (
         "id",
-        json!({ "type": ["string", "null"], "format": "uuid", "description": "Chosen by the client, so that a create may be sent again" }),
+        json!({ "type": ["string", "null"], "format": "uuid", "description": "Chosen by the client, so that it can send the request again" }),
     );
     components.schemas.insert(
         "NewVehicle".to_owned(),
-        body_schema("A vehicle to add. At least one of vin, licensePlate, nickname and make is needed", &[id]),
+        body_schema("A vehicle to add. At least one of vin, licensePlate, nickname and make is required", &[id]),
     );
     document
 }
 
-/// Adds what all operations have in common.
+/// Adds the responses that operations share.
 pub fn complete(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let is_limited = path.ends_with("/login") || path.ends_with("/register");
         let operations = [&mut item.get, &mut item.post, &mut item.put, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             let is_public =
-                operation.security.as_ref().is_some_and(|wanted| *wanted == [SecurityRequirement::default()]);
+                operation.security.as_ref().is_some_and(|security| *security == [SecurityRequirement::default()]);
             if !is_public {
-                add(operation, "401", unauthorized());
+                add_response(operation, "401", unauthorized());
             }
             let is_query = |parameter: &RefOr<Parameter>| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query);
             if operation.parameters.iter().flatten().any(is_query) {
-                add(operation, "400", refusal("The query string is not valid"));
+                add_response(operation, "400", error_response("The query string is not valid"));
             }
             if operation.request_body.is_some() {
-                add(operation, "400", refusal("A field breaks a rule, or the body is no JSON object"));
-                add(operation, "413", refusal("The body is larger than 1 MiB"));
-                add(operation, "415", refusal("The body is no JSON by its own account"));
+                add_response(
+                    operation,
+                    "400",
+                    error_response("A field breaks a rule, or the body is not a JSON object"),
+                );
+                add_response(operation, "413", error_response("The body is larger than 1 MiB"));
+                add_response(operation, "415", error_response("The Content-Type is not application/json"));
             }
             if is_limited {
-                add(operation, "429", with_retry("Too many requests"));
+                add_response(operation, "429", error_with_retry_after("Too many requests"));
             }
-            add(operation, "500", refusal("A mistake of the server's"));
-            add(operation, "503", with_retry("The database, or what else is needed, is away"));
+            add_response(operation, "500", error_response("Internal error"));
+            add_response(
+                operation,
+                "503",
+                error_with_retry_after("The server is busy, or something that it needs is unavailable"),
+            );
         }
     }
 }
 
-/// The document as JSON, and a page to browse it.
+/// Serves the document as JSON, and a page that shows it.
 pub fn routes(document: OpenApi) -> Router {
     let page: Router =
         SwaggerUi::new(PAGE_PATH).config(utoipa_swagger_ui::Config::new([DOCUMENT_PATH]).validator_url("none")).into();
@@ -105,7 +112,7 @@ pub fn routes(document: OpenApi) -> Router {
     Router::new().route(DOCUMENT_PATH, get(async move || Json(document))).merge(page.layer(policy))
 }
 
-fn add(operation: &mut Operation, status: &str, response: Response) {
+fn add_response(operation: &mut Operation, status: &str, response: Response) {
     operation.responses.responses.entry(status.to_owned()).or_insert(RefOr::T(response));
 }
 
@@ -113,21 +120,21 @@ fn error_content() -> Content {
     ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build()
 }
 
-fn refusal(description: &str) -> Response {
+fn error_response(description: &str) -> Response {
     ResponseBuilder::new().description(description).content("application/json", error_content()).build()
 }
 
-fn with_retry(description: &str) -> Response {
+fn error_with_retry_after(description: &str) -> Response {
     let seconds = HeaderBuilder::new().schema(Some(i64::schema())).description(Some("Seconds to wait")).build();
-    ResponseBuilder::from(refusal(description)).header("Retry-After", seconds).build()
+    ResponseBuilder::from(error_response(description)).header("Retry-After", seconds).build()
 }
 
 fn unauthorized() -> Response {
     let scheme = HeaderBuilder::new().schema(Some(String::schema())).description(Some("Bearer")).build();
-    ResponseBuilder::from(refusal("Missing or invalid token")).header("WWW-Authenticate", scheme).build()
+    ResponseBuilder::from(error_response("Missing or invalid token")).header("WWW-Authenticate", scheme).build()
 }
 
-/// A body of fields, as the domain's rules have them.
+/// The schema of a body with the fields of a vehicle and these other properties.
 fn body_schema(description: &str, others: &[(&str, Value)]) -> RefOr<Schema> {
     let mut properties: serde_json::Map<String, Value> =
         VEHICLES.fields.iter().map(|field| (field.name.to_owned(), field_schema(field))).collect();
@@ -140,7 +147,7 @@ fn field_schema(field: &Field) -> Value {
     match field.rule {
         Rule::Vin => json!({
             "type": ["string", "null"],
-            "description": "Spaces and dashes are taken out and letters made upper case; 17 characters without I, O and Q, or 5 to 16 of a vehicle before 1981"
+            "description": "Spaces and dashes are removed and letters upper-cased; 17 characters without I, O and Q, or 5 to 16 for a vehicle before 1981"
         }),
         Rule::Text { longest, line_breaks } => {
             let pattern = if line_breaks {
@@ -179,14 +186,13 @@ fn field_schema(field: &Field) -> Value {
 mod tests {
     use crate::openapi;
 
-    /// Who changes a route changes the document as well: `garage-server openapi > docs/openapi.json`.
     #[test]
-    fn the_committed_document_is_current() {
+    fn the_committed_document_is_up_to_date() {
         let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json"));
         let current = openapi().to_pretty_json().expect("JSON");
         assert!(
             committed.unwrap_or_default().trim_end() == current,
-            "docs/openapi.json is stale: cargo run -p garage-server -- openapi > docs/openapi.json"
+            "docs/openapi.json is out of date; run cargo run -p garage-server -- openapi > docs/openapi.json"
         );
     }
 }

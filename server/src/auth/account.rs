@@ -8,22 +8,22 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
-    /// The user that its vehicles belong to.
+    /// The id of the account; the `userId` of its vehicles.
     pub id: String,
-    /// What its owner logs in with, lower case.
+    /// The email address, in lower case.
     pub email: String,
-    /// When it was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// Since when nobody can log in with it.
+    /// When the account was disabled; null if it is not.
     pub disabled_at: Option<Timestamp>,
 }
 
-/// What an operator changes about an account.
+/// A change that an operator makes to an account.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// Nobody can log in from this time on. Ends the account's sessions.
+    /// Refuses logins from this time on, and ends the account's sessions.
     Disable(Timestamp),
-    /// Its owner can log in again.
+    /// Accepts logins again.
     Enable,
     /// Sets the password's hash, and ends the account's sessions. A disabled account stays disabled.
     Password(String),
@@ -47,21 +47,21 @@ pub(super) struct NewSession {
 /// Normalizes an email address: trimmed, lower case.
 ///
 /// # Errors
-/// It cannot be an email address.
+/// A field message, if it cannot be an email address.
 pub(super) fn clean_email(text: &str) -> Result<String, &'static str> {
     let email = text.trim().to_lowercase();
-    let is_one = email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'));
+    let has_domain = email.split_once('@').is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'));
     let is_clean =
         email.len() <= 254 && !email.contains(|character: char| character.is_whitespace() || character.is_control());
-    if is_one && is_clean { Ok(email) } else { Err("email must be an email address") }
+    if has_domain && is_clean { Ok(email) } else { Err("email must be an email address") }
 }
 
-/// What became of a registration.
+/// The result of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Registration {
     Added,
     /// Another account has the email address.
     Taken,
-    /// Only the first account can register.
+    /// There is an account, and only the first one can be registered.
     Closed,
 }

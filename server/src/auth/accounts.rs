@@ -1,4 +1,4 @@
-//! Accounts: registering, and what an operator does with them.
+//! Registering accounts, and managing them as an operator.
 
 use uuid::Uuid;
 
@@ -11,10 +11,9 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Why a second account with an email address is refused.
 pub(super) const EMAIL_TAKEN: &str = "An account with this email already exists";
 
-/// Adds an account. If registration is not `open`, only the first. Returns it with whether it was added.
+/// Adds an account; if registration is not `open`, only the first one.
 pub(super) async fn register(
     store: &Store,
     email: String,
@@ -29,11 +28,11 @@ pub(super) async fn register(
 /// Adds an account, even if registration is closed.
 ///
 /// # Errors
-/// The email address is taken or is none, the password is not acceptable, or the store cannot be written.
+/// If the email address is invalid or taken, the password is not acceptable, or the store fails.
 pub async fn add(store: &Store, email: &str, password: &str) -> anyhow::Result<Account> {
     let email = clean_email(email).map_err(anyhow::Error::msg)?;
-    let hash = hashed(password, &email).await?;
-    match register(store, email, hash, true).await.map_err(unusable)? {
+    let hash = checked_hash(password, &email).await?;
+    match register(store, email, hash, true).await.map_err(store_failed)? {
         (account, Registration::Added) => Ok(account),
         _ => anyhow::bail!(EMAIL_TAKEN),
     }
@@ -42,15 +41,15 @@ pub async fn add(store: &Store, email: &str, password: &str) -> anyhow::Result<A
 /// All accounts, the oldest first.
 ///
 /// # Errors
-/// The store cannot be read.
+/// If the store fails.
 pub async fn list(store: &Store) -> anyhow::Result<Vec<Account>> {
-    accounts::list(store).await.map_err(unusable)
+    accounts::list(store).await.map_err(store_failed)
 }
 
-/// Ends an account's sessions and refuses its logins; its vehicles stay.
+/// Ends an account's sessions and refuses its logins; its vehicles are kept.
 ///
 /// # Errors
-/// There is no such account, or the store cannot be written.
+/// If there is no such account, or the store fails.
 pub async fn disable(store: &Store, email: &str) -> anyhow::Result<()> {
     change(store, email, Change::Disable(now())).await
 }
@@ -58,7 +57,7 @@ pub async fn disable(store: &Store, email: &str) -> anyhow::Result<()> {
 /// Accepts the logins of a disabled account again.
 ///
 /// # Errors
-/// There is no such account, or the store cannot be written.
+/// If there is no such account, or the store fails.
 pub async fn enable(store: &Store, email: &str) -> anyhow::Result<()> {
     change(store, email, Change::Enable).await
 }
@@ -66,26 +65,26 @@ pub async fn enable(store: &Store, email: &str) -> anyhow::Result<()> {
 /// Sets an account's password and ends its sessions. A disabled account stays disabled.
 ///
 /// # Errors
-/// There is no such account, the password is not acceptable, or the store cannot be written.
+/// If there is no such account, the password is not acceptable, or the store fails.
 pub async fn set_password(store: &Store, email: &str, password: &str) -> anyhow::Result<()> {
-    let hash = hashed(password, &clean_email(email).map_err(anyhow::Error::msg)?).await?;
+    let hash = checked_hash(password, &clean_email(email).map_err(anyhow::Error::msg)?).await?;
     change(store, email, Change::Password(hash)).await
 }
 
 async fn change(store: &Store, email: &str, change: Change) -> anyhow::Result<()> {
     let email = clean_email(email).map_err(anyhow::Error::msg)?;
-    let is_found = accounts::change(store, email, change).await.map_err(unusable)?;
+    let is_found = accounts::change(store, email, change).await.map_err(store_failed)?;
     anyhow::ensure!(is_found, "there is no account with this email");
     Ok(())
 }
 
-async fn hashed(password: &str, email: &str) -> anyhow::Result<String> {
+async fn checked_hash(password: &str, email: &str) -> anyhow::Result<String> {
     passwords::check(password, email).map_err(anyhow::Error::msg)?;
     let password = password.to_owned();
     let hash = tokio::task::spawn_blocking(move || passwords::hash(&password)).await?;
     hash.ok_or_else(|| anyhow::anyhow!("the password cannot be hashed"))
 }
 
-fn unusable(_: StoreError) -> anyhow::Error {
-    anyhow::anyhow!("the database cannot be used; the log above says why")
+fn store_failed(_: StoreError) -> anyhow::Error {
+    anyhow::anyhow!("the database failed; the log has the reason")
 }

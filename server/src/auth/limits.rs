@@ -1,11 +1,11 @@
-//! Limits the attempts to log in and register, by account and network, in this process.
+//! Limits attempts to log in and register, by account and network. The counters are in this process.
 //!
 //! - by account and network: as configured. Wrong guesses from one network do not lock out the owner at another.
 //! - by network: five times as many, for the accounts of a household or an office
 //! - by account: ten times as many, against guesses from many networks
 //!
-//! A successful login does not count, and resets the first. An attacker's own account must not reset the limit of the
-//! attacker's network, nor a success from one network the guesses from others.
+//! A successful login does not count, and resets the first limit. It must not reset the others: an attacker could log in to
+//! an account of their own between guesses, and the owner's login would allow more guesses from other networks.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -23,19 +23,18 @@ const BY_NETWORK: u32 = 5;
 const BY_ACCOUNT: u32 = 10;
 /// All allowed attempts may come at once; then they are allowed again one by one over this time.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The number of counters from which on counters without recent attempts are deleted.
+/// The number of counters at which those without recent attempts are first deleted.
 const FIRST_SWEEP: usize = 10_000;
 
-/// Counts attempts.
 pub struct Limits {
     per_minute: u32,
-    /// Accounts are kept as digests with a random key: an email address can be long.
+    /// Hashes email addresses, which can be long, with a random key.
     hasher: RandomState,
     counters: Mutex<Counters>,
 }
 
 struct Counters {
-    /// When the last counted attempt is forgotten.
+    /// When the last counted attempt expires.
     clear_at: HashMap<Key, Instant>,
     next_sweep: usize,
 }
@@ -57,12 +56,12 @@ impl Limits {
     /// Counts an attempt from this network, for the account of this email address. An invalid address has no account.
     ///
     /// # Errors
-    /// [`ApiError::TooMany`] if there were too many. The attempt is not counted then.
+    /// [`ApiError::TooManyRequests`] if there were too many. The attempt is not counted then.
     pub fn attempt(&self, email: Option<&str>, network: IpAddr) -> Result<(), ApiError> {
         self.attempt_at(email, network, Instant::now())
     }
 
-    /// Forgets the failed attempts for an account from this network, and that this one counted elsewhere.
+    /// Resets the counter of an account from this network, and takes this attempt back from the other counters.
     pub fn succeeded(&self, email: &str, network: IpAddr) {
         self.succeeded_at(email, network, Instant::now());
     }
@@ -74,7 +73,7 @@ impl Limits {
         for (key, interval) in keys {
             let clear_at = counters.clear_at.get(&key).map_or(now, |at| (*at).max(now)) + interval;
             if let Some(wait) = clear_at.checked_duration_since(now + WINDOW).filter(|wait| !wait.is_zero()) {
-                return Err(ApiError::TooMany(wait));
+                return Err(ApiError::TooManyRequests(wait));
             }
             counted.push((key, clear_at));
         }
@@ -94,7 +93,7 @@ impl Limits {
         }
     }
 
-    /// What an attempt counts for, each with the time after which one attempt is forgotten.
+    /// The counters of an attempt, each with the time after which one attempt expires.
     fn keys(&self, email: Option<&str>, network: IpAddr) -> Vec<(Key, Duration)> {
         let interval = |factor: u32| WINDOW / self.per_minute.saturating_mul(factor);
         let mut keys = vec![(Key::Network(network), interval(BY_NETWORK))];
@@ -111,7 +110,7 @@ impl Counters {
     fn sweep(&mut self, now: Instant) {
         if self.clear_at.len() >= self.next_sweep {
             self.clear_at.retain(|_, clear_at| *clear_at > now);
-            // Attempts are rare in comparison, so that sweeping stays cheap however many counters are in use.
+            // Doubled, so that the cost of a sweep is spread over many attempts.
             self.next_sweep = FIRST_SWEEP.max(2 * self.clear_at.len());
         }
     }
@@ -125,7 +124,6 @@ mod tests {
         IpAddr::V4(std::net::Ipv4Addr::from_bits(number))
     }
 
-    /// The number of attempts that are allowed at this time.
     fn allowed(limits: &Limits, email: &str, from: impl Fn(u32) -> IpAddr, now: Instant) -> u32 {
         let is_allowed = |number: &u32| limits.attempt_at(Some(email), from(*number), now).is_ok();
         u32::try_from((0..1_000).take_while(is_allowed).count()).expect("a number")
@@ -136,7 +134,11 @@ mod tests {
         let (limits, now) = (Limits::new(10), Instant::now());
         assert_eq!(allowed(&limits, "ada", |_| network(1), now), 10);
         assert_eq!(allowed(&limits, "ada", |_| network(2), now), 10);
-        assert_eq!(allowed(&limits, "ada", |_| network(1), now + WINDOW / 2), 5, "one by one");
+        assert_eq!(
+            allowed(&limits, "ada", |_| network(1), now + WINDOW / 2),
+            5,
+            "attempts are allowed again one by one"
+        );
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! Who asks: own accounts, their tokens, and the check of every request's token.
+//! Authentication: the server's own accounts, sessions and tokens, and verifying the token of every request.
 //!
 //! - `routes`: register, log in, refresh, log out, me, the public keys
 //! - `account`: the types of accounts and sessions; `store`: both in the database
-//! - `accounts`: registering, and what operators do; `sessions`: starting, refreshing and ending; `rotation`: what a refresh
-//!   token is worth
-//! - `passwords`: which are acceptable, and Argon2id
-//! - `keys`, `tokens`: the keys in their folder, what they sign, and what any access token must have
-//! - `external`: an OpenID Connect issuer in the place of own accounts
-//! - `limits`: how often logins may be tried
+//! - `accounts`: registering and managing accounts; `sessions`: starting, refreshing and ending sessions; `rotation`: which
+//!   refresh tokens are valid
+//! - `passwords`: rules for passwords, and Argon2id
+//! - `keys`, `tokens`: the folder of signing keys; issuing and verifying access tokens
+//! - `external`: an OpenID Connect issuer, used instead of own accounts
+//! - `limits`: rate limits of logins and registrations
 //!
-//! Invariants: the store has no password and no token, only digests of them; a refresh token that is older than the last
-//! used one ends its session; clients are not told what is wrong with a token or a login.
+//! Invariants: the store contains only hashes of passwords and tokens; using a refresh token that is older than the last
+//! used one ends its session; responses do not reveal what is wrong with a token or a login.
 
 mod account;
 mod accounts;
@@ -48,26 +48,25 @@ pub use tokens::AUDIENCE;
 use self::{external::ExternalIssuer, keys::Keys, limits::Limits, passwords::Passwords, tokens::TokenIssuer};
 use crate::{error::ApiError, store::Store};
 
-/// Tokens that are remembered as good; each takes some hundred bytes.
-const MOST_REMEMBERED: usize = 10_000;
-/// How long a token is remembered, so that it is not used for longer if anything about it changes.
-const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+/// The number of verified tokens that are cached; each takes a few hundred bytes.
+const MAX_CACHED_TOKENS: usize = 10_000;
+/// How long a verified token is cached.
+const TOKEN_CACHE_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// Who issues tokens, and which have been found good.
+/// Verifies access tokens, and caches the verified ones.
 pub struct Auth {
     issuer: Issuer,
-    /// By the token's digest: checking a signature takes longer than everything else about most requests.
-    verified: Cache<[u8; 32], Remembered>,
+    /// Verified tokens by their digest. Verifying a signature takes longer than the rest of most requests.
+    verified: Cache<[u8; 32], VerifiedToken>,
 }
 
-/// A token that was verified.
 #[derive(Clone)]
-struct Remembered {
+struct VerifiedToken {
     user: String,
     /// In seconds since 1970.
     expires_at: f64,
     verified_at: Instant,
-    /// The number of the set of keys that it was verified by.
+    /// The number of the set of keys that verified the token.
     key_set: u64,
 }
 
@@ -76,7 +75,7 @@ enum Issuer {
     External(ExternalIssuer),
 }
 
-/// Own accounts as a running server has them.
+/// The state of the server's own accounts.
 pub(crate) struct OwnAccounts {
     tokens: TokenIssuer,
     passwords: Passwords,
@@ -85,10 +84,11 @@ pub(crate) struct OwnAccounts {
 }
 
 impl Auth {
-    /// Own accounts, with the keys in this folder; the first is made there if there is none.
+    /// Uses the server's own accounts, with the keys in this folder. Makes the first key if there is none.
     ///
     /// # Errors
-    /// The folder cannot be read or written, or a key in it is none.
+    /// [`KeyError::File`] if the folder cannot be read or written, [`KeyError::InvalidKey`] if the first key cannot be
+    /// encoded.
     pub fn own(keys: &Path, open_registration: bool, attempts_per_minute: u32) -> Result<Auth, KeyError> {
         Ok(Auth::new(Issuer::Own(Box::new(OwnAccounts {
             tokens: TokenIssuer::new(Keys::open(keys)?),
@@ -98,25 +98,28 @@ impl Auth {
         }))))
     }
 
-    /// The accounts of an OpenID Connect issuer, by its URL, and for whom it issues tokens to be used here.
+    /// Uses the OpenID Connect issuer with this URL, and accepts its tokens for this audience.
     ///
     /// # Errors
-    /// It is no such URL.
+    /// If the URL is invalid, or is not https and not on loopback.
     pub fn external(issuer: &str, audience: &str) -> anyhow::Result<Auth> {
         Ok(Auth::new(Issuer::External(ExternalIssuer::new(issuer, audience)?)))
     }
 
     fn new(issuer: Issuer) -> Auth {
-        Auth { issuer, verified: Cache::new(MOST_REMEMBERED) }
+        Auth { issuer, verified: Cache::new(MAX_CACHED_TOKENS) }
     }
 
-    /// Whether accounts are this server's own.
+    /// Whether the server has its own accounts.
     #[must_use]
     pub fn is_own(&self) -> bool {
         matches!(self.issuer, Issuer::Own(_))
     }
 
-    /// Own accounts. Their routes are there only where accounts are.
+    /// The server's own accounts.
+    ///
+    /// # Errors
+    /// [`ApiError::Internal`] with an external issuer. The routes that use accounts do not exist then.
     fn accounts(&self) -> Result<&OwnAccounts, ApiError> {
         match &self.issuer {
             Issuer::Own(accounts) => Ok(accounts),
@@ -124,44 +127,48 @@ impl Auth {
         }
     }
 
-    /// The user of a token.
-    async fn user_of(&self, store: &Store, token: &str, now: Timestamp) -> Result<String, ApiError> {
+    /// Verifies a token and returns its user.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthorized`] if the token is not valid, [`ApiError::IssuerUnavailable`] if it cannot be verified, and
+    /// errors of the store.
+    async fn authenticate(&self, store: &Store, token: &str, now: Timestamp) -> Result<String, ApiError> {
         let digest: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = self.verified.get(&digest) {
-            // A token that is about to expire is verified again, with the leeway for clocks.
-            let is_current = now.as_second() as f64 + 1.0 < known.expires_at
-                && known.verified_at.elapsed() < REMEMBERED_FOR
-                && self.key_set() == Some(known.key_set);
+        if let Some(cached) = self.verified.get(&digest) {
+            // A token that is about to expire is verified again, which tolerates a difference between clocks.
+            let is_current = now.as_second() as f64 + 1.0 < cached.expires_at
+                && cached.verified_at.elapsed() < TOKEN_CACHE_LIFETIME
+                && self.key_set_number() == Some(cached.key_set);
             if is_current {
-                return Ok(known.user);
+                return Ok(cached.user);
             }
             self.verified.remove(&digest);
         }
         let verified_at = Instant::now();
         let (user, expires_at, key_set) = match &self.issuer {
             Issuer::Own(accounts) => {
-                let (verified, set) = accounts.tokens.verified(token).await.ok_or(ApiError::Unauthorized)?;
+                let (verified, set) = accounts.tokens.verify(token).await.ok_or(ApiError::Unauthorized)?;
                 (verified.subject, verified.expires_at, set)
             }
             Issuer::External(issuer) => {
-                let (verified, set) = issuer.verified(token).await?.ok_or(ApiError::Unauthorized)?;
+                let (verified, set) = issuer.verify(token).await?.ok_or(ApiError::Unauthorized)?;
                 (issuer.user(store, verified.subject).await?, verified.expires_at, set)
             }
         };
-        self.verified.insert(digest, Remembered { user: user.clone(), expires_at, verified_at, key_set });
+        self.verified.insert(digest, VerifiedToken { user: user.clone(), expires_at, verified_at, key_set });
         Ok(user)
     }
 
-    /// The number of the set of keys that tokens are verified by now.
-    fn key_set(&self) -> Option<u64> {
+    /// The number of the current set of keys; `None` before an external issuer's keys were fetched.
+    fn key_set_number(&self) -> Option<u64> {
         match &self.issuer {
-            Issuer::Own(accounts) => Some(accounts.tokens.key_set()),
-            Issuer::External(issuer) => issuer.key_set(),
+            Issuer::Own(accounts) => Some(accounts.tokens.key_set_number()),
+            Issuer::External(issuer) => issuer.key_set_number(),
         }
     }
 }
 
-/// The user of a request, by its bearer token.
+/// The user of a request, authenticated by its bearer token.
 #[derive(Debug, Clone)]
 pub struct User(pub String);
 
@@ -182,6 +189,6 @@ impl<S: Authenticate> FromRequestParts<S> for User {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(ApiError::Unauthorized);
         }
-        state.auth().user_of(state.store(), token.trim(), Timestamp::now()).await.map(User)
+        state.auth().authenticate(state.store(), token.trim(), Timestamp::now()).await.map(User)
     }
 }

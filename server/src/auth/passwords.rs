@@ -1,7 +1,7 @@
-//! Passwords: which are acceptable, and Argon2id with the library's own parameters (OWASP's recommendation).
+//! Rules for passwords, and hashing with Argon2id and the library's default parameters (OWASP's recommendation).
 //!
-//! A hash takes some 20 MB and tens of milliseconds, so only a few are computed at the same time, and only a few requests
-//! may wait. A hash that nobody waits for any more still holds its permit until it is done.
+//! A hash takes some 20 MB and tens of milliseconds, so the numbers of concurrent hashes and of waiting requests are
+//! limited. A hash holds its permit until it is computed, even if its request is canceled.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,33 +14,30 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::error::ApiError;
 
-/// Hashes that are computed at the same time.
-const AT_ONCE: usize = 2;
-/// The memory that is reserved for a hash, in bytes; some 20 MB of it are used.
+const MAX_CONCURRENT_HASHES: usize = 2;
+/// The memory that is allocated for a hash; some 20 MB of it are used.
 const RESERVED_BYTES: usize = 34 << 20;
-/// Requests that wait for a hash or are computing one.
-const MOST_WAITING: usize = 64;
-/// How long a client should wait that finds the queue full.
-const PAUSE: Duration = Duration::from_secs(1);
-/// Characters of the shortest password.
-const SHORTEST: usize = 10;
-/// Bytes of the longest password.
-const LONGEST_BYTES: usize = 1_000;
-/// Those of the 20 000 most common passwords that have at least [`SHORTEST`] characters, in lower case: the list that
-/// Django ships, by Royce Williams.
+/// The maximum number of requests that wait for a hash or compute one.
+const MAX_REQUESTS: usize = 64;
+/// When a client should retry if too many requests wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+const MIN_CHARACTERS: usize = 10;
+const MAX_BYTES: usize = 1_000;
+/// The most common passwords, in lower case: the list of 20 000 by Royce Williams that Django ships, without those
+/// shorter than [`MIN_CHARACTERS`].
 const COMMON: &str = include_str!("common_passwords.txt");
 
 /// Checks that a password is acceptable for the account of this normalized email address.
 ///
 /// # Errors
-/// Why it is not.
+/// A field message, if it is not.
 pub fn check(password: &str, email: &str) -> Result<(), &'static str> {
     let normalized = normalized(password);
-    // Normalizing can make text shorter and longer.
-    if normalized.chars().count().min(password.chars().count()) < SHORTEST {
+    // Normalization can make text shorter or longer.
+    if normalized.chars().count().min(password.chars().count()) < MIN_CHARACTERS {
         return Err("password must be at least 10 characters");
     }
-    if password.len() > LONGEST_BYTES {
+    if password.len() > MAX_BYTES {
         return Err("password must be at most 1000 bytes");
     }
     let lower = normalized.to_lowercase();
@@ -68,12 +65,11 @@ pub fn hash(password: &str) -> Option<String> {
     Some(hash.to_string())
 }
 
-/// Computes Argon2 in memory of its own.
 fn output(password: &str, salt: Salt<'_>, algorithm: Algorithm, version: Version, params: &Params) -> Option<Output> {
     let mut salt_bytes = [0; Salt::MAX_LENGTH];
     let salt = salt.decode_b64(&mut salt_bytes).ok()?;
-    // Reserves more than is used. From 32 MiB on, glibc returns memory to the system as soon as it is freed; below, each
-    // thread of the pool would keep the largest amount that it ever used.
+    // Allocates more than is used: glibc returns allocations of 32 MiB or more to the system when they are freed, but each
+    // thread of the pool would keep smaller ones.
     let mut memory = Vec::with_capacity(RESERVED_BYTES / Block::SIZE);
     memory.resize(params.block_count(), Block::default());
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
@@ -84,31 +80,31 @@ fn output(password: &str, salt: Salt<'_>, algorithm: Algorithm, version: Version
     .ok()
 }
 
-/// Compares a password with a hash. Blocks for tens of milliseconds.
-fn is_right(password: &str, hash: &str) -> bool {
+/// Whether the password has this hash. Blocks for tens of milliseconds.
+fn matches_hash(password: &str, hash: &str) -> bool {
     let Ok(parsed) = PasswordHash::new(hash) else { return false };
     let (Ok(algorithm), Ok(params)) = (Algorithm::try_from(parsed.algorithm), Params::try_from(&parsed)) else {
         return false;
     };
     let version = parsed.version.map_or(Ok(Version::default()), Version::try_from);
     let (Ok(version), Some(salt), Some(expected)) = (version, parsed.salt, parsed.hash) else { return false };
-    // Outputs are compared in constant time.
-    let is = |text: &str| output(text, salt, algorithm, version, &params) == Some(expected);
+    // The comparison takes constant time.
+    let matches = |text: &str| output(text, salt, algorithm, version, &params) == Some(expected);
     let normalized = normalized(password);
-    // Hashes from before passwords were normalized are of the password as it was typed.
-    is(&normalized) || (normalized != password && is(password))
+    // Hashes from before passwords were normalized are hashes of the text as typed.
+    matches(&normalized) || (normalized != password && matches(password))
 }
 
-/// The same text has several forms in Unicode, and which one a keyboard sends depends on the system.
+/// Normalizes a password to NFKC, because the Unicode form of typed text depends on the system.
 fn normalized(password: &str) -> String {
     password.nfkc().collect()
 }
 
-/// Hashes and compares passwords, a few at a time.
+/// Hashes and verifies passwords, a few at the same time.
 pub struct Passwords {
-    turns: Arc<Semaphore>,
-    waiting: Semaphore,
-    /// The hash that is compared for unknown accounts, so that they take as long as known ones.
+    hashes: Arc<Semaphore>,
+    requests: Semaphore,
+    /// Verified for unknown accounts, so that they take as long as known ones.
     dummy_hash: String,
 }
 
@@ -116,8 +112,8 @@ impl Passwords {
     /// Computes the hash for unknown accounts. Blocks for tens of milliseconds.
     pub fn new() -> Passwords {
         Passwords {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            waiting: Semaphore::new(MOST_WAITING),
+            hashes: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES)),
+            requests: Semaphore::new(MAX_REQUESTS),
             dummy_hash: hash("an unknown account's password").unwrap_or_default(),
         }
     }
@@ -125,27 +121,28 @@ impl Passwords {
     /// Hashes a password.
     ///
     /// # Errors
-    /// [`ApiError::TooMany`] if too many requests wait for a hash.
+    /// [`ApiError::TooManyRequests`] if too many requests wait for a hash.
     pub async fn hash(&self, password: String) -> Result<String, ApiError> {
-        self.in_turn(move || hash(&password)).await?.ok_or(ApiError::Internal)
+        self.run_limited(move || hash(&password)).await?.ok_or(ApiError::Internal)
     }
 
-    /// Whether the password is the one of this hash. Without a hash it takes as long, and is `false`.
+    /// Whether the password has this hash. Without a hash the result is `false` and takes as long.
     ///
     /// # Errors
-    /// [`ApiError::TooMany`] if too many requests wait for a hash.
+    /// [`ApiError::TooManyRequests`] if too many requests wait for a hash.
     pub async fn verify(&self, password: String, hash: Option<&str>) -> Result<bool, ApiError> {
         let is_known = hash.is_some();
         let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
-        Ok(self.in_turn(move || is_right(&password, &hash)).await? && is_known)
+        Ok(self.run_limited(move || matches_hash(&password, &hash)).await? && is_known)
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        let _place = self.waiting.try_acquire().map_err(|_| ApiError::TooMany(PAUSE))?;
-        let turn: OwnedSemaphorePermit = self.turns.clone().acquire_owned().await.map_err(|_| ApiError::Internal)?;
+    /// Runs `work` on a blocking thread when a permit is free.
+    async fn run_limited<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        let _request = self.requests.try_acquire().map_err(|_| ApiError::TooManyRequests(RETRY_AFTER))?;
+        let permit: OwnedSemaphorePermit = self.hashes.clone().acquire_owned().await.map_err(|_| ApiError::Internal)?;
         let work = move || {
-            // The client may be gone, which drops the future but not this closure.
-            let _turn = turn;
+            // A canceled request drops the future, but not this closure.
+            let _permit = permit;
             work()
         };
         tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Internal)
@@ -172,27 +169,26 @@ mod tests {
         }
         assert_eq!(check("ada@example.org", "bob@example.org"), Ok(()));
         assert_eq!(check("correct horse battery", "ada@example.org"), Ok(()));
-        assert!(COMMON.lines().all(|common| common.chars().count() >= SHORTEST && common == normalized(common)));
+        assert!(COMMON.lines().all(|common| common.chars().count() >= MIN_CHARACTERS && common == normalized(common)));
     }
 
     #[test]
     fn the_forms_of_one_text_are_one_password_and_old_hashes_stay_valid() {
         let (composed, decomposed) = ("ma\u{f1}ana por la ma\u{f1}ana", "man\u{303}ana por la man\u{303}ana");
         for (stored, typed) in [(composed, decomposed), (decomposed, composed), (composed, composed)] {
-            assert!(is_right(typed, &hash(stored).expect("a hash")), "{stored} {typed}");
+            assert!(matches_hash(typed, &hash(stored).expect("a hash")), "{stored} {typed}");
         }
         let salt = SaltString::generate(&mut OsRng);
-        // By the library itself.
         let old = Argon2::default().hash_password(decomposed.as_bytes(), &salt).expect("a hash").to_string();
-        assert!(is_right(decomposed, &old));
+        assert!(matches_hash(decomposed, &old));
         let ours = hash(composed).expect("a hash");
         let parsed = PasswordHash::new(&ours).expect("a hash");
         Argon2::default().verify_password(composed.as_bytes(), &parsed).expect("the library verifies ours");
-        assert!(!is_right("another password", &old));
+        assert!(!matches_hash("another password", &old));
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_keeps_its_permit() {
+    async fn a_hash_keeps_its_permit_after_its_request_is_canceled() {
         let passwords = Arc::new(Passwords::new());
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         for _ in 0..50 {
@@ -203,29 +199,31 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(20));
                     running.fetch_sub(1, Ordering::SeqCst);
                 };
-                passwords.in_turn(work).await
+                passwords.run_limited(work).await
             });
             tokio::time::sleep(Duration::from_millis(2)).await;
             task.abort();
         }
-        passwords.in_turn(|| ()).await.expect("a turn");
-        assert!((1..=AT_ONCE).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+        passwords.run_limited(|| ()).await.expect("a permit");
+        assert!((1..=MAX_CONCURRENT_HASHES).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     }
 
     #[tokio::test]
-    async fn requests_are_refused_when_too_many_wait() {
+    async fn requests_are_refused_if_too_many_wait() {
         let passwords = Arc::new(Passwords::new());
-        let tasks: Vec<_> = (0..MOST_WAITING + 5)
+        let tasks: Vec<_> = (0..MAX_REQUESTS + 5)
             .map(|_| {
                 let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.in_turn(|| std::thread::sleep(Duration::from_millis(5))).await })
+                tokio::spawn(
+                    async move { passwords.run_limited(|| std::thread::sleep(Duration::from_millis(5))).await },
+                )
             })
             .collect();
         let mut refused = 0;
         for task in tasks {
             match task.await.expect("no panic") {
                 Ok(()) => {}
-                Err(ApiError::TooMany(_)) => refused += 1,
+                Err(ApiError::TooManyRequests(_)) => refused += 1,
                 Err(error) => panic!("{error:?}"),
             }
         }

@@ -1,4 +1,4 @@
-//! Decides what a refresh token is worth.
+//! Decides whether a refresh token is valid, and what its use changes.
 //!
 //! A session's refresh tokens have generations: the login's token is generation 0, and the successors of a token are one
 //! generation later. Exactly one token of a session, the newest, has neither been used nor replaced.
@@ -15,7 +15,7 @@ pub const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// How long a session lasts, however often it is refreshed.
 pub const SESSION_LIFETIME: SignedDuration = SignedDuration::from_hours(400 * 24);
 
-/// What the store knows of a refresh token and its session.
+/// The stored state of a refresh token and its session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The token's generation.
@@ -52,7 +52,7 @@ pub enum Decision {
     },
 }
 
-/// Decides what a refresh token is worth at this time.
+/// Decides what the use of a refresh token at this time does.
 pub fn decide(facts: &Facts, now: Timestamp) -> Decision {
     let is_replaced = !facts.is_newest && facts.generation == facts.newest_generation;
     let is_parent = facts.is_used && facts.generation + 1 == facts.newest_generation;

@@ -1,4 +1,4 @@
-//! Requests about accounts, and their answers.
+//! The routes of accounts, sessions and public keys.
 
 use axum::{Json, extract::State, http::StatusCode};
 use garage_domain::FieldError;
@@ -12,14 +12,14 @@ use super::{
     Account, User,
     account::{Registration, clean_email},
     accounts::{self, EMAIL_TAKEN},
-    keys::LIFETIME,
+    keys::ACCESS_TOKEN_LIFETIME,
     passwords, sessions, store,
 };
 use crate::{app::App, error::ApiError, http::JsonObject, middleware::forwarded::Client};
 
-const CLOSED: ApiError = ApiError::Forbidden("Registration is closed");
+const REGISTRATION_CLOSED: ApiError = ApiError::Forbidden("Registration is closed");
 
-/// The routes of this feature.
+/// The routes of accounts, sessions and public keys.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(register))
@@ -30,37 +30,37 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(public_keys))
 }
 
-/// Who somebody is, by their own account.
+/// An email address and a password.
 #[derive(ToSchema)]
 #[expect(
     dead_code,
-    reason = "for the document: bodies are read field by field, so that every one that is wrong is told"
+    reason = "only the OpenAPI document uses it; a body is read field by field, to report all that are invalid"
 )]
 struct Credentials {
-    /// Its spaces are trimmed, its letters made lower case
+    /// Trimmed and lower-cased by the server
     #[schema(max_length = 254, format = Email)]
     email: String,
     #[schema(min_length = 10, max_length = 1000)]
     password: String,
 }
 
-/// What keeps a log-in going.
+/// A refresh token.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "for the document")]
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
 struct RefreshToken {
     refresh_token: String,
 }
 
 /// A JWK set (RFC 7517).
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document")]
+#[expect(dead_code, reason = "only the OpenAPI document uses it")]
 struct KeySet {
     #[schema(value_type = Vec<Object>)]
     keys: Vec<Value>,
 }
 
-/// Makes an account. The first always may be made; others where registration is open.
+/// Registers an account. The first account can always be registered, others only if registration is open.
 #[utoipa::path(
     post,
     path = "/api/auth/register",
@@ -92,20 +92,20 @@ async fn register(
         }
     };
     own.limits.attempt(Some(&email), client)?;
-    // Looked up before the password is hashed, which is expensive; the store looks again when it adds the account.
+    // Checked before the password is hashed, which is expensive. The store checks again when it adds the account.
     if !own.open_registration && store::has_accounts(&app.store).await? {
-        return Err(CLOSED);
+        return Err(REGISTRATION_CLOSED);
     }
     let hash = own.passwords.hash(password).await?;
     let account = match accounts::register(&app.store, email, hash, own.open_registration).await? {
         (account, Registration::Added) => account,
         (_, Registration::Taken) => return Err(ApiError::Conflict(EMAIL_TAKEN)),
-        (_, Registration::Closed) => return Err(CLOSED),
+        (_, Registration::Closed) => return Err(REGISTRATION_CLOSED),
     };
     Ok((StatusCode::CREATED, Json(account)))
 }
 
-/// Tokens for an email address and its password.
+/// Logs in and returns tokens.
 #[utoipa::path(
     post,
     path = "/api/auth/login",
@@ -137,10 +137,10 @@ async fn log_in(
     let started = sessions::start(&app.store, account.id.clone(), hash).await?;
     let refresh_token = started.ok_or(ApiError::WrongCredentials)?;
     own.limits.succeeded(&email, client);
-    tokens(&app, &account.id, refresh_token).await
+    issue_tokens(&app, &account.id, refresh_token).await
 }
 
-/// New tokens for a refresh token. It is valid until one of its successors was used; after that it ends the session.
+/// Exchanges a refresh token for new tokens. It stays valid until a successor is used; using it later ends the session.
 #[utoipa::path(
     post,
     path = "/api/auth/refresh",
@@ -150,16 +150,16 @@ async fn log_in(
     request_body = RefreshToken,
     responses(
         (status = OK, description = "Tokens", body = Tokens),
-        (status = UNAUTHORIZED, description = "It is not valid, or no longer", body = ErrorBody)
+        (status = UNAUTHORIZED, description = "The refresh token is not valid", body = ErrorBody)
     )
 )]
 async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result<Json<Tokens>, ApiError> {
     let next = sessions::refresh(&app.store, refresh_token(&body)?).await?;
     let (refresh_token, account) = next.ok_or(ApiError::Unauthorized)?;
-    tokens(&app, &account, refresh_token).await
+    issue_tokens(&app, &account, refresh_token).await
 }
 
-/// Ends what a log-in led to.
+/// Ends the session of a refresh token.
 #[utoipa::path(
     post,
     path = "/api/auth/logout",
@@ -167,14 +167,14 @@ async fn refresh(State(app): State<App>, JsonObject(body): JsonObject) -> Result
     operation_id = "logOut",
     security(()),
     request_body = RefreshToken,
-    responses((status = NO_CONTENT, description = "It is ended, or was"))
+    responses((status = NO_CONTENT, description = "The session is ended, or did not exist"))
 )]
 async fn log_out(State(app): State<App>, JsonObject(body): JsonObject) -> Result<StatusCode, ApiError> {
     sessions::end(&app.store, refresh_token(&body)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whose token this is.
+/// The account of the access token.
 #[utoipa::path(
     get,
     path = "/api/auth/me",
@@ -186,27 +186,27 @@ async fn me(State(app): State<App>, user: User) -> Result<Json<Account>, ApiErro
     store::by_id(&app.store, user.0).await?.map(Json).ok_or(ApiError::Unauthorized)
 }
 
-/// The public keys, by which anybody can check this server's tokens.
+/// The public keys that verify this server's tokens.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
     tag = "auth",
     operation_id = "getKeys",
     security(()),
-    responses((status = OK, description = "All keys that are good", body = KeySet))
+    responses((status = OK, description = "All valid keys", body = KeySet))
 )]
 async fn public_keys(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     Ok(Json(app.auth.accounts()?.tokens.public_keys().await))
 }
 
-async fn tokens(app: &App, user: &str, refresh_token: String) -> Result<Json<Tokens>, ApiError> {
+async fn issue_tokens(app: &App, user: &str, refresh_token: String) -> Result<Json<Tokens>, ApiError> {
     let issued = app.auth.accounts()?.tokens.issue(user, Timestamp::now()).await;
     let access_token = issued.map_err(|error| {
         tracing::error!(%error, "a token cannot be signed");
         ApiError::Internal
     })?;
     let token_type = "Bearer".to_owned();
-    Ok(Json(Tokens { access_token, refresh_token, token_type, expires_in: LIFETIME.as_secs() }))
+    Ok(Json(Tokens { access_token, refresh_token, token_type, expires_in: ACCESS_TOKEN_LIFETIME.as_secs() }))
 }
 
 fn credentials(body: &Map<String, Value>) -> Result<(String, String), ApiError> {

@@ -1,4 +1,4 @@
-//! Sessions: starting one after a login, refreshing and ending it.
+//! Starting a session after a login, refreshing it, and ending it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -13,8 +13,8 @@ use crate::{
 /// Random bytes of a refresh token.
 const TOKEN_BYTES: usize = 32;
 
-/// Starts a session and returns its first refresh token. Returns `None` if the account was disabled, or got another
-/// password, since its password was verified against this hash.
+/// Starts a session and returns its first refresh token. Returns `None` if the account was disabled, or its hash changed,
+/// since the password was verified against `verified_hash`.
 pub async fn start(store: &Store, account_id: String, verified_hash: String) -> Result<Option<String>, StoreError> {
     let (token, now) = (new_token(), now());
     let session = NewSession {
@@ -31,7 +31,7 @@ pub async fn start(store: &Store, account_id: String, verified_hash: String) -> 
 /// Exchanges a refresh token for another one. Returns it with the account's id, or `None` if the token is not valid.
 pub async fn refresh(store: &Store, token: &str) -> Result<Option<(String, String)>, StoreError> {
     let digest = digest(token);
-    // Tokens that somebody made up are refused without waiting for the lock of writers.
+    // Unknown tokens are refused without waiting for the lock of writers.
     if !sessions::has_token(store, digest.clone()).await? {
         return Ok(None);
     }

@@ -1,5 +1,5 @@
-//! Access tokens (RFC 9068 in spirit): what every issuer's must have, and those of our own, signed by ES256 and good for a
-//! quarter of an hour.
+//! Access tokens, similar to RFC 9068: verifying those of any issuer, and issuing the server's own, which are signed with
+//! ES256 and valid for 15 minutes.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_he
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::keys::{Keys, LIFETIME};
+use super::keys::{ACCESS_TOKEN_LIFETIME, Keys};
 
-/// Who issues ours.
+/// The `iss` of the server's own tokens.
 const ISSUER: &str = "garage-server";
-/// For whom tokens are issued, unless an operator's issuer has another word for it.
+/// The `aud` of the server's own tokens, and the default for those of an external issuer.
 pub const AUDIENCE: &str = "garage";
-/// Clocks of several servers differ by this much, in seconds.
+/// The tolerated difference between clocks, in seconds.
 pub const LEEWAY_SECONDS: u64 = 5;
-/// Ours have some 400 characters.
-const LONGEST_TOKEN: usize = 8 * 1024;
-/// Characters of the longest user, as the database keeps it.
-const LONGEST_USER: usize = 255;
+/// The maximum length of a token. The server's own have about 400 bytes.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The maximum length of a user id, which is the size of its column.
+const MAX_USER_CHARACTERS: usize = 255;
 
 #[derive(Serialize)]
 struct Claims {
@@ -31,29 +31,29 @@ struct Claims {
     exp: i64,
 }
 
-/// What a valid token says.
+/// The claims of a verified token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
-    /// Whose it is, in the words of its issuer.
+    /// The claim `sub`.
     pub subject: String,
-    /// Until when, in seconds since 1970.
+    /// The claim `exp`, in seconds since 1970.
     pub expires_at: f64,
 }
 
-/// What a token's header says, if it can be an access token.
+/// The header of a token that can be an access token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHeader {
-    /// The id of the key that it is signed by.
+    /// The id of the key that signed the token.
     pub key_id: String,
-    /// Whether it is said to be an access token (RFC 9068). If not, it is said to be a JWT, or nothing.
+    /// Whether the type is `at+jwt` (RFC 9068). Otherwise it is `JWT` or missing.
     is_access_token: bool,
 }
 
 impl TokenHeader {
-    /// Reads a token's header. Returns `None` if it is too long, names no key, or is another kind of token, such as
+    /// Parses a token's header. Returns `None` if the token is too long, names no key, or has another type such as
     /// `logout+jwt`.
-    pub fn of(token: &str) -> Option<TokenHeader> {
-        if token.len() > LONGEST_TOKEN {
+    pub fn parse(token: &str) -> Option<TokenHeader> {
+        if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let header = decode_header(token).ok()?;
@@ -67,8 +67,8 @@ impl TokenHeader {
     }
 }
 
-/// Returns what a token says if everything about it is right: the signature by this key and the one algorithm that is the
-/// key's, whatever the token says of itself; who issued it and for whom; the time; and that it is no ID token.
+/// Verifies a token's signature by this key, its issuer, audience and times, and that it is not an ID token. The key
+/// determines the algorithm, regardless of the token's header.
 pub fn verify(
     token: &str,
     header: &TokenHeader,
@@ -78,10 +78,10 @@ pub fn verify(
     audience: &str,
 ) -> Option<Verified> {
     #[derive(Deserialize)]
-    struct Claimed {
+    struct ReceivedClaims {
         sub: String,
         exp: f64,
-        // Claims of ID tokens (OpenID Connect Core 1.0), and the kind in the words of Cognito and Keycloak.
+        // Claims of ID tokens (OpenID Connect Core 1.0), and the claims with the type in tokens of Cognito and Keycloak.
         nonce: Option<Value>,
         at_hash: Option<Value>,
         c_hash: Option<Value>,
@@ -94,23 +94,24 @@ pub fn verify(
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.validate_nbf = true;
     validation.leeway = LEEWAY_SECONDS;
-    let claimed = decode::<Claimed>(token, key, &validation).ok()?.claims;
-    let is_kind = |claim: &Option<Value>| {
-        let kind = claim.as_ref().and_then(Value::as_str).unwrap_or_default();
-        ["id", "refresh", "logout"].contains(&kind.to_ascii_lowercase().as_str())
+    let claims = decode::<ReceivedClaims>(token, key, &validation).ok()?.claims;
+    let is_other_type = |claim: &Option<Value>| {
+        let name = claim.as_ref().and_then(Value::as_str).unwrap_or_default();
+        ["id", "refresh", "logout"].contains(&name.to_ascii_lowercase().as_str())
     };
-    let is_id_token = [&claimed.nonce, &claimed.at_hash, &claimed.c_hash].iter().any(|claim| claim.is_some())
-        || is_kind(&claimed.token_use)
-        || is_kind(&claimed.typ);
+    let is_id_token = [&claims.nonce, &claims.at_hash, &claims.c_hash].iter().any(|claim| claim.is_some())
+        || is_other_type(&claims.token_use)
+        || is_other_type(&claims.typ);
     if is_id_token && !header.is_access_token {
         return None;
     }
-    let Claimed { sub: subject, exp: expires_at, .. } = claimed;
-    let is_user = !subject.is_empty() && subject.chars().count() <= LONGEST_USER && !subject.contains(char::is_control);
+    let ReceivedClaims { sub: subject, exp: expires_at, .. } = claims;
+    let is_user =
+        !subject.is_empty() && subject.chars().count() <= MAX_USER_CHARACTERS && !subject.contains(char::is_control);
     is_user.then_some(Verified { subject, expires_at })
 }
 
-/// Issues tokens and checks them.
+/// Issues and verifies the server's own tokens.
 pub struct TokenIssuer {
     keys: Arc<Keys>,
 }
@@ -120,12 +121,11 @@ impl TokenIssuer {
         TokenIssuer { keys }
     }
 
-    /// The public keys, for whoever wants to check tokens.
+    /// The public keys as a JWK set.
     pub async fn public_keys(&self) -> Value {
         self.keys.current().await.public.clone()
     }
 
-    /// A token for this user.
     pub async fn issue(&self, user: &str, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
         let iat = now.as_second();
         let claims = Claims {
@@ -134,28 +134,27 @@ impl TokenIssuer {
             sub: user.to_owned(),
             iat,
             nbf: iat,
-            exp: iat + i64::try_from(LIFETIME.as_secs()).unwrap_or_default(),
+            exp: iat + i64::try_from(ACCESS_TOKEN_LIFETIME.as_secs()).unwrap_or_default(),
         };
         let keys = self.keys.current().await;
-        let key = keys.signing(now);
+        let key = keys.signing_key(now);
         let header =
             Header { kid: Some(key.id.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::ES256) };
         encode(&header, &claims, &key.signing)
     }
 
-    /// Returns what a token of ours says, with the number of the set of keys that it was verified by; `None` if anything is
-    /// wrong with it.
-    pub async fn verified(&self, token: &str) -> Option<(Verified, u64)> {
-        let header = TokenHeader::of(token)?;
-        let keys = self.keys.with(&header.key_id).await;
+    /// Verifies a token. Returns its claims and the number of the set of keys, or `None` if the token is not valid.
+    pub async fn verify(&self, token: &str) -> Option<(Verified, u64)> {
+        let header = TokenHeader::parse(token)?;
+        let keys = self.keys.with_key(&header.key_id).await;
         let key = keys.key(&header.key_id)?;
         let verified = verify(token, &header, &key.verifying, Algorithm::ES256, ISSUER, AUDIENCE)?;
         Some((verified, keys.number))
     }
 
-    /// The number of the set of keys that tokens are verified by now.
-    pub fn key_set(&self) -> u64 {
-        self.keys.known().number
+    /// The number of the cached set of keys.
+    pub fn key_set_number(&self) -> u64 {
+        self.keys.cached().number
     }
 }
 
@@ -174,17 +173,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_token_in_which_everything_is_right_names_a_user() {
+    async fn a_token_with_any_invalid_part_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let now = Timestamp::now();
-        let other = Keys::open(&folder.path().join("other")).expect("keys").known();
+        let other = Keys::open(&folder.path().join("other")).expect("keys").cached();
         let issuer = TokenIssuer::new(Keys::open(folder.path()).expect("keys"));
-        let user_of = async |token: &str| issuer.verified(token).await.map(|(it, _)| it.subject);
+        let user_of = async |token: &str| issuer.verify(token).await.map(|(it, _)| it.subject);
         let token = issuer.issue("u", now).await.expect("a token");
         assert_eq!(user_of(&token).await.as_deref(), Some("u"));
 
-        let keys = issuer.keys.known();
-        let key = keys.signing(now);
+        let keys = issuer.keys.cached();
+        let key = keys.signing_key(now);
         let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::ES256) };
         let signed = |claims: &Value| encode(&header, claims, &key.signing).expect("a token");
         assert_eq!(user_of(&signed(&claims(|_| ()))).await.as_deref(), Some("u"));
@@ -219,16 +218,16 @@ mod tests {
         ] {
             assert_eq!(user_of(&signed(&broken)).await, None, "{broken}");
         }
-        let by_other = encode(&header, &claims(|_| ()), &other.signing(now).signing).expect("a token");
+        let by_other = encode(&header, &claims(|_| ()), &other.signing_key(now).signing).expect("a token");
         let unknown = Header { kid: Some("unknown".to_owned()), ..header.clone() };
         let unknown = encode(&unknown, &claims(|_| ()), &key.signing).expect("a token");
-        // The public key is no secret, so it must not pass for one.
+        // The public key must not be accepted as the secret of an HMAC.
         let public = keys.public.to_string();
         let confused = Header { alg: Algorithm::HS256, ..header.clone() };
         let confused = encode(&confused, &claims(|_| ()), &EncodingKey::from_secret(public.as_bytes())).expect("one");
         let payload = token.split('.').nth(1).expect("a payload");
         let unsigned = format!("eyJhbGciOiJub25lIn0.{payload}.");
-        let long = format!("{token}{}", "x".repeat(LONGEST_TOKEN));
+        let long = format!("{token}{}", "x".repeat(MAX_TOKEN_BYTES));
         for broken in [&by_other, &unknown, &confused, &unsigned, &long, &token[..token.len() - 4], "", "a.b.c"] {
             assert_eq!(user_of(broken).await, None, "{broken}");
         }
@@ -236,7 +235,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn keys_are_their_owners_and_a_rotation_ends_no_session() {
+    async fn key_files_are_private_and_tokens_stay_valid_after_a_rotation() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");
         let keys = folder.path().join("keys");
@@ -249,9 +248,9 @@ mod tests {
         let after = TokenIssuer::new(Keys::open(&keys).expect("keys"));
         let next = after.issue("u", now + jiff::SignedDuration::from_mins(6)).await.expect("a token");
         assert_ne!(decode_header(&next).expect("a header").kid, decode_header(&token).expect("a header").kid);
-        assert_eq!(after.verified(&token).await.map(|(it, _)| it.subject).as_deref(), Some("u"));
+        assert_eq!(after.verify(&token).await.map(|(it, _)| it.subject).as_deref(), Some("u"));
         let public = after.public_keys().await;
         assert_eq!(public["keys"].as_array().map(Vec::len), Some(2));
-        assert!(!public.to_string().contains("\"d\""), "the private half stays at home");
+        assert!(!public.to_string().contains("\"d\""), "the private key is not published");
     }
 }

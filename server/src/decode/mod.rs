@@ -1,6 +1,6 @@
-//! What VINs say, and lists for describing a vehicle without one.
+//! Decoding VINs, and the lists for entering a vehicle without a VIN.
 
-#![expect(unused_qualifications, reason = "utoipa's macro writes them")]
+#![expect(unused_qualifications, reason = "utoipa's macro generates them")]
 
 use axum::{Json, extract::State};
 use garage_decode::{CatalogEntry, Decode, Detail};
@@ -18,7 +18,6 @@ use crate::{
     http::{JsonObject, Parameters},
 };
 
-/// The routes of this feature.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(decode_vin))
@@ -30,52 +29,52 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(transmissions))
 }
 
-/// What is to be decoded.
+/// A VIN to decode.
 #[derive(ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(
     dead_code,
-    reason = "for the document: bodies are read field by field, so that every one that is wrong is told"
+    reason = "only the OpenAPI document uses it; a body is read field by field, to report all that are invalid"
 )]
 struct VinText {
-    /// A VIN, a part of one, or text in which one stands; `*` for a character that is not known
+    /// A VIN, a part of one, or text that contains one; `*` stands for an unknown character
     vin: String,
-    /// The year, where the VIN leaves two
+    /// The model year, for a VIN that encodes two
     model_year: Option<i32>,
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Wanted {
-    /// All of vPIC's facts as well
+struct DecodeParameters {
+    /// Whether the response has all of vPIC's facts
     #[param(value_type = Option<bool>)]
     full: Option<String>,
 }
 
-/// What a VIN says.
+/// Decodes a VIN.
 #[utoipa::path(
     post,
     path = "/api/vehicles/decode-vin",
     tag = "decode",
     operation_id = "decodeVin",
-    params(Wanted),
+    params(DecodeParameters),
     request_body = VinText,
-    responses((status = OK, description = "What it says", body = Decode<'static>))
+    responses((status = OK, description = "The decode", body = Decode<'static>))
 )]
 async fn decode_vin(
     State(app): State<App>,
     _user: User,
-    Parameters(Wanted { full }): Parameters<Wanted>,
+    Parameters(DecodeParameters { full }): Parameters<DecodeParameters>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Decode<'static>>, ApiError> {
     let mut errors = Vec::new();
-    let mut broken = |field: &str, message: String| {
+    let mut add_error = |field: &str, message: String| {
         errors.push(FieldError { field: field.to_owned(), message });
     };
     let vin_text = match body.get("vin") {
         Some(Value::String(text)) => text.as_str(),
         _ => {
-            broken("vin", "vin must be a string".to_owned());
+            add_error("vin", "vin must be a string".to_owned());
             ""
         }
     };
@@ -84,7 +83,7 @@ async fn decode_vin(
         Some(value) => {
             let year = value.as_i64().and_then(|year| i32::try_from(year).ok());
             if year.is_none() {
-                broken("modelYear", "modelYear must be an integer".to_owned());
+                add_error("modelYear", "modelYear must be an integer".to_owned());
             }
             year
         }
@@ -93,7 +92,7 @@ async fn decode_vin(
         Some("true") => Detail::Full,
         None | Some("false") => Detail::Fields,
         Some(_) => {
-            broken("full", "full must be a boolean".to_owned());
+            add_error("full", "full must be a boolean".to_owned());
             Detail::Fields
         }
     };
@@ -103,18 +102,18 @@ async fn decode_vin(
     Ok(Json(app.decode(vin_text, model_year, detail, Timestamp::now()).await?))
 }
 
-/// What a list is narrowed by. What is no number narrows nothing down.
+/// The filters of a list. Values that are not numbers are ignored.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(rename_all = "camelCase")]
-struct Narrowing {
-    /// A model year
+struct Filters {
+    /// Only entries of this model year
     year: Option<String>,
-    /// A make, by its id in the list of makes
+    /// Only models of the make with this id
     make_id: Option<String>,
 }
 
-impl Narrowing {
+impl Filters {
     fn year(&self) -> Option<i32> {
         self.year.as_ref()?.parse().ok()
     }
@@ -136,42 +135,42 @@ async fn years(State(app): State<App>, _user: User) -> Result<Json<Vec<i32>>, Ap
     Ok(Json(app.catalog().await?.years(Timestamp::now())))
 }
 
-/// The makes, those of a year where one is named.
+/// The makes, of all model years or of one.
 #[utoipa::path(
     get,
     path = "/api/vehicles/dropdown/makes",
     tag = "decode",
     operation_id = "listMakes",
-    params(Narrowing),
+    params(Filters),
     responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
 )]
 async fn makes(
     State(app): State<App>,
     _user: User,
-    Parameters(narrowing): Parameters<Narrowing>,
+    Parameters(filters): Parameters<Filters>,
 ) -> Result<Json<Vec<CatalogEntry>>, ApiError> {
-    Ok(Json(app.catalog().await?.makes(narrowing.year())))
+    Ok(Json(app.catalog().await?.makes(filters.year())))
 }
 
-/// The models of a make, those of a year where one is named.
+/// The models of a make, of all model years or of one.
 #[utoipa::path(
     get,
     path = "/api/vehicles/dropdown/models",
     tag = "decode",
     operation_id = "listModels",
-    params(Narrowing),
+    params(Filters),
     responses((status = OK, description = "The list", body = Vec<CatalogEntry>))
 )]
 async fn models(
     State(app): State<App>,
     _user: User,
-    Parameters(narrowing): Parameters<Narrowing>,
+    Parameters(filters): Parameters<Filters>,
 ) -> Result<Json<Vec<CatalogEntry>>, ApiError> {
     let catalog = app.catalog().await?;
-    Ok(Json(narrowing.make_id().map_or_else(Vec::new, |make_id| catalog.models(make_id, narrowing.year()))))
+    Ok(Json(filters.make_id().map_or_else(Vec::new, |make_id| catalog.models(make_id, filters.year()))))
 }
 
-/// Always empty: vPIC's patterns name these of a VIN, not of a model.
+/// Always empty: vPIC has trims of VINs, not of models.
 #[utoipa::path(
     get,
     path = "/api/vehicles/dropdown/trims",
@@ -183,7 +182,7 @@ async fn trims(_user: User) -> Json<Vec<CatalogEntry>> {
     Json(Vec::new())
 }
 
-/// Always empty: vPIC's patterns name these of a VIN, not of a model.
+/// Always empty: vPIC has engines of VINs, not of models.
 #[utoipa::path(
     get,
     path = "/api/vehicles/dropdown/engines",

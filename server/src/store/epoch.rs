@@ -1,46 +1,46 @@
-//! Epochs: the history that versions belong to, and noticing that the database was restored from a backup.
+//! Epochs, which keep versions unique after the database was restored from a backup.
 //!
-//! A restored database gives versions, and so entity tags, a second time: a client would take other content for what it
-//! has, or base a change on a state that it never saw. So a restored database begins a new epoch: all counters continue
-//! above every version that was ever given.
+//! A restored database would assign versions a second time, and so entity tags: a client would mistake changed content for
+//! what it has, or base a change on a state that it never saw. So a restored database begins a new epoch, in which all
+//! counters continue above every version that was ever assigned.
 //!
-//! A restore past this program is noticed by the number of starts (`starts`): a database that knows fewer than a server
+//! A restore with other tools is detected by the number of starts (`starts`): a database with fewer starts than a server
 //! remembers is an older one.
 
 use rusqlite::{Connection, params};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-/// The range by which a new epoch raises all counters. Nobody makes so many changes between a backup and its restore, and
-/// thousands of epochs keep versions below 2^53, the largest integer of JavaScript's numbers.
-pub(super) const SHIFT: std::ops::RangeInclusive<i64> = 1 << 32..=1 << 40;
+/// By how much a new epoch raises all counters. This is more than the number of changes between a backup and its restore,
+/// and versions stay below 2^53, the limit of integers in JavaScript, for thousands of epochs.
+pub(super) const EPOCH_SHIFT: std::ops::RangeInclusive<i64> = 1 << 32..=1 << 40;
 
 const READ: &str =
     "SELECT CAST(database_id AS TEXT), base, starts, COALESCE((SELECT max(version) FROM feeds), 0) FROM epoch";
-pub(super) const START: &str = "UPDATE epoch SET starts = $1";
-pub(super) const BEGIN: &str = "UPDATE epoch SET epoch = $1, base = $2, starts = $3";
-pub(super) const RAISE: &str = "UPDATE feeds SET version = $1";
+pub(super) const SET_STARTS: &str = "UPDATE epoch SET starts = $1";
+pub(super) const BEGIN_EPOCH: &str = "UPDATE epoch SET epoch = $1, base = $2, starts = $3";
+pub(super) const RAISE_COUNTERS: &str = "UPDATE feeds SET version = $1";
 
-/// The database's row in `epoch`.
+/// The database's row in `epoch`, and its highest counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State {
     pub database_id: String,
     pub base: i64,
     pub starts: i64,
-    /// The highest counter.
+    /// The highest version in `feeds`.
     pub version: i64,
 }
 
-/// What is known of a database from before.
+/// The state of a database before it may have been restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Known {
+pub(super) struct LastState {
     /// The number of starts.
     pub starts: i64,
-    /// A version that no counter may fall behind.
+    /// A version that all counters of a new epoch must exceed.
     pub version: i64,
 }
 
-/// What a start changes.
+/// What a start of the server changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Continue {
@@ -53,45 +53,45 @@ pub(super) enum Decision {
     },
 }
 
-pub(super) fn decide(state: &State, known: Known, shift: i64) -> Decision {
-    let starts = state.starts.max(known.starts) + 1;
-    match state.starts < known.starts {
-        true => Decision::Begin { starts, base: new_base(state, known, shift) },
+pub(super) fn decide(state: &State, last: LastState, shift: i64) -> Decision {
+    let starts = state.starts.max(last.starts) + 1;
+    match state.starts < last.starts {
+        true => Decision::Begin { starts, base: new_base(state, last, shift) },
         false => Decision::Continue { starts },
     }
 }
 
-/// The base of a new epoch: above every version that was ever given.
-fn new_base(state: &State, known: Known, shift: i64) -> i64 {
-    state.base.max(state.version).max(known.version) + shift
+/// The base of a new epoch: above every version that was ever assigned.
+fn new_base(state: &State, last: LastState, shift: i64) -> i64 {
+    state.base.max(state.version).max(last.version) + shift
 }
 
-/// What a restore must know of the database that it replaces.
+/// The state of the database that a restore is about to replace.
 ///
 /// # Errors
 /// [`rusqlite::Error`] if the database cannot be read.
-pub(super) fn known(connection: &Connection) -> rusqlite::Result<Known> {
+pub(super) fn last_state(connection: &Connection) -> rusqlite::Result<LastState> {
     let state = state_of(connection)?;
-    Ok(Known { starts: state.starts, version: state.version.max(state.base) })
+    Ok(LastState { starts: state.starts, version: state.version.max(state.base) })
 }
 
-/// Begins a new epoch in a backup that is about to replace the database of which `known` is told.
+/// Begins a new epoch in a backup that is about to replace the database in this last state.
 ///
 /// # Errors
 /// [`rusqlite::Error`] if the backup cannot be written.
-pub(super) fn begin_after(connection: &Connection, known: Known) -> rusqlite::Result<()> {
+pub(super) fn begin_after(connection: &Connection, last: LastState) -> rusqlite::Result<()> {
     let state = state_of(connection)?;
-    let shift = rand::Rng::gen_range(&mut rand::thread_rng(), SHIFT);
-    begin(connection, new_base(&state, known, shift), state.starts.max(known.starts))
+    let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
+    begin(connection, new_base(&state, last, shift), state.starts.max(last.starts))
 }
 
 pub(super) fn begin(connection: &Connection, base: i64, starts: i64) -> rusqlite::Result<()> {
-    connection.execute(&positional(BEGIN), params![Uuid::new_v4().simple().to_string(), base, starts])?;
-    connection.execute(&positional(RAISE), [base])?;
+    connection.execute(&positional(BEGIN_EPOCH), params![Uuid::new_v4().simple().to_string(), base, starts])?;
+    connection.execute(&positional(RAISE_COUNTERS), [base])?;
     Ok(())
 }
 
-/// SQLite takes `$1` for a name.
+/// Replaces `$1` by `?1`, because SQLite takes `$1` for a name.
 pub(super) fn positional(sql: &str) -> String {
     sql.replace('$', "?")
 }
@@ -116,17 +116,17 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_knows_fewer_starts_begins_a_new_epoch_above_all_versions() {
-        let known = |starts, version| Known { starts, version };
-        assert_eq!(decide(&state(0, 3, 7), known(3, 7), 100), Decision::Continue { starts: 4 });
+    fn a_database_with_fewer_starts_begins_a_new_epoch_above_all_versions() {
+        let last = |starts, version| LastState { starts, version };
+        assert_eq!(decide(&state(0, 3, 7), last(3, 7), 100), Decision::Continue { starts: 4 });
         assert_eq!(
-            decide(&state(0, 4, 9), known(3, 7), 100),
+            decide(&state(0, 4, 9), last(3, 7), 100),
             Decision::Continue { starts: 5 },
             "another server started"
         );
-        assert_eq!(decide(&state(0, 0, 0), Known::default(), 100), Decision::Continue { starts: 1 });
-        assert_eq!(decide(&state(0, 2, 7), known(3, 9), 100), Decision::Begin { starts: 4, base: 109 });
-        assert_eq!(decide(&state(50, 2, 60), known(3, 9), 100), Decision::Begin { starts: 4, base: 160 });
-        assert_eq!(decide(&state(90, 2, 0), known(3, 9), 100), Decision::Begin { starts: 4, base: 190 });
+        assert_eq!(decide(&state(0, 0, 0), LastState::default(), 100), Decision::Continue { starts: 1 });
+        assert_eq!(decide(&state(0, 2, 7), last(3, 9), 100), Decision::Begin { starts: 4, base: 109 });
+        assert_eq!(decide(&state(50, 2, 60), last(3, 9), 100), Decision::Begin { starts: 4, base: 160 });
+        assert_eq!(decide(&state(90, 2, 0), last(3, 9), 100), Decision::Begin { starts: 4, base: 190 });
     }
 }

@@ -1,4 +1,4 @@
-//! Why a database did not do what it was asked.
+//! Errors of the database, classified by what a client is told.
 
 use rusqlite::ErrorCode::{
     CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory, ReadOnly,
@@ -6,14 +6,14 @@ use rusqlite::ErrorCode::{
 };
 use tokio_postgres::error::SqlState;
 
-/// Why a database did not do what it was asked. The reason is in the log; it may name values, so no answer has it.
+/// Why an operation of the database failed. Only the log has the reason, because it may contain values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, is busy, or its disk is full. A write may have happened if the connection broke during its
-    /// commit.
+    /// The database cannot be reached, is busy, or its disk is full. A write may have happened if the connection broke
+    /// during its commit.
     #[error("the database is unavailable")]
     Unavailable,
-    /// A fault of this program, or a damaged database.
+    /// A bug, or a damaged database.
     #[error("the database failed")]
     Failed,
 }

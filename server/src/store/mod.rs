@@ -1,8 +1,8 @@
-//! The server's database: SQLite in a file, or PostgreSQL by its URL. Each feature has its statements for both beside its
-//! routes; here are opening, the schema, and what a failure means.
+//! The server's database, SQLite or PostgreSQL: opening it, migrating its schema, and its errors. Each feature has its
+//! statements for both next to its routes.
 //!
-//! Invariants: an operation is one transaction; whoever writes holds the user's row of `feeds` until it commits, so
-//! versions ascend in the order of commits; versions, tombstones and the digest are the triggers' work alone.
+//! Invariants: an operation is one transaction; a writer locks the user's row in `feeds` until it commits, so versions
+//! ascend in the order of commits; only triggers maintain versions, tombstones and digests.
 
 mod epoch;
 mod error;
@@ -21,7 +21,7 @@ use garage_sqlite::Database;
 pub use error::StoreError;
 pub use postgres::Postgres;
 
-/// Where the data is.
+/// The location of a database.
 #[derive(Clone)]
 pub enum Location {
     /// A file.
@@ -35,9 +35,9 @@ pub enum Location {
 pub struct Usage {
     /// Open connections of this process.
     pub connections: i64,
-    /// Connections that nobody uses.
+    /// Connections that are not in use.
     pub idle: i64,
-    /// Requests that wait for a connection or for their turn to write.
+    /// Requests that wait for a connection, or for other writes.
     pub waiting: i64,
     /// The size of SQLite's write-ahead log, in bytes.
     pub log_bytes: u64,
@@ -53,11 +53,11 @@ pub enum Store {
 }
 
 impl Store {
-    /// Opens the database and brings its schema up to date. A file is made where it is missing; tables that the original
-    /// left are adopted.
+    /// Opens the database and migrates its schema. Creates a SQLite file if it does not exist, and adopts the tables of the
+    /// original.
     ///
     /// # Errors
-    /// The database cannot be used, is another program's, or was written by a newer version.
+    /// If the database cannot be used, belongs to another program, or was written by a newer version.
     pub async fn open(location: &Location) -> anyhow::Result<Store> {
         Ok(match location {
             Location::Sqlite(path) => Store::Sqlite(sqlite::open(path).await?),
@@ -67,7 +67,7 @@ impl Store {
         })
     }
 
-    /// Checks that the database can be read and written, by a round trip each.
+    /// Checks that the database can be read and written.
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
         match self {
             Store::Sqlite(database) => Ok(database.ping().await?),
@@ -78,23 +78,23 @@ impl Store {
     /// Copies the database into a new file.
     ///
     /// # Errors
-    /// It is on PostgreSQL; the file exists or cannot be written; or the database cannot be read.
+    /// If the database is PostgreSQL or cannot be read, or the file exists or cannot be written.
     pub async fn back_up(self, file: &Path) -> anyhow::Result<()> {
         match &self {
             Store::Sqlite(database) => sqlite::back_up(database, file).await?,
-            Store::Postgres(_) => bail!("PostgreSQL is backed up by pg_dump"),
+            Store::Postgres(_) => bail!("use pg_dump to back up PostgreSQL"),
         }
         self.close().await;
         Ok(())
     }
 
-    /// Replaces the database's content by a backup's and returns the file that holds what it was before.
+    /// Replaces the database's content with a backup. Returns the file with the replaced content.
     ///
     /// # Errors
-    /// It is on PostgreSQL; the backup cannot be used; or a file cannot be written.
+    /// If the database is PostgreSQL, the backup cannot be used, or a file cannot be written.
     pub async fn restore(self, location: &Location, backup: &Path) -> anyhow::Result<PathBuf> {
         let (Store::Sqlite(database), Location::Sqlite(path)) = (&self, location) else {
-            bail!("PostgreSQL is restored by pg_restore; a server begins a new epoch at its next start")
+            bail!("use pg_restore to restore PostgreSQL; a server begins a new epoch at its next start")
         };
         let saved_as = sqlite::restore(database, path, backup).await?;
         self.close().await;
@@ -108,7 +108,7 @@ impl Store {
         match self {
             Store::Sqlite(database) => {
                 let garage_sqlite::Usage { readers, idle_readers, waiting_writes, log_bytes } = database.usage();
-                // And the connection that writes.
+                // One more connection, which writes.
                 let idle = idle_readers + usize::from(waiting_writes == 0);
                 Usage {
                     connections: number(readers + 1),
@@ -133,7 +133,7 @@ impl Store {
     }
 }
 
-/// Without a password, for messages.
+/// For messages, without a password.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! SQLite: the schema, and opening the file.
+//! SQLite: opening, backing up and restoring the file.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ mod migrations {
     refinery::embed_migrations!("../migrations/server-sqlite");
 }
 
-/// "MVSv", by which a file is known to be a server's.
+/// "MVSv": marks a file as a server's database.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVSv");
 
-/// Opens the database, making it where it is missing, and brings its schema up to date.
+/// Opens the database and migrates its schema. Creates the file if it does not exist.
 ///
 /// # Errors
-/// The file cannot be used, is another program's, or was written by a newer version.
+/// The same as [`Database::open`]; [`Error::File`] if the file cannot be created.
 pub async fn open(path: &Path) -> Result<Database, Error> {
     #[cfg(unix)]
-    keep_private(path)?;
+    create_private(path)?;
     Database::open(path, schema()).await
 }
 
@@ -31,29 +31,28 @@ fn schema() -> Schema {
         application_id: APPLICATION_ID,
         mark: ("vehicles", "created_with"),
         prepare: |_| Ok(()),
-        // The operator backs up.
+        // Backups are up to the operator.
         backup_before_upgrade: None,
         missing_parts: None,
     }
 }
 
-/// Copies the database into a new file, while servers may be using it.
+/// Copies the database into a new file. Servers can keep running.
 ///
 /// # Errors
-/// The file exists or cannot be written, or the database cannot be read.
+/// The same as [`Database::back_up`].
 pub async fn back_up(database: &Database, file: &Path) -> Result<(), Error> {
     database.back_up(file, Existing::Keep, |_, _| true).await
 }
 
-/// Replaces the database's content by a backup's, which begins a new epoch. Servers that are using the database continue
-/// with it. Returns the file in which the replaced content is saved.
+/// Replaces the database's content with a backup, in a new epoch. Servers can keep running. Returns the file with the
+/// replaced content. After an error the database is unchanged.
 ///
 /// # Errors
-/// The backup is none, is damaged, or was written by a newer version; or a file cannot be written. The database is
-/// unchanged.
+/// The same as [`garage_sqlite::check`] for the backup, [`garage_sqlite::vacuum_into`] and [`Database::replace`].
 pub async fn restore(database: &Database, path: &Path, backup: &Path) -> Result<PathBuf, Error> {
-    let replaced = database.read(|tx| Ok::<_, Error>(epoch::known(tx)?)).await?;
-    // Beside the database: the copy may be too large for the folder of temporary files.
+    let replaced = database.read(|tx| Ok::<_, Error>(epoch::last_state(tx)?)).await?;
+    // Next to the database, because the copy may be too large for the folder of temporary files.
     let partial = PartialFile::beside(path)?;
     let source = garage_sqlite::check(backup, &schema())?;
     garage_sqlite::vacuum_into(&source, partial.path())?;
@@ -68,10 +67,10 @@ pub async fn restore(database: &Database, path: &Path, backup: &Path) -> Result<
     Ok(saved_as)
 }
 
-/// A file that is made here is its owner's alone: it holds what everybody has told this server. SQLite gives its log the
-/// same permissions. On other systems a user's data folder is the user's alone.
+/// Creates the file, readable by its owner only. SQLite gives its log the same permissions. On other systems the user's
+/// data folder is private.
 #[cfg(unix)]
-fn keep_private(path: &Path) -> Result<(), Error> {
+fn create_private(path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt;
     garage_files::make_folder_of(path)?;
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {

@@ -1,7 +1,7 @@
-//! Counting the starts of servers on a database, which shows that it was restored from a backup past this program.
+//! Counts the starts of servers on a database, to detect that it was restored from a backup with other tools.
 //!
-//! Each start raises the number in the database and in a file beside the folder of keys. A database that knows fewer starts
-//! than the file is an older one, and begins a new epoch before the first request.
+//! Each start raises the number in the database, and in a file next to the folder of keys. A database with fewer starts than
+//! the file is an older one, and begins a new epoch before the first request.
 
 use std::path::{Path, PathBuf};
 
@@ -11,27 +11,26 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     epoch::{
-        BEGIN, Decision, Known, RAISE, SHIFT, START, State, begin, decide, positional, state_of, state_of_postgres,
+        BEGIN_EPOCH, Decision, EPOCH_SHIFT, LastState, RAISE_COUNTERS, SET_STARTS, State, begin, decide, positional,
+        state_of, state_of_postgres,
     },
     postgres::Failure,
 };
 
 impl Store {
-    /// Counts a start of the server, in the database and in the folder beside the folder of keys. Begins a new epoch if
-    /// the database is older than the one that was served from here before. If the file cannot be written, this is logged
-    /// and a later restore may go unnoticed.
+    /// Counts a start of the server, in the database and in a file next to the folder of keys. Begins a new epoch if the
+    /// database is older than the one that was served before. If the file cannot be written, this is only logged.
     ///
     /// # Errors
-    /// [`StoreError`] if the database cannot be read or written.
+    /// [`StoreError::Unavailable`] and [`StoreError::Failed`] if the database cannot be read or written.
     pub async fn count_start(&self, keys: &Path) -> Result<(), StoreError> {
         let file = with_suffix(keys, ".starts").join(self.state().await?.database_id);
-        let known = read(&file);
-        let (known, has_begun) = self.start(known).await?;
+        let (last, has_begun) = self.start(read(&file)).await?;
         if has_begun {
             tracing::warn!("the database was restored from a backup: a new epoch begins");
         }
-        if let Err(error) = remember(&file, known) {
-            tracing::warn!(%error, "a restore of the database will not be noticed");
+        if let Err(error) = remember(&file, last) {
+            tracing::warn!(%error, "the start is not counted in the file; a restore of the database may not be detected");
         }
         Ok(())
     }
@@ -43,19 +42,19 @@ impl Store {
         }
     }
 
-    /// Returns what to remember, and whether a new epoch has begun.
-    async fn start(&self, known: Known) -> Result<(Known, bool), StoreError> {
-        let shift = rand::Rng::gen_range(&mut rand::thread_rng(), SHIFT);
+    /// Returns the state to remember, and whether a new epoch has begun.
+    async fn start(&self, last: LastState) -> Result<(LastState, bool), StoreError> {
+        let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
         match self {
             Store::Sqlite(database) => {
                 let start = move |tx: &rusqlite::Transaction<'_>| {
                     let state = state_of(tx)?;
-                    let decision = decide(&state, known, shift);
+                    let decision = decide(&state, last, shift);
                     match &decision {
-                        Decision::Continue { starts } => drop(tx.execute(&positional(START), [starts])?),
+                        Decision::Continue { starts } => drop(tx.execute(&positional(SET_STARTS), [starts])?),
                         Decision::Begin { starts, base } => begin(tx, *base, *starts)?,
                     }
-                    Ok(remembered(&state, &decision))
+                    Ok(state_to_remember(&state, &decision))
                 };
                 database.write(start).await
             }
@@ -63,47 +62,47 @@ impl Store {
                 let start = async || {
                     let mut connection = database.connection().await?;
                     let tx = connection.transaction().await?;
-                    // Writers of vehicles lock the rows of `feeds`.
+                    // Waits for writers of vehicles, which lock rows of `feeds`.
                     tx.batch_execute("LOCK TABLE epoch, feeds IN EXCLUSIVE MODE").await?;
                     let state = state_of_postgres(tx.client()).await?;
-                    let decision = decide(&state, known, shift);
+                    let decision = decide(&state, last, shift);
                     match &decision {
-                        Decision::Continue { starts } => drop(tx.execute(START, &[starts]).await?),
+                        Decision::Continue { starts } => drop(tx.execute(SET_STARTS, &[starts]).await?),
                         Decision::Begin { starts, base } => {
-                            tx.execute(BEGIN, &[&Uuid::new_v4(), base, starts]).await?;
-                            tx.execute(RAISE, &[base]).await?;
+                            tx.execute(BEGIN_EPOCH, &[&Uuid::new_v4(), base, starts]).await?;
+                            tx.execute(RAISE_COUNTERS, &[base]).await?;
                         }
                     }
                     tx.commit().await?;
-                    Ok::<_, Failure>(remembered(&state, &decision))
+                    Ok::<_, Failure>(state_to_remember(&state, &decision))
                 };
-                database.retried(start).await
+                database.with_retries(start).await
             }
         }
     }
 }
 
-fn remembered(state: &State, decision: &Decision) -> (Known, bool) {
+fn state_to_remember(state: &State, decision: &Decision) -> (LastState, bool) {
     match *decision {
-        Decision::Continue { starts } => (Known { starts, version: state.version.max(state.base) }, false),
-        Decision::Begin { starts, base } => (Known { starts, version: base }, true),
+        Decision::Continue { starts } => (LastState { starts, version: state.version.max(state.base) }, false),
+        Decision::Begin { starts, base } => (LastState { starts, version: base }, true),
     }
 }
 
-/// Reads the file of a database: the number of starts and a version. A file that cannot be read tells nothing.
-fn read(file: &PathBuf) -> Known {
+/// Reads the file of a database: the number of starts and a version. They are 0 if the file cannot be read.
+fn read(file: &PathBuf) -> LastState {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
-    Known { starts: numbers.next().unwrap_or_default(), version: numbers.next().unwrap_or_default() }
+    LastState { starts: numbers.next().unwrap_or_default(), version: numbers.next().unwrap_or_default() }
 }
 
 /// Writes the file, unless another server has counted a later start.
-fn remember(file: &PathBuf, known: Known) -> Result<(), garage_files::Error> {
+fn remember(file: &PathBuf, last: LastState) -> Result<(), garage_files::Error> {
     let _lock = FileLock::exclusive(&with_suffix(file, ".lock"))?;
-    if read(file).starts >= known.starts {
+    if read(file).starts >= last.starts {
         return Ok(());
     }
-    garage_files::write(file, format!("{} {}\n", known.starts, known.version).as_bytes(), Existing::Replace)
+    garage_files::write(file, format!("{} {}\n", last.starts, last.version).as_bytes(), Existing::Replace)
 }
 
 #[cfg(test)]
@@ -114,12 +113,12 @@ mod tests {
     fn the_file_keeps_the_latest_start() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("keys.starts/id");
-        assert_eq!(read(&file), Known::default());
+        assert_eq!(read(&file), LastState::default());
         for (starts, kept) in [(2, 2), (1, 2), (3, 3)] {
-            remember(&file, Known { starts, version: 10 * starts }).expect("written");
-            assert_eq!(read(&file), Known { starts: kept, version: 10 * kept });
+            remember(&file, LastState { starts, version: 10 * starts }).expect("written");
+            assert_eq!(read(&file), LastState { starts: kept, version: 10 * kept });
         }
         std::fs::write(&file, "nonsense").expect("written");
-        assert_eq!(read(&file), Known::default());
+        assert_eq!(read(&file), LastState::default());
     }
 }

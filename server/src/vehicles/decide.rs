@@ -1,11 +1,11 @@
-//! What a write of a vehicle does, decided from facts alone. The stores read the facts and apply the decision, each in
-//! its own SQL and in one transaction.
+//! Decides what a write of a vehicle does, as a pure function of facts. The stores read the facts and apply the decision,
+//! each with its own SQL and in one transaction.
 
 use garage_domain::{Field, FieldAccess, FieldValue, Invalid, Patch, VehicleFields, VehicleId, vehicle};
 use garage_protocol::WireVehicle;
 use jiff::Timestamp;
 
-/// A write that a client asks for.
+/// A write that a client requests.
 #[derive(Debug, Clone)]
 pub struct Operation {
     pub id: VehicleId,
@@ -13,12 +13,12 @@ pub struct Operation {
     pub at: Timestamp,
 }
 
-/// What a write is to do.
+/// The kind of a write, and its input.
 #[derive(Debug, Clone)]
 pub enum Kind {
     Create {
         fields: Box<VehicleFields>,
-        /// A digest of the request. A second request with the same digest is the first one, whose answer was lost.
+        /// A digest of the request. Another request with the same id and digest is a retry of the first one.
         sent: String,
     },
     Update {
@@ -48,10 +48,10 @@ impl Base {
     }
 }
 
-/// What the store knows before an operation, read in its transaction.
+/// The stored state that an operation depends on, read in its transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// The row with the operation's id, whoever owns it and whether it is removed or not.
+    /// The row with the operation's id, of any user, removed or not.
     pub row: Option<Row>,
     /// Whether another live vehicle of the user has [`Operation::vin`].
     pub has_twin: bool,
@@ -67,10 +67,10 @@ pub struct Row {
     pub created_with: Option<String>,
 }
 
-/// What to do.
+/// What the store must do.
 #[derive(Debug, PartialEq)]
 pub enum Decision<'o> {
-    /// Write nothing; the answer is this vehicle as it is.
+    /// Write nothing, and return this vehicle.
     Keep(WireVehicle),
     Insert {
         fields: &'o VehicleFields,
@@ -84,9 +84,9 @@ pub enum Decision<'o> {
 /// What a write did.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// The vehicle was added, or changed, and is this one now; a removed vehicle is its last state.
+    /// The vehicle was added, changed or removed, and is in this state.
     Written(WireVehicle),
-    /// Nothing was written, because the vehicle is as the operation wants it.
+    /// Nothing was written, because the operation would not change the vehicle.
     Kept(WireVehicle),
     Refused(Refusal),
 }
@@ -100,16 +100,16 @@ pub enum Refusal {
     UsedId,
     /// Another live vehicle of the user has the VIN.
     DuplicateVin,
-    /// The vehicle is not at the version that the change is based on. Its state is the answer.
+    /// The vehicle has another version than the change is based on. Contains its current state.
     Changed(Box<WireVehicle>),
     /// The vehicle would break rules.
     Invalid(Invalid),
-    /// The user has as many vehicles as an account may have.
+    /// The user has reached this quota of rows and tombstones.
     QuotaReached(i64),
 }
 
 impl Operation {
-    /// The VIN that the vehicle has after the operation, if the operation says.
+    /// The VIN that the operation sets.
     pub fn vin(&self) -> Option<&str> {
         match &self.kind {
             Kind::Create { fields, .. } => fields.vin.as_ref().map(|vin| vin.as_str()),
@@ -171,8 +171,7 @@ fn update<'o>(
     if fields == before.fields { Decision::Keep(before) } else { Decision::Update(fields) }
 }
 
-/// The user's live vehicle at a version that the change is based on. A vehicle of another user does not exist for this
-/// one.
+/// Returns the vehicle if it is live, belongs to the user, and has a version that the change is based on.
 fn live(user: &str, row: Option<Row>, base: &Base) -> Result<WireVehicle, Refusal> {
     let vehicle = row.map(|row| row.vehicle).filter(|vehicle| is_live_of(user, vehicle)).ok_or(Refusal::NotFound)?;
     if base.allows(vehicle.version) { Ok(vehicle) } else { Err(Refusal::Changed(Box::new(vehicle))) }
@@ -258,7 +257,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_another_user_or_removed_is_answered_or_written(operation in any_operation(), facts in any_facts()) {
+        fn vehicles_that_are_removed_or_of_other_users_are_neither_returned_nor_written(operation in any_operation(), facts in any_facts()) {
             let is_reachable = facts.row.as_ref().is_some_and(|row| is_live_of("ada", &row.vehicle));
             let is_taken = facts.row.is_some();
             match operation.decide("ada", facts, 3) {
@@ -272,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn no_write_makes_a_twin_or_ignores_its_base_or_the_quota(operation in any_operation(), facts in any_facts()) {
+        fn no_write_duplicates_a_vin_or_ignores_its_base_or_the_quota(operation in any_operation(), facts in any_facts()) {
             let version = facts.row.as_ref().map(|row| row.vehicle.version);
             let vin_before = facts.row.as_ref().and_then(|row| row.vehicle.fields.vin.clone());
             let (has_twin, records) = (facts.has_twin, facts.records);
@@ -290,7 +289,7 @@ mod tests {
         }
 
         #[test]
-        fn an_operation_that_is_sent_again_changes_nothing_more(operation in any_operation(), facts in any_facts()) {
+        fn a_repeated_operation_changes_nothing(operation in any_operation(), facts in any_facts()) {
             let mut again = facts.clone();
             let row = match operation.decide("ada", facts, 100) {
                 Decision::Insert { fields, sent } => Row {

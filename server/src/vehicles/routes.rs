@@ -1,4 +1,4 @@
-//! Requests about vehicles, and their answers.
+//! The routes of vehicles.
 
 use std::collections::BTreeMap;
 
@@ -29,33 +29,32 @@ use crate::{
     app::{App, BACKEND, now},
     auth::User,
     error::ApiError,
-    http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, PathId, etag, is_known, not_modified},
+    http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, PathId, etag, is_not_modified, not_modified},
 };
 
-/// The routes of this feature.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(list, create)).routes(routes!(show, update, remove))
 }
 
-/// How this feature is.
+/// The state of the vehicle routes.
 #[derive(Serialize, ToSchema)]
 struct FeatureHealth {
-    /// `ok`.
+    /// Always `ok`.
     status: &'static str,
-    /// `vehicles`.
+    /// Always `vehicles`.
     feature: &'static str,
-    /// Which backend this is.
+    /// The name of the backend.
     backend: &'static str,
 }
 
-/// Whether this feature is there.
+/// Whether the server has the vehicle routes.
 #[utoipa::path(
     get,
     path = "/api/vehicles/health",
     tag = "health",
     operation_id = "getVehiclesHealth",
     security(()),
-    responses((status = OK, description = "It is", body = FeatureHealth))
+    responses((status = OK, description = "It has them", body = FeatureHealth))
 )]
 async fn health() -> Json<FeatureHealth> {
     Json(FeatureHealth { status: "ok", feature: "vehicles", backend: BACKEND })
@@ -69,16 +68,16 @@ async fn health() -> Json<FeatureHealth> {
     operation_id = "listVehicles",
     params(IfNoneMatch),
     responses(
-        (status = OK, description = "All of them", body = Vec<WireVehicle>,
-            headers(("ETag" = String, description = "Opaque; stands for the whole list"))),
+        (status = OK, description = "All vehicles", body = Vec<WireVehicle>,
+            headers(("ETag" = String, description = "Opaque; identifies the state of the whole list"))),
         (status = NOT_MODIFIED, description = "Nothing has changed", headers(("ETag" = String)))
     )
 )]
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
-    // Most polls find nothing new, and need not read a vehicle.
+    // Most requests find the list unchanged, and read no vehicles.
     let version = store::feed_version(&app.store, &user.0).await?;
     let tag = list_tag(version);
-    if is_known(&headers, &tag) {
+    if is_not_modified(&headers, &tag) {
         return Ok(not_modified(tag));
     }
     let list = match app.lists.get(&user.0, version) {
@@ -93,7 +92,7 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
     Ok(response)
 }
 
-/// Adds a vehicle. What its VIN says fills the fields that are empty.
+/// Adds a vehicle. Empty fields are filled with values decoded from its VIN.
 #[utoipa::path(
     post,
     path = "/api/vehicles",
@@ -101,9 +100,9 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
     operation_id = "createVehicle",
     request_body(content = ref("#/components/schemas/NewVehicle"), content_type = "application/json"),
     responses(
-        (status = CREATED, description = "It is added", body = WireVehicle,
+        (status = CREATED, description = "The vehicle was added", body = WireVehicle,
             headers(("Location" = String, description = "Its path"), ("ETag" = String, description = "Its version"))),
-        (status = OK, description = "The same request had added it before", body = WireVehicle,
+        (status = OK, description = "An earlier request with the same content added the vehicle", body = WireVehicle,
             headers(("ETag" = String, description = "Its version"))),
         (status = CONFLICT, description = "Another vehicle has the VIN or the id", body = ErrorBody)
     )
@@ -139,7 +138,7 @@ async fn create(State(app): State<App>, user: User, JsonObject(body): JsonObject
     responses(
         (status = OK, description = "The vehicle", body = WireVehicle,
             headers(("ETag" = String, description = "Its version"))),
-        (status = NOT_MODIFIED, description = "It is at that version", headers(("ETag" = String))),
+        (status = NOT_MODIFIED, description = "The vehicle has that version", headers(("ETag" = String))),
         (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody)
     )
 )]
@@ -149,16 +148,16 @@ async fn show(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let vehicle = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::NO_VEHICLE)?;
+    let vehicle = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::VEHICLE_NOT_FOUND)?;
     let tag = etag(vehicle.version);
-    Ok(if is_known(&headers, &tag) {
+    Ok(if is_not_modified(&headers, &tag) {
         not_modified(tag)
     } else {
         ([(header::ETAG, tag)], Json(vehicle)).into_response()
     })
 }
 
-/// Changes the fields that are sent; null clears one.
+/// Changes the fields that are sent; null clears a field.
 #[utoipa::path(
     put,
     path = "/api/vehicles/{id}",
@@ -167,11 +166,11 @@ async fn show(
     params(("id" = Uuid, Path, description = "The vehicle"), IfMatchHeader),
     request_body(content = ref("#/components/schemas/VehicleChange"), content_type = "application/json"),
     responses(
-        (status = OK, description = "The vehicle after it", body = WireVehicle,
+        (status = OK, description = "The changed vehicle", body = WireVehicle,
             headers(("ETag" = String, description = "Its version"))),
         (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody),
         (status = CONFLICT, description = "Another vehicle has the VIN", body = ErrorBody),
-        (status = PRECONDITION_FAILED, description = "It is at another version", body = ErrorBody)
+        (status = PRECONDITION_FAILED, description = "The vehicle has another version", body = ErrorBody)
     )
 )]
 async fn update(
@@ -182,17 +181,17 @@ async fn update(
     body: Result<JsonObject, ApiError>,
 ) -> Result<Response, ApiError> {
     let at = now();
-    // A vehicle that is not there is said before what is wrong with the body: the body may be right for none.
-    let current = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::NO_VEHICLE)?;
+    // An unknown vehicle takes precedence over errors in the body.
+    let current = store::get(&app.store, &user.0, id).await?.ok_or(ApiError::VEHICLE_NOT_FOUND)?;
     let JsonObject(body) = body?;
     let patch = Patch::parse(&VEHICLES, &body, at)?;
     let decoded = if patch.names(&vehicle::VIN) {
-        // Before the transaction: decoding may open the snapshot, which takes too long to hold up other writers.
+        // Decodes before the transaction, because opening the snapshot would block other writers for too long.
         decoded_values(&app, &patch.apply(current.fields)?, at).await
     } else {
         Vec::new()
     };
-    let kind = Kind::Update { patch, decoded, base: Base::from(IfMatch::of(&headers)) };
+    let kind = Kind::Update { patch, decoded, base: Base::from(IfMatch::from_headers(&headers)) };
     let vehicle = match perform(&app, &user, Operation { id, kind, at }).await? {
         Outcome::Written(vehicle) | Outcome::Kept(vehicle) => vehicle,
         Outcome::Refused(refusal) => return Err(refusal.into()),
@@ -208,9 +207,9 @@ async fn update(
     operation_id = "deleteVehicle",
     params(("id" = Uuid, Path, description = "The vehicle"), IfMatchHeader),
     responses(
-        (status = NO_CONTENT, description = "It is removed"),
+        (status = NO_CONTENT, description = "The vehicle was removed"),
         (status = NOT_FOUND, description = "The user has no such vehicle", body = ErrorBody),
-        (status = PRECONDITION_FAILED, description = "It is at another version", body = ErrorBody)
+        (status = PRECONDITION_FAILED, description = "The vehicle has another version", body = ErrorBody)
     )
 )]
 async fn remove(
@@ -219,7 +218,7 @@ async fn remove(
     PathId(id): PathId,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    let kind = Kind::Remove { base: Base::from(IfMatch::of(&headers)) };
+    let kind = Kind::Remove { base: Base::from(IfMatch::from_headers(&headers)) };
     match perform(&app, &user, Operation { id, kind, at: now() }).await? {
         Outcome::Written(_) | Outcome::Kept(_) => Ok(StatusCode::NO_CONTENT),
         Outcome::Refused(refusal) => Err(refusal.into()),
@@ -246,7 +245,7 @@ impl From<IfMatch> for Base {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> ApiError {
         match refusal {
-            Refusal::NotFound => ApiError::NO_VEHICLE,
+            Refusal::NotFound => ApiError::VEHICLE_NOT_FOUND,
             Refusal::UsedId => ApiError::USED_ID,
             Refusal::DuplicateVin => ApiError::DUPLICATE_VIN,
             Refusal::Changed(vehicle) => ApiError::Changed(vehicle),
@@ -256,12 +255,12 @@ impl From<Refusal> for ApiError {
     }
 }
 
-/// All of a user's vehicles as they are; never to be taken for the tag of one.
+/// The `ETag` of a list. It differs from those of vehicles.
 fn list_tag(version: i64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"all-{version}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// The id and the fields of a body that adds a vehicle, with everything that is wrong in the contract's order.
+/// Parses the body of a create. Errors are in the contract's order.
 fn created_fields(body: Map<String, Value>, at: Timestamp) -> Result<(Option<VehicleId>, VehicleFields), ApiError> {
     let id = match body.get("id") {
         None | Some(Value::Null) => Ok(None),
@@ -283,7 +282,7 @@ fn created_fields(body: Map<String, Value>, at: Timestamp) -> Result<(Option<Veh
     }
 }
 
-/// What the VIN says; nothing where there is none, or nothing to decode with: a save does not wait for a decoder.
+/// The values decoded from the VIN. Empty without a full VIN or without vPIC data, which must not prevent a save.
 async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec<(&'static Field, FieldValue)> {
     let Some(vin) = fields.vin.as_ref().filter(|vin| vin.is_full()) else { return Vec::new() };
     match app.decode(vin.as_str(), fields.year, garage_decode::Detail::Fields, at).await {
@@ -292,8 +291,8 @@ async fn decoded_values(app: &App, fields: &VehicleFields, at: Timestamp) -> Vec
     }
 }
 
-/// A digest of the fields that are set, by name. Neither the order of the declaration nor a field that a newer version
-/// declares changes it, so a create that is sent again after an upgrade is still known.
+/// A digest of the fields that are set, sorted by name. It is the same in a version that declares more fields or in another
+/// order, so that it recognizes a create that is repeated after an upgrade.
 fn digest(fields: &VehicleFields) -> String {
     let set = VEHICLES.fields.iter().filter_map(|field| {
         let value = fields.get(field).filter(|value| field.default_value().as_ref() != Some(value))?;
@@ -310,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_digest_is_of_the_set_fields_by_name() {
+    fn the_digest_covers_the_set_fields_sorted_by_name() {
         let fields = VehicleFields {
             nickname: Some("Blue".to_owned()),
             color: Some("Red".to_owned()),

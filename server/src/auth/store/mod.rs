@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::account::{Account, Change, NewSession, Registration};
 use crate::store::{Store, StoreError};
 
-/// Adds an account; if registration is not `open`, only the first.
+/// Adds an account; if registration is not `open`, only the first one.
 pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -> Result<Registration, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::insert(database, account, hash, open).await,
@@ -16,7 +16,7 @@ pub async fn insert(store: &Store, account: Account, hash: String, open: bool) -
     }
 }
 
-/// Whether there is an account.
+/// Whether there are accounts.
 pub async fn has_accounts(store: &Store) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::has_accounts(database).await,
@@ -32,7 +32,7 @@ pub async fn list(store: &Store) -> Result<Vec<Account>, StoreError> {
     }
 }
 
-/// Changes the account of this email address; returns whether there is one.
+/// Changes the account with this email address. Returns `false` if there is none.
 pub async fn change(store: &Store, email: String, change: Change) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::change(database, email, change).await,
@@ -40,7 +40,7 @@ pub async fn change(store: &Store, email: String, change: Change) -> Result<bool
     }
 }
 
-/// The enabled account of an email address, and its password's hash.
+/// The account with this email address, if it is enabled, and the hash of its password.
 pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account, String)>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::credentials(database, email).await,
@@ -48,7 +48,7 @@ pub async fn credentials(store: &Store, email: String) -> Result<Option<(Account
     }
 }
 
-/// The enabled account of this id.
+/// The account with this id, if it is enabled.
 pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::by_id(database, id).await,
@@ -56,8 +56,8 @@ pub async fn by_id(store: &Store, id: String) -> Result<Option<Account>, StoreEr
     }
 }
 
-/// Stores a session if its account is enabled and still has the verified hash; returns whether it does. Deletes expired
-/// sessions and tokens.
+/// Stores a session if its account is enabled and still has the verified hash. Returns whether the session was stored.
+/// Deletes expired sessions and tokens.
 pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::start_session(database, session).await,
@@ -65,7 +65,7 @@ pub async fn start_session(store: &Store, session: NewSession) -> Result<bool, S
     }
 }
 
-/// Whether there is a refresh token of this digest. Takes no lock.
+/// Whether there is a refresh token with this digest. Takes no lock.
 pub async fn has_token(store: &Store, digest: String) -> Result<bool, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::has_token(database, digest).await,
@@ -73,8 +73,8 @@ pub async fn has_token(store: &Store, digest: String) -> Result<bool, StoreError
     }
 }
 
-/// Reads what [`super::rotation::decide`] needs for the token of this digest, and does what it decides. Returns the account
-/// if the token of the digest `next` was issued. Deletes expired tokens.
+/// Applies the decision of [`super::rotation::decide`] about the token with this digest. Returns the account's id if a new
+/// token, with the digest `next`, was issued. Deletes expired tokens then.
 pub async fn refresh_session(
     store: &Store,
     digest: String,
@@ -87,7 +87,7 @@ pub async fn refresh_session(
     }
 }
 
-/// Ends the session of the token of this digest, if there is one.
+/// Ends the session of the token with this digest, if there is one.
 pub async fn end_session(store: &Store, digest: String) -> Result<(), StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::end_session(database, digest).await,
@@ -95,7 +95,8 @@ pub async fn end_session(store: &Store, digest: String) -> Result<(), StoreError
     }
 }
 
-/// The number of an external issuer in this database: 1 for the first, whichever comes first.
+/// The number of an external issuer in this database, in the order in which the issuers were first used. Assigns it if
+/// needed.
 pub async fn issuer_number(store: &Store, issuer: &str) -> Result<i64, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::issuer_number(database, issuer.to_owned()).await,

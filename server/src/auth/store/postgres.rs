@@ -25,7 +25,7 @@ pub async fn insert(
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
         if !open {
-            // Of two that come first at once, one is.
+            // Prevents two concurrent registrations from both being the first.
             tx.batch_execute("LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE").await?;
             if tx.query_opt("SELECT FROM accounts LIMIT 1", &[]).await?.is_some() {
                 return Ok(Registration::Closed);
@@ -40,7 +40,7 @@ pub async fn insert(
         tx.commit().await?;
         Ok(Registration::Added)
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 pub async fn has_accounts(database: &Postgres) -> Result<bool, StoreError> {
@@ -82,7 +82,7 @@ pub async fn change(database: &Postgres, email: &str, change: &Change) -> Result
         tx.commit().await?;
         Ok(true)
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 pub async fn credentials(database: &Postgres, email: &str) -> Result<Option<(Account, String)>, StoreError> {
@@ -113,7 +113,7 @@ pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<
         let tx = connection.transaction().await?;
         tx.execute("DELETE FROM sessions WHERE expires_at < $1", &[started_at]).await?;
         tx.execute("DELETE FROM refresh_tokens WHERE expires_at < $1", &[started_at]).await?;
-        // The lock makes a change of the account wait until the session exists, or this wait for the change.
+        // The lock serializes this with a change of the account, which ends the account's sessions.
         let sql = "SELECT FROM accounts WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL FOR SHARE";
         if tx.query_opt(&tx.prepare_cached(sql).await?, &[account_id, verified_hash]).await?.is_none() {
             return Ok(false);
@@ -125,7 +125,7 @@ pub async fn start_session(database: &Postgres, session: &NewSession) -> Result<
         tx.commit().await?;
         Ok(true)
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 pub async fn has_token(database: &Postgres, digest: &str) -> Result<bool, StoreError> {
@@ -147,8 +147,8 @@ pub async fn refresh_session(
     let operation = || async {
         let mut connection = database.connection().await?;
         let tx = connection.transaction().await?;
-        // Locks the session before reading the token: a statement that waits for a lock does not see what others have
-        // changed meanwhile in rows that it does not lock.
+        // Locks the session before reading the token: a statement that waits for a lock reads unlocked rows as they were
+        // before it waited.
         let lock = "SELECT FROM sessions
                     WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1) FOR UPDATE";
         tx.query_opt(&tx.prepare_cached(lock).await?, &[&digest]).await?;
@@ -190,7 +190,7 @@ pub async fn refresh_session(
             }
         }
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), StoreError> {
@@ -199,7 +199,7 @@ pub async fn end_session(database: &Postgres, digest: &str) -> Result<(), StoreE
         database.connection().await?.execute(sql, &[&digest]).await?;
         Ok(())
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 pub async fn issuer_number(database: &Postgres, issuer: &str) -> Result<i64, StoreError> {
@@ -218,7 +218,7 @@ pub async fn issuer_number(database: &Postgres, issuer: &str) -> Result<i64, Sto
         tx.commit().await?;
         Ok(number)
     };
-    database.retried(operation).await
+    database.with_retries(operation).await
 }
 
 async fn insert_token(

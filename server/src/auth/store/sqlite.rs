@@ -183,11 +183,10 @@ pub async fn end_session(database: &Database, digest: String) -> Result<(), Stor
 
 pub async fn issuer_number(database: &Database, issuer: String) -> Result<i64, StoreError> {
     const FIND: &str = "SELECT number FROM issuers WHERE issuer = ?1";
-    let wanted = issuer.clone();
-    let known = database
-        .read::<_, StoreError>(move |tx| Ok(tx.query_row(FIND, [wanted], |row| row.get(0)).optional()?))
-        .await?;
-    if let Some(number) = known {
+    let name = issuer.clone();
+    let found =
+        database.read::<_, StoreError>(move |tx| Ok(tx.query_row(FIND, [name], |row| row.get(0)).optional()?)).await?;
+    if let Some(number) = found {
         return Ok(number);
     }
     database

@@ -29,43 +29,43 @@ mod migrations {
     refinery::embed_migrations!("../migrations/server-postgres");
 }
 
-/// Connections of this process.
-const CONNECTIONS: usize = 16;
-/// How long a request waits for a connection.
-const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
-/// What every connection begins with, in milliseconds: no statement waits for another's lock longer than one of SQLite's
-/// does, none runs for longer than a client waits, and nobody who is gone holds a lock.
-const SESSION: &str =
+/// The maximum number of connections of this process.
+const MAX_CONNECTIONS: usize = 16;
+/// The timeout for getting a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The settings of every connection, in milliseconds. The timeout for locks is the same as with SQLite; statements end
+/// before the request times out; idle transactions do not keep locks.
+const SESSION_SETTINGS: &str =
     "SET lock_timeout = 5000; SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
-/// Of all programs on this database, one migrates at a time. "MVSv".
+/// The advisory lock of the program that migrates the schema. "MVSv".
 const MIGRATION_LOCK: i64 = 0x4d56_5376;
-/// How long to wait for another program's migration.
-const LONGEST_MIGRATION: Duration = Duration::from_secs(60);
-/// The pause between two attempts to get the lock of migrations.
-const MIGRATION_INTERVAL: Duration = Duration::from_millis(200);
-/// How often a transaction that another one was in the way of is done again.
-const RETRIES: usize = 5;
+/// The timeout for the migration of another program.
+const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The interval between attempts to lock migrations.
+const MIGRATION_LOCK_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a transaction is retried after a deadlock or serialization failure.
+const MAX_RETRIES: usize = 5;
 
-/// Pooled connections; cloning shares them.
+/// A pool of connections. Cloning shares it.
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool,
     feed_versions: FeedVersions,
 }
 
-/// A transaction of a user's write. If it is dropped, its connection is closed, which rolls it back.
+/// The transaction of a write. Dropping it closes its connection, which rolls it back.
 pub struct Write {
     connection: Option<Object>,
 }
 
-/// Why an operation has not happened.
+/// Why an operation failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// It failed in another way.
+    /// An error that is not from PostgreSQL.
     Store(StoreError),
-    /// PostgreSQL refused, or went away.
+    /// An error of PostgreSQL or of the connection.
     Database(tokio_postgres::Error),
-    /// There is no connection.
+    /// The pool has no connection.
     NoConnection(PoolError),
 }
 
@@ -82,8 +82,8 @@ impl From<PoolError> for Failure {
 }
 
 impl Failure {
-    /// Whether it may well succeed when done again: another transaction was in the way.
-    fn is_passing(&self) -> bool {
+    /// Whether a retry may succeed: the cause was a conflict with another transaction.
+    fn is_retryable(&self) -> bool {
         matches!(self, Failure::Database(error) if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE]
             .iter().any(|state| error.code() == Some(state)))
     }
@@ -99,22 +99,21 @@ impl From<Failure> for StoreError {
     }
 }
 
-/// What a connection is told when it is opened: where, and whether encrypted.
+/// Parses a URL. Connections to other hosts require TLS unless the URL disables it.
 ///
 /// # Errors
-/// It is no such URL.
+/// [`tokio_postgres::Error`] if the URL is invalid.
 pub fn config(url: &str) -> Result<Config, tokio_postgres::Error> {
     let mut config = Config::from_str(url)?;
-    // The default, also if it is given: over a network only encrypted.
+    // `prefer`, the default, would fall back to no encryption.
     if config.get_ssl_mode() == SslMode::Prefer {
         config.ssl_mode(if is_on_this_machine(&config) { SslMode::Disable } else { SslMode::Require });
     }
-    config.application_name("garage-server").connect_timeout(CONNECTION_PATIENCE);
+    config.application_name("garage-server").connect_timeout(CONNECTION_TIMEOUT);
     Ok(config)
 }
 
-/// Whether every address that is connected to is on this machine. An address of `hostaddr` is connected to in place of its
-/// host.
+/// Whether all addresses are on this machine. `hostaddr` takes precedence over `host`.
 fn is_on_this_machine(config: &Config) -> bool {
     match config.get_hostaddrs() {
         [] => config.get_hosts().iter().all(is_loopback),
@@ -138,10 +137,10 @@ fn tls() -> anyhow::Result<MakeRustlsConnect> {
 }
 
 impl Postgres {
-    /// Brings the schema up to date, and gives connections.
+    /// Migrates the schema and creates the pool.
     ///
     /// # Errors
-    /// The database does not answer, or its schema cannot be used.
+    /// If the database cannot be reached, or its schema cannot be migrated.
     pub async fn open(config: &Config) -> anyhow::Result<Postgres> {
         migrate(config).await?;
         let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -150,20 +149,20 @@ impl Postgres {
             _ => Manager::from_config(config.clone(), tls()?, fast),
         };
         let session = Hook::async_fn(|client: &mut deadpool_postgres::ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            Box::pin(async move { client.batch_execute(SESSION_SETTINGS).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
+            .max_size(MAX_CONNECTIONS)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECTION_PATIENCE))
-            .create_timeout(Some(CONNECTION_PATIENCE))
-            .recycle_timeout(Some(CONNECTION_PATIENCE))
+            .wait_timeout(Some(CONNECTION_TIMEOUT))
+            .create_timeout(Some(CONNECTION_TIMEOUT))
+            .recycle_timeout(Some(CONNECTION_TIMEOUT))
             .post_create(session)
             .build()?;
         Ok(Postgres { feed_versions: FeedVersions::start(pool.clone()), pool })
     }
 
-    /// A connection.
+    /// Gets a connection from the pool.
     pub async fn connection(&self) -> Result<Object, PoolError> {
         self.pool.get().await
     }
@@ -173,8 +172,8 @@ impl Postgres {
         self.feed_versions.of(user).await
     }
 
-    /// Begins a write of a user's and reads its facts, in one round trip: from here until it ends, no other write changes
-    /// what belongs to the user. `facts` returns one row.
+    /// Begins a write for a user and reads its facts, in one round trip. Until it ends, other writes for the user wait.
+    /// `facts` is a statement that returns one row.
     pub async fn begin(
         &self,
         user: &str,
@@ -186,8 +185,8 @@ impl Postgres {
         let facts = connection.prepare_cached(facts).await?;
         let write = Write { connection: Some(connection) };
         let connection = write.connection()?;
-        // Sent at once, in this order. The facts are read after the lock is granted, because each statement sees what was
-        // committed when it begins.
+        // Sent together, in this order. Each statement sees what was committed when it begins, so the facts are current
+        // after the lock is granted.
         let user_parameter: [&(dyn ToSql + Sync); 1] = [&user];
         let (begun, locked, row) = tokio::join!(
             biased;
@@ -200,7 +199,7 @@ impl Postgres {
             if locked? > 0 {
                 return row;
             }
-            // The user's first write.
+            // The user has no feed before the first write.
             let first = "INSERT INTO feeds (user_id, version) SELECT $1, base FROM epoch
                          ON CONFLICT (user_id) DO UPDATE SET version = feeds.version";
             connection.execute(&connection.prepare_cached(first).await?, &user_parameter).await?;
@@ -215,21 +214,21 @@ impl Postgres {
         }
     }
 
-    /// Does an operation, again where another transaction was in the way.
-    pub async fn retried<T, F: Future<Output = Result<T, Failure>>>(
+    /// Runs an operation, and retries it after conflicts with other transactions.
+    pub async fn with_retries<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         operation: impl FnMut() -> F,
     ) -> Result<T, StoreError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(5))
             .with_jitter()
-            .with_max_times(RETRIES);
-        Ok(operation.retry(pauses).when(Failure::is_passing).await?)
+            .with_max_times(MAX_RETRIES);
+        Ok(operation.retry(pauses).when(Failure::is_retryable).await?)
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let answered = async { Ok::<_, Failure>(self.connection().await?.simple_query("SELECT 1").await?) };
-        Ok(answered.await.map(drop)?)
+        let ping = async { Ok::<_, Failure>(self.connection().await?.simple_query("SELECT 1").await?) };
+        Ok(ping.await.map(drop)?)
     }
 
     /// The numbers of connections, of idle ones, and of requests that wait for one.
@@ -244,12 +243,12 @@ impl Postgres {
 }
 
 impl Write {
-    /// Executes a statement that returns one row, and commits, in one round trip. After an error nothing is written, unless
-    /// the connection broke.
+    /// Executes a statement that returns one row, and commits, in one round trip. After an error nothing is written, except
+    /// perhaps if the connection broke.
     pub async fn commit_with(mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
         let connection = self.connection()?;
         let statement = connection.prepare_cached(sql).await?;
-        // If the statement fails, PostgreSQL takes the second one for ROLLBACK.
+        // If the statement fails, PostgreSQL executes COMMIT as ROLLBACK.
         let (row, committed) =
             tokio::join!(biased; connection.query_one(&statement, parameters), connection.batch_execute("COMMIT"));
         committed?;
@@ -273,13 +272,13 @@ impl Write {
 impl Drop for Write {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            // Removes it from the pool: the next user of it would be in this transaction.
+            // Removes the connection from the pool, because its next user would be in this transaction.
             drop(Object::take(connection));
         }
     }
 }
 
-/// Brings the schema up to date. If it is, nothing is changed or locked, and no right to change it is needed.
+/// Migrates the schema. If it is up to date, this neither takes locks nor needs the right to change it.
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let mut client = connect(config).await?;
     let runner = migrations::migrations::runner();
@@ -307,26 +306,26 @@ async fn schema_version(client: &Client) -> anyhow::Result<i64> {
     Ok(client.query_one(version, &[]).await?.get(0))
 }
 
-/// Waits for other programs to finish their migrations. The lock is released with the connection.
+/// Locks migrations, waiting for other programs. Closing the connection releases the lock.
 async fn lock_migrations(client: &Client) -> anyhow::Result<()> {
-    let until = Instant::now() + LONGEST_MIGRATION;
+    let until = Instant::now() + MIGRATION_LOCK_TIMEOUT;
     for attempt in 0.. {
         let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         if locked.get(0) {
             return Ok(());
         }
         if Instant::now() >= until {
-            bail!("another program has been changing the schema for {} s", LONGEST_MIGRATION.as_secs());
+            bail!("another program has been changing the schema for {} s", MIGRATION_LOCK_TIMEOUT.as_secs());
         }
         if attempt == 0 {
             tracing::info!("waiting for another program that is changing the schema");
         }
-        tokio::time::sleep(MIGRATION_INTERVAL).await;
+        tokio::time::sleep(MIGRATION_LOCK_INTERVAL).await;
     }
     Ok(())
 }
 
-/// A connection without the limits of requests: a migration takes as long as it takes.
+/// Connects without the timeouts of requests, because a migration may take longer.
 async fn connect(config: &Config) -> anyhow::Result<Client> {
     match config.get_ssl_mode() {
         SslMode::Disable => connect_with(config, NoTls).await,
@@ -339,10 +338,10 @@ where
     T: MakeTlsConnect<Socket>,
     T::Stream: Send + 'static,
 {
-    let (client, connection) = config.connect(tls).await.context("the database does not answer")?;
+    let (client, connection) = config.connect(tls).await.context("cannot connect to the database")?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::error!(%error, "the connection to the database broke off");
+            tracing::error!(%error, "the connection to the database was lost");
         }
     });
     Ok(client)
@@ -353,7 +352,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_a_network_connections_are_encrypted_unless_the_operator_says_otherwise() {
+    fn connections_to_other_hosts_require_tls_unless_the_url_disables_it() {
         for (url, mode) in [
             ("postgres://garage@127.0.0.1/garage", SslMode::Disable),
             ("postgres://garage@localhost:5433/garage", SslMode::Disable),

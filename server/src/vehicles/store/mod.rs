@@ -1,5 +1,5 @@
-//! Vehicles in the database. Each backend reads the facts of a write and applies the decision in one transaction; what is
-//! decided is in `decide`.
+//! Vehicles in the database. Each backend reads the facts of a write and applies the decision of `decide` in one
+//! transaction.
 
 mod postgres;
 mod sqlite;
@@ -11,7 +11,7 @@ use garage_protocol::WireVehicle;
 use super::decide::{Operation, Outcome};
 use crate::store::{Store, StoreError};
 
-/// The user's feed version: the version of the last change, 0 before the first. It stands for the state of all vehicles.
+/// The user's feed version: the version of the last change, 0 before the first. It identifies the state of all vehicles.
 pub async fn feed_version(store: &Store, user: &str) -> Result<i64, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::feed_version(database, user).await,
@@ -42,7 +42,8 @@ pub async fn get(store: &Store, user: &str, id: VehicleId) -> Result<Option<Wire
 /// Performs a write for the user, who may have `quota` rows and tombstones.
 ///
 /// # Errors
-/// With [`StoreError::Unavailable`] the write may have happened; performing the operation again is safe.
+/// [`StoreError::Unavailable`] and [`StoreError::Failed`]. The write may have happened; performing the operation again is
+/// safe.
 pub async fn perform(store: &Store, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::perform(database, user, operation, quota).await,

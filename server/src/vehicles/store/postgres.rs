@@ -16,10 +16,10 @@ use crate::{
     vehicles::decide::{self, Decision, Facts, Operation, Outcome, Refusal},
 };
 
-/// The indexes of the columns after those of the fields, as in `{columns}`.
+/// The index of the first column after those of the fields, as in `{columns}`.
 const ID: usize = VEHICLES.fields.len();
 /// The first column after `{columns}`.
-const REST: usize = ID + 7;
+const AFTER_COLUMNS: usize = ID + 7;
 
 pub async fn list<V>(database: &Postgres, user: &str, mut vehicles: V) -> Result<(i64, V), StoreError>
 where
@@ -30,7 +30,7 @@ where
     let mut rows = pin!(connection.query_raw(&statement, [user]).await?);
     let mut version = 0;
     while let Some(row) = rows.try_next().await? {
-        version = row.try_get(REST)?;
+        version = row.try_get(AFTER_COLUMNS)?;
         vehicles.extend(vehicle_of(&row)?);
     }
     Ok((version, vehicles))
@@ -49,7 +49,7 @@ pub async fn perform(
     operation: &Operation,
     quota: i64,
 ) -> Result<Outcome, StoreError> {
-    database.retried(async || perform_once(database, user, operation, quota).await).await
+    database.with_retries(async || perform_once(database, user, operation, quota).await).await
 }
 
 /// Takes two round trips: one to begin, lock and read the facts, one to write and commit.
@@ -84,8 +84,8 @@ async fn perform_once(database: &Postgres, user: &str, operation: &Operation, qu
     }
 }
 
-/// The refusal behind a constraint that another writer was quicker about, such as an operator's program. An adopted table
-/// may have its own constraint on VINs.
+/// The refusal for a violated constraint. A writer that does not lock the feed, such as an operator's program, may write
+/// between the facts and the decision; an adopted table may have its own constraint on VINs.
 fn refusal_of(failure: Failure) -> Result<Refusal, Failure> {
     let Failure::Database(error) = &failure else { return Err(failure) };
     match error.as_db_error().filter(|error| *error.code() == SqlState::UNIQUE_VIOLATION) {
@@ -96,9 +96,9 @@ fn refusal_of(failure: Failure) -> Result<Refusal, Failure> {
 }
 
 fn facts_of(row: &Row) -> Result<Facts, Error> {
-    let created_with = row.try_get(REST)?;
+    let created_with = row.try_get(AFTER_COLUMNS)?;
     let found = vehicle_of(row)?.map(|vehicle| decide::Row { vehicle, created_with });
-    Ok(Facts { row: found, has_twin: row.try_get(REST + 1)?, records: row.try_get(REST + 2)? })
+    Ok(Facts { row: found, has_twin: row.try_get(AFTER_COLUMNS + 1)?, records: row.try_get(AFTER_COLUMNS + 2)? })
 }
 
 /// The fields' values as their columns' types, in the order of the declaration.

@@ -24,7 +24,7 @@ const UPDATED_AT: usize = ID + 4;
 const DELETED_AT: usize = ID + 5;
 const VERSION: usize = ID + 6;
 /// The first column after `{columns}`.
-const REST: usize = ID + 7;
+const AFTER_COLUMNS: usize = ID + 7;
 
 pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
     let read = |connection: &Connection| {
@@ -44,7 +44,7 @@ where
         let mut rows = statement.query([user])?;
         let mut version = 0;
         while let Some(row) = rows.next()? {
-            version = row.get(REST)?;
+            version = row.get(AFTER_COLUMNS)?;
             vehicles.extend(vehicle_of(row)?);
         }
         Ok((version, vehicles))
@@ -78,7 +78,7 @@ pub async fn perform(database: &Database, user: &str, operation: Operation, quot
                 tx.prepare_cached(&REMOVE.sqlite)?.execute(params![id, user, at])?;
             }
         }
-        // Read again, because a trigger gives the version.
+        // Read again, because a trigger sets the version.
         Ok(match row(tx, &user, &operation)?.0 {
             Some(row) => Outcome::Written(row.vehicle),
             None => return Err(rusqlite::Error::QueryReturnedNoRows.into()),
@@ -95,9 +95,9 @@ fn facts(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::R
 fn row(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::Result<(Option<decide::Row>, bool, i64)> {
     let mut statement = tx.prepare_cached(&FACTS.sqlite)?;
     statement.query_row(params![user, operation.id.to_string(), operation.vin()], |row| {
-        let created_with = row.get(REST)?;
+        let created_with = row.get(AFTER_COLUMNS)?;
         let found = vehicle_of(row)?.map(|vehicle| decide::Row { vehicle, created_with });
-        Ok((found, row.get(REST + 1)?, row.get(REST + 2)?))
+        Ok((found, row.get(AFTER_COLUMNS + 1)?, row.get(AFTER_COLUMNS + 2)?))
     })
 }
 
@@ -112,7 +112,7 @@ fn values(fields: &VehicleFields) -> impl Iterator<Item = Value> + '_ {
         Some(FieldValue::Text(text)) => text.into(),
         Some(FieldValue::Integer(integer)) => integer.into(),
         Some(FieldValue::Boolean(flag)) => flag.into(),
-        // A typed view never gives a value of another kind.
+        // Declared fields have no values of other types.
         Some(FieldValue::Other(_)) | None => Value::Null,
     })
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::vehicles::decide::{Base, Kind};
 
-    /// A value that the field does not hold by default.
+    /// A valid value that is not the field's default.
     fn sample(field: &Field) -> serde_json::Value {
         match field.rule {
             Rule::Vin => json!("1HGCM82633A004352"),
@@ -182,7 +182,7 @@ mod tests {
         patch.apply(VehicleFields::default()).expect("fields")
     }
 
-    /// Each column of the only row, and what `fields` has for it.
+    /// Asserts that the columns of the only row have the values of `fields`.
     async fn check_row(database: &Database, fields: VehicleFields) {
         let check = move |tx: &Transaction<'_>| {
             tx.query_row("SELECT * FROM vehicles", [], |row| {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_declared_field_is_written_and_comes_back() {
+    async fn every_declared_field_is_written_and_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = crate::store::sqlite::open(&folder.path().join("server.db")).await.expect("a database");
         let draft: Map<_, _> = VEHICLES.fields.iter().map(|field| (field.name.to_owned(), sample(field))).collect();

@@ -1,12 +1,12 @@
-//! The SQL that both databases understand, completed with the declared fields of a vehicle. Parameters are written `$1`;
-//! SQLite gets `?1`, because there `$1` is a name whose number is the order of its appearance.
+//! SQL statements for both databases, completed with the declared fields of a vehicle. Parameters are written `$1`; SQLite
+//! gets `?1`, because it takes `$1` for a name and numbers names by their first use.
 
 use std::{fmt::Write, sync::LazyLock};
 
 use garage_domain::VEHICLES;
 
-/// A user's live vehicles, newest first, each row with the user's feed version. One statement, so that both are of one
-/// moment. Without a vehicle it returns one row whose vehicle is null.
+/// A user's live vehicles, newest first, each row with the user's feed version. One statement reads both, so that they are
+/// consistent. Without vehicles it returns one row whose vehicle is null.
 pub static LIST: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "SELECT {columns}, feeds.version
@@ -21,11 +21,11 @@ pub static LIVE: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new("SELECT {columns} FROM vehicles WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL", 2)
 });
 
-/// The facts for an operation of user $1 on the id $2, after which the vehicle has the VIN $3: the row, its
-/// `created_with`, whether there is a twin, and the number of the user's rows and tombstones.
+/// The facts for an operation of user $1 on the id $2 that sets the VIN $3: the row, its `created_with`, whether another
+/// vehicle has the VIN, and the number of the user's rows and tombstones.
 pub static FACTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
-        // The last condition on the VIN is part of PostgreSQL's index.
+        // `twin.vin <> ''` is required to use PostgreSQL's partial index.
         "SELECT {columns}, vehicles.created_with,
              EXISTS (
                  SELECT 1 FROM vehicles AS twin WHERE twin.user_id = $1 AND twin.vin = $3 AND twin.id <> $2
@@ -64,13 +64,13 @@ pub static REMOVE: LazyLock<Statement> = LazyLock::new(|| {
 pub struct Statement {
     pub sqlite: String,
     pub postgres: String,
-    /// With the row after a write.
+    /// Returns the written row.
     pub postgres_returning: String,
 }
 
 impl Statement {
-    /// Only names of declared columns and numbers of parameters enter the text; no value does. `others` is the number of
-    /// parameters before those of the fields.
+    /// Inserts only names of declared columns and numbers of parameters into the text. `others` is the number of parameters
+    /// before those of the fields.
     fn new(text: &str, others: usize) -> Statement {
         let text = complete(text, others);
         Statement {
