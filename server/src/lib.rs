@@ -9,11 +9,11 @@
 //! - `middleware`: what happens to every request before and after its handler: CORS, request ids, the log, limits, panics,
 //!   and the client's address behind a proxy
 //! - `connections`: the limit of connections, and clients that do not read
-//! - `log_writer`: writing the log without delaying requests
+//! - `log`: lines of JSON, written without delaying requests
 //! - `metrics`: what operators can watch, on a listener of its own
 //! - `openapi`: the document of all routes, and the page to browse it
 //! - `config`: flags and environment
-//! - `serve`: binds the address, composes routes and middleware, and stops
+//! - `serve`: binds the address, serves, and stops
 //!
 //! Invariants: no state that another process would have to see; no SQL put together from what came in; a refusal says
 //! what the contract says and no more.
@@ -26,7 +26,7 @@ mod decode;
 mod error;
 mod health;
 mod http;
-pub mod log_writer;
+pub mod log;
 mod metrics;
 mod middleware;
 mod openapi;

@@ -10,31 +10,16 @@ use clap::Parser;
 use garage_server::{
     auth,
     config::{Args, Command, DatabaseArgs, FileArgs, UserCommand},
-    log_writer::LogWriter,
+    log,
     serve::serve,
     store::Store,
 };
 use jiff::SignedDuration;
-use tracing_subscriber::EnvFilter;
-
-/// Libraries that log values and bytes below the level `warn`. They stay at `warn`, whatever `GARAGE_LOG` says.
-const LIMITED_TO_WARNINGS: &[&str] = &["tokio_postgres", "hyper", "hyper_util", "h2", "reqwest", "rustls"];
 
 fn main() -> ExitCode {
     let args = Args::parse();
     // Until the end of `main`: dropping it writes the rest of the log.
-    let (log, _thread) = LogWriter::start(std::io::stderr());
-    let filter = EnvFilter::try_from_env("GARAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn,garage_server=info"));
-    let filter = LIMITED_TO_WARNINGS.iter().fold(filter, |filter, name| match format!("{name}=warn").parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    });
-    tracing_subscriber::fmt()
-        .json()
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .with_writer(move || log.clone())
-        .init();
+    let _log = log::start();
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

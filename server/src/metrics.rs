@@ -10,10 +10,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
-    http::{Method, header},
-    middleware::Next,
-    response::{IntoResponse, Response},
+    http::{Method, StatusCode, header},
+    response::IntoResponse,
     routing::get,
 };
 use prometheus_client::{
@@ -21,15 +19,13 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use tokio::{net::TcpListener, time::Instant};
+use tokio::net::TcpListener;
 
 use crate::store::{Store, Usage};
 
 /// The upper bounds of the histogram of latencies, in seconds.
 const BUCKETS: [f64; 14] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-/// The route of requests that match none.
-const NO_ROUTE: &str = "none";
 const LOGIN: &str = "/api/auth/login";
 
 /// What is counted.
@@ -119,7 +115,9 @@ impl Metrics {
         self.feed_writes.inc();
     }
 
-    fn count(&self, method: &Method, route: &str, status: u16, duration: Duration) {
+    /// Counts a request by its method, the pattern of its route, and the status of its response.
+    pub fn count_request(&self, method: &Method, route: &str, status: StatusCode, duration: Duration) {
+        let status = status.as_u16();
         if route == LOGIN && (status == 401 || status == 429) {
             self.refused_logins.inc();
         }
@@ -140,17 +138,6 @@ impl Metrics {
     }
 }
 
-/// Middleware: counts a request and its answer.
-pub async fn count_request(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let started = Instant::now();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
-    metrics.count(&method, route, response.status().as_u16(), started.elapsed());
-    response
-}
-
 /// Serves the metrics on their own address until the process ends.
 ///
 /// # Errors
@@ -161,7 +148,7 @@ pub async fn serve(address: SocketAddr, metrics: Arc<Metrics>, store: Store) -> 
     let text = async move || match metrics.encoded(&store.usage()) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
             .into_response(),
-        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
     let router = Router::new().route("/metrics", get(text));
     tokio::spawn(async move {
@@ -180,12 +167,12 @@ mod tests {
     fn requests_are_counted_by_method_route_and_status_only() {
         let metrics = Metrics::new();
         let duration = Duration::from_micros(300);
-        metrics.count(&Method::GET, "/api/vehicles/{id}", 200, duration);
-        metrics.count(&Method::GET, "/api/vehicles/{id}", 200, duration);
-        metrics.count(&"MADE-UP".parse().expect("a method"), NO_ROUTE, 404, duration);
-        metrics.count(&Method::POST, LOGIN, 401, duration);
-        metrics.count(&Method::POST, LOGIN, 429, duration);
-        metrics.count(&Method::POST, LOGIN, 200, duration);
+        metrics.count_request(&Method::GET, "/api/vehicles/{id}", StatusCode::OK, duration);
+        metrics.count_request(&Method::GET, "/api/vehicles/{id}", StatusCode::OK, duration);
+        metrics.count_request(&"MADE-UP".parse().expect("a method"), "none", StatusCode::NOT_FOUND, duration);
+        metrics.count_request(&Method::POST, LOGIN, StatusCode::UNAUTHORIZED, duration);
+        metrics.count_request(&Method::POST, LOGIN, StatusCode::TOO_MANY_REQUESTS, duration);
+        metrics.count_request(&Method::POST, LOGIN, StatusCode::OK, duration);
         metrics.count_feed_write();
         let usage = Usage { connections: 3, idle: 2, waiting: 1, log_bytes: 4096 };
         let text = metrics.encoded(&usage).expect("text");

@@ -1,30 +1,14 @@
-//! The command `serve`: binds the address, composes routes and middleware, and stops after the requests under way.
+//! The command `serve`: binds the address, serves, and stops after the requests under way.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::{Router, http::HeaderValue, middleware::from_fn_with_state};
 use axum_server::Handle;
 use garage_decode::SnapshotHolder;
 use ipnet::IpNet;
-use tower::ServiceBuilder;
-use tower_http::{ServiceBuilderExt, compression::CompressionLayer, request_id::MakeRequestUuid, trace::TraceLayer};
 
 use crate::{
-    App,
-    auth::Auth,
-    config::{LimitArgs, ServeArgs},
-    connections::Acceptor,
-    metrics::{self, Metrics, count_request},
-    middleware::{
-        catch_panic, cors, log, request_id,
-        request_limit::{RequestLimit, limit_requests},
-        response_memory::{ResponseMemory, limit_response_memory},
-        security_headers,
-        time_limit::limit_time,
-    },
-    router,
-    store::Store,
+    App, auth::Auth, config::ServeArgs, connections::Acceptor, log, metrics, middleware, router, store::Store,
 };
 
 /// How long requests under way may take when the server stops.
@@ -79,7 +63,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     });
     let limits = &args.limits;
     let metrics = args.metrics.map(|_| app.metrics.clone());
-    let service = with_middleware(router(app), &args.cors_origin, limits, metrics);
+    let service = middleware::add(router(app), &args.cors_origin, limits, metrics);
     let mut server = axum_server::from_tcp(listener)?
         .http1_only()
         .acceptor(Acceptor::new(limits.max_connections, limits.write_timeout))
@@ -100,35 +84,6 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     server.serve(service.into_make_service_with_connect_info::<SocketAddr>()).await?;
     store.close().await;
     Ok(())
-}
-
-/// Adds what all routes have in common. A request passes the layers from the first to the last, its response back.
-fn with_middleware(
-    router: Router,
-    cors_origins: &[HeaderValue],
-    limits: &LimitArgs,
-    metrics: Option<Arc<Metrics>>,
-) -> Router {
-    let response_memory = ResponseMemory::new(limits.response_memory, limits.write_timeout);
-    let trace = TraceLayer::new_for_http().make_span_with(log::span).on_request(()).on_response(log::log_response);
-    let router = router.layer(
-        ServiceBuilder::new()
-            .map_request(request_id::remove_invalid)
-            .set_x_request_id(MakeRequestUuid)
-            .layer(trace)
-            .propagate_x_request_id()
-            .map_response(security_headers::add)
-            .option_layer((!cors_origins.is_empty()).then(|| cors::layer(cors_origins)))
-            .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(response_memory, limit_response_memory))
-            .layer(from_fn_with_state(RequestLimit::new(limits.max_requests), limit_requests))
-            .layer(from_fn_with_state(limits.request_timeout, limit_time))
-            .layer(catch_panic::layer()),
-    );
-    match metrics {
-        Some(metrics) => router.layer(from_fn_with_state(metrics, count_request)),
-        None => router,
-    }
 }
 
 /// Whether clients can reach the server over a network without TLS. The server has none itself; `--trusted-proxy` says

@@ -1,20 +1,28 @@
 //! A panic in a handler, or in its work on the database, is answered with 500. The server goes on.
 
-use std::any::Any;
+use std::panic::AssertUnwindSafe;
 
-use axum::response::{IntoResponse, Response};
-use tower_http::catch_panic::CatchPanicLayer;
+use axum::response::Response;
+use futures_util::FutureExt;
 
 use crate::error::ApiError;
 
-/// Answers a panic with 500. The panic hook has logged it.
-pub fn layer() -> CatchPanicLayer<fn(Box<dyn Any + Send>) -> Response> {
-    CatchPanicLayer::custom(|_| ApiError::Internal.into_response())
+/// Turns a panic into 500. The panic hook has logged it.
+pub async fn caught(handling: impl Future<Output = Response>) -> Result<Response, ApiError> {
+    // What a panic leaves behind is not used again, except by locks, which are released.
+    AssertUnwindSafe(handling).catch_unwind().await.map_err(|_| ApiError::Internal)
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, body::Body, extract::Request, http::StatusCode, routing::get};
+    use axum::{
+        Router,
+        body::Body,
+        extract::Request,
+        http::StatusCode,
+        middleware::{Next, from_fn},
+        routing::get,
+    };
     use garage_sqlite::{Database, Error};
     use tower::ServiceExt;
 
@@ -44,7 +52,7 @@ mod tests {
             .route("/handler", get(panic_in_handler))
             .route("/database", get(async move || panic_in_database(write).await))
             .route("/health", get(async move || if ping.ping().await.is_ok() { "ok" } else { panic!("closed") }))
-            .layer(layer());
+            .layer(from_fn(async |request, next: Next| caught(next.run(request)).await));
         for _ in 0..4 {
             assert_eq!(status(&router, "/handler").await, StatusCode::INTERNAL_SERVER_ERROR);
             assert_eq!(status(&router, "/database").await, StatusCode::INTERNAL_SERVER_ERROR);

@@ -11,8 +11,6 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware::Next,
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -38,7 +36,6 @@ pub struct StreamedBody {
 }
 
 /// The memory that large responses may use together.
-#[derive(Clone)]
 pub struct ResponseMemory {
     /// One permit for each KiB.
     free: Arc<Semaphore>,
@@ -53,36 +50,34 @@ impl ResponseMemory {
         let total_kib = u32::from(total_mib) * 1024;
         ResponseMemory { free: Arc::new(Semaphore::new(total_kib as usize)), total_kib, write_timeout }
     }
-}
 
-/// Answers 503 instead of a large response if clients have not yet read so many others that the memory is used up. A
-/// response that is larger than all of the memory is sent if it is the only one.
-pub async fn limit_response_memory(
-    State(memory): State<ResponseMemory>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let response = next.run(request).await;
-    let Some(size) = response.body().size_hint().exact() else { return Ok(response) };
-    let streamed = response.extensions().get::<StreamedBody>().copied();
-    let needed = match streamed {
-        Some(StreamedBody { memory_bytes }) => memory_bytes,
-        None => usize::try_from(size).unwrap_or(usize::MAX),
-    };
-    if needed <= SMALL_RESPONSE_BYTES {
-        return Ok(response);
+    /// Counts a large response until it is sent. A response that is larger than all of the memory is sent if it is the
+    /// only one.
+    ///
+    /// # Errors
+    /// [`ApiError::Busy`] if the memory is used by responses that clients have not read.
+    pub async fn limit(&self, response: Response) -> Result<Response, ApiError> {
+        let Some(size) = response.body().size_hint().exact() else { return Ok(response) };
+        let streamed = response.extensions().get::<StreamedBody>().copied();
+        let needed = match streamed {
+            Some(StreamedBody { memory_bytes }) => memory_bytes,
+            None => usize::try_from(size).unwrap_or(usize::MAX),
+        };
+        if needed <= SMALL_RESPONSE_BYTES {
+            return Ok(response);
+        }
+        let kib = u32::try_from(needed.div_ceil(1024)).unwrap_or(u32::MAX).min(self.total_kib);
+        let permit = self.free.clone().try_acquire_many_owned(kib).map_err(|_| ApiError::Busy)?;
+        let (head, body) = response.into_parts();
+        let rest = match streamed {
+            Some(_) => Rest::Streamed(body),
+            // It is in memory already.
+            None => Rest::Buffered(axum::body::to_bytes(body, needed).await.map_err(|_| ApiError::Internal)?),
+        };
+        let time = self.write_timeout + Duration::from_secs(size / MIN_BYTES_PER_SECOND);
+        let body = LargeBody { rest, deadline: Instant::now() + time, _permit: permit };
+        Ok(Response::from_parts(head, Body::new(body)))
     }
-    let kib = u32::try_from(needed.div_ceil(1024)).unwrap_or(u32::MAX).min(memory.total_kib);
-    let permit = memory.free.try_acquire_many_owned(kib).map_err(|_| ApiError::Busy)?;
-    let (head, body) = response.into_parts();
-    let rest = match streamed {
-        Some(_) => Rest::Streamed(body),
-        // It is in memory already.
-        None => Rest::Buffered(axum::body::to_bytes(body, needed).await.map_err(|_| ApiError::Internal)?),
-    };
-    let time = memory.write_timeout + Duration::from_secs(size / MIN_BYTES_PER_SECOND);
-    let body = LargeBody { rest, deadline: Instant::now() + time, _permit: permit };
-    Ok(Response::from_parts(head, Body::new(body)))
 }
 
 /// A response that is sent in parts and returns its memory when it is sent or its connection is closed.
@@ -137,48 +132,54 @@ impl HttpBody for LargeBody {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, extract::Path, http::StatusCode, middleware::from_fn_with_state, routing::get};
-    use tower::ServiceExt;
-
     use super::*;
 
-    fn router() -> Router {
-        Router::new()
-            .route("/{size}", get(async |Path(size): Path<usize>| vec![7_u8; size]))
-            .layer(from_fn_with_state(ResponseMemory::new(1, Duration::from_secs(30)), limit_response_memory))
+    fn memory() -> ResponseMemory {
+        ResponseMemory::new(1, Duration::from_secs(30))
     }
 
-    async fn ask(router: &Router, size: usize) -> Response {
-        let request = Request::get(format!("/{size}")).body(Body::empty()).expect("a request");
-        router.clone().oneshot(request).await.expect("a response")
+    async fn limited(memory: &ResponseMemory, size: usize) -> Result<Response, ApiError> {
+        memory.limit(Response::new(vec![7_u8; size].into())).await
     }
 
     #[tokio::test]
     async fn unread_large_responses_share_a_limit_and_small_ones_have_none() {
-        let router = router();
-        let unread = ask(&router, 600 * 1024).await;
-        assert_eq!(unread.status(), StatusCode::OK);
-        assert_eq!(unread.headers()["content-length"], "614400");
-        let refused = ask(&router, 600 * 1024).await;
-        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(refused.headers().contains_key("retry-after"));
-        assert_eq!(ask(&router, SMALL_RESPONSE_BYTES).await.status(), StatusCode::OK);
+        let memory = memory();
+        let unread = limited(&memory, 600 * 1024).await.expect("a response");
+        assert_eq!(unread.body().size_hint().exact(), Some(600 * 1024));
+        assert!(matches!(limited(&memory, 600 * 1024).await, Err(ApiError::Busy)));
+        limited(&memory, SMALL_RESPONSE_BYTES).await.expect("a response");
         let read = axum::body::to_bytes(unread.into_body(), usize::MAX).await.expect("a body");
         assert_eq!(read, vec![7_u8; 600 * 1024]);
         // Larger than all of the memory: only alone.
-        let large = ask(&router, 3 * 1024 * 1024).await;
-        assert_eq!(large.status(), StatusCode::OK);
-        assert_eq!(ask(&router, 300 * 1024).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let large = limited(&memory, 3 * 1024 * 1024).await.expect("a response");
+        assert!(matches!(limited(&memory, 300 * 1024).await, Err(ApiError::Busy)));
         drop(large);
-        assert_eq!(ask(&router, 300 * 1024).await.status(), StatusCode::OK);
+        limited(&memory, 300 * 1024).await.expect("a response");
+    }
+
+    #[tokio::test]
+    async fn a_streamed_response_counts_as_the_memory_that_it_needs() {
+        let memory = memory();
+        let streamed = async || {
+            let mut response = Response::new(vec![7_u8; 3 * 1024 * 1024].into());
+            response.extensions_mut().insert(StreamedBody { memory_bytes: 512 * 1024 });
+            memory.limit(response).await
+        };
+        let (one, two) = (streamed().await.expect("a response"), streamed().await.expect("a response"));
+        assert!(matches!(streamed().await, Err(ApiError::Busy)));
+        let read = axum::body::to_bytes(one.into_body(), usize::MAX).await.expect("a body");
+        assert_eq!(read.len(), 3 * 1024 * 1024);
+        drop(two);
+        streamed().await.expect("a response");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_response_that_is_read_too_slowly_is_broken_off() {
-        let router = router();
+        let memory = memory();
         let seconds = 1024 * 1024 / MIN_BYTES_PER_SECOND;
         for (waited, is_whole) in [(seconds + 29, true), (seconds + 31, false)] {
-            let slow = ask(&router, 1024 * 1024).await;
+            let slow = limited(&memory, 1024 * 1024).await.expect("a response");
             tokio::time::advance(Duration::from_secs(waited)).await;
             assert_eq!(axum::body::to_bytes(slow.into_body(), usize::MAX).await.is_ok(), is_whole, "{waited} s");
         }

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
+use axum::response::Response;
 
 use crate::error::ApiError;
 
-/// Answers 503 if the time is over.
-pub async fn limit_time(State(limit): State<Duration>, request: Request, next: Next) -> Result<Response, ApiError> {
-    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| ApiError::TooSlow)
+/// # Errors
+/// [`ApiError::TooSlow`] if the time is over.
+pub async fn within(
+    limit: Duration,
+    handling: impl Future<Output = Result<Response, ApiError>>,
+) -> Result<Response, ApiError> {
+    tokio::time::timeout(limit, handling).await.unwrap_or(Err(ApiError::TooSlow))
 }

@@ -1,5 +1,7 @@
 //! What operators can watch.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -17,8 +19,15 @@ async fn metrics_are_served_on_their_own_address_and_name_nobody() {
     server.post("/api/auth/login", wrong).await.expect(StatusCode::UNAUTHORIZED);
     server.post("/no/such/place", json!({})).await.expect(StatusCode::NOT_FOUND);
 
-    let log = server.data().log();
-    let address = log.split("\"address\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an address");
+    // Lines of the log are written a moment later.
+    let address = loop {
+        let log = server.data().log();
+        let address = log.split("\"address\":\"").nth(1).and_then(|rest| rest.split_once('"'));
+        if let Some((address, _)) = address {
+            break address.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     let metrics =
         reqwest::get(format!("http://{address}/metrics")).await.expect("an answer").text().await.expect("text");
     for line in [

@@ -114,7 +114,7 @@ async fn the_log_has_an_id_for_every_request_and_nothing_of_anybodys() {
     }
     let answered = log.lines().find(|line| line.contains("find-me-7") && line.contains("answered")).expect("a line");
     let answered: Value = serde_json::from_str(answered).expect("JSON");
-    assert_eq!((&answered["fields"]["status"], &answered["span"]["route"]), (&json!(200), &json!("/api/vehicles")));
+    assert_eq!((&answered["fields"]["status"], &answered["request"]["route"]), (&json!(200), &json!("/api/vehicles")));
 }
 
 /// Whoever has begun to ask is answered; whoever comes after is not let in.

@@ -5,11 +5,14 @@
 //! writes them all.
 
 use std::{
-    io::{self, Write},
+    io::Write,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
+
+use jiff::Timestamp;
+use serde_json::json;
 
 /// The pause after each write, in which lines are collected.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -50,6 +53,21 @@ impl LogWriter {
         (writer.clone(), LogThread { writer, thread: Some(thread) })
     }
 
+    /// Appends a line, which ends with a line feed.
+    pub fn write_line(&self, line: &[u8]) {
+        let mut lines = self.lines();
+        if lines.buffer.len() + line.len() > MAX_BYTES {
+            lines.dropped += 1;
+            return;
+        }
+        let was_empty = lines.buffer.is_empty();
+        lines.buffer.extend_from_slice(line);
+        drop(lines);
+        if was_empty {
+            self.0.changed.notify_one();
+        }
+    }
+
     fn write_to(&self, mut target: impl Write) {
         let mut written = Vec::new();
         loop {
@@ -61,10 +79,9 @@ impl LogWriter {
                 std::mem::swap(&mut written, &mut lines.buffer);
                 let dropped = std::mem::take(&mut lines.dropped);
                 if dropped > 0 {
-                    let text = format!(
-                        "{{\"level\":\"WARN\",\"fields\":{{\"message\":\"lines were dropped\",\"lines\":{dropped}}}}}\n"
-                    );
-                    written.extend_from_slice(text.as_bytes());
+                    let fields = json!({ "message": "lines were dropped", "lines": dropped });
+                    let line = json!({ "timestamp": Timestamp::now(), "level": "WARN", "fields": fields });
+                    written.extend_from_slice(format!("{line}\n").as_bytes());
                 }
                 lines.is_ending
             };
@@ -85,27 +102,6 @@ impl LogWriter {
     }
 }
 
-impl Write for LogWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut lines = self.lines();
-        if lines.buffer.len() + line.len() > MAX_BYTES {
-            lines.dropped += 1;
-            return Ok(line.len());
-        }
-        let was_empty = lines.buffer.is_empty();
-        lines.buffer.extend_from_slice(line);
-        drop(lines);
-        if was_empty {
-            self.0.changed.notify_one();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 impl Drop for LogThread {
     fn drop(&mut self) {
         self.writer.lines().is_ending = true;
@@ -118,7 +114,7 @@ impl Drop for LogThread {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{io, sync::mpsc};
 
     use super::*;
 
@@ -144,9 +140,9 @@ mod tests {
     fn lines_are_written_in_order_and_in_few_writes_and_the_rest_at_the_end() {
         let (written, received) = mpsc::channel();
         let (hold, go) = mpsc::channel();
-        let (mut writer, thread) = LogWriter::start(Target { written, go });
+        let (writer, thread) = LogWriter::start(Target { written, go });
         for number in 0..1_000 {
-            writeln!(writer, "line {number}").expect("written");
+            writer.write_line(format!("line {number}\n").as_bytes());
         }
         drop(hold);
         drop(thread);
@@ -161,11 +157,11 @@ mod tests {
     fn a_reader_that_does_not_keep_up_loses_lines_and_is_told_how_many() {
         let (written, received) = mpsc::channel();
         let (hold, go) = mpsc::channel();
-        let (mut writer, thread) = LogWriter::start(Target { written, go });
-        writer.write_all(b"first\n").expect("written");
+        let (writer, thread) = LogWriter::start(Target { written, go });
+        writer.write_line(b"first\n");
         let line = [vec![b'x'; 1024 * 1024 - 1], vec![b'\n']].concat();
         for _ in 0..10 {
-            writer.write_all(&line).expect("written");
+            writer.write_line(&line);
         }
         assert!(writer.lines().buffer.len() <= MAX_BYTES);
         drop(hold);
