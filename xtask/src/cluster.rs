@@ -21,13 +21,26 @@ const SYSTEM_USER: &str = "postgres";
 pub struct Cluster {
     process: Child,
     folder: PathBuf,
+    programs: PathBuf,
     /// The URL with the administrator's credentials.
     pub url: String,
     pub certificate: PathBuf,
 }
 
 impl Cluster {
+    /// A cluster for tests, which do not need durability.
     pub fn start(root: &Path) -> anyhow::Result<Cluster> {
+        let fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"];
+        // Some tests cause deadlocks deliberately; a short timeout keeps them fast.
+        Cluster::start_with(root, &[&fast[..], &["deadlock_timeout=20ms"]].concat())
+    }
+
+    /// A cluster with PostgreSQL's own settings.
+    pub fn start_durable(root: &Path) -> anyhow::Result<Cluster> {
+        Cluster::start_with(root, &[])
+    }
+
+    fn start_with(root: &Path, settings: &[&str]) -> anyhow::Result<Cluster> {
         packages::install(&[packages::POSTGRES])?;
         let programs = programs()?;
         let mut id = Command::new("id");
@@ -49,27 +62,31 @@ impl Cluster {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let mut postgres = unprivileged(&programs.join("postgres"), is_root);
         postgres.arg("-D").arg(&data).current_dir(&folder);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            &format!("port={port}"),
-            "unix_socket_directories=",
-            "ssl=on",
-            "max_connections=300",
-            // Some tests cause deadlocks deliberately; a short timeout keeps them fast.
-            "deadlock_timeout=20ms",
-            // Durability is not needed.
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-        ] {
+        let common = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "ssl=on", "max_connections=300"];
+        for setting in common.iter().chain(settings) {
             postgres.args(["-c", setting]);
         }
+        postgres.args(["-c", &format!("port={port}")]);
         let log = fs::File::create(folder.join("log"))?;
         let process = postgres.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         let url = format!("postgres://garage@127.0.0.1:{port}/postgres");
-        let mut cluster = Cluster { process, folder, url, certificate };
+        let mut cluster = Cluster { process, folder, programs, url, certificate };
         cluster.wait_for(port)?;
         Ok(cluster)
+    }
+
+    /// The path of one of PostgreSQL's programs.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// Creates an empty database and returns its URL.
+    pub fn new_database(&self, name: &str) -> anyhow::Result<String> {
+        let mut psql = Command::new(self.program("psql"));
+        psql.args(["--quiet", "--command", &format!("CREATE DATABASE {name}")]).arg(&self.url);
+        shell::output(psql)?;
+        let (server, _) = self.url.rsplit_once('/').context("a URL without a database")?;
+        Ok(format!("{server}/{name}"))
     }
 
     fn wait_for(&mut self, port: u16) -> anyhow::Result<()> {

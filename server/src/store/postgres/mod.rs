@@ -257,6 +257,39 @@ impl Write {
         Ok(row?)
     }
 
+    /// Reads one row.
+    pub async fn query_one(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        let connection = self.connection()?;
+        let statement = connection.prepare_cached(sql).await?;
+        Ok(connection.query_one(&statement, parameters).await?)
+    }
+
+    /// Executes a statement that returns one row, in one round trip. After an error the transaction can go on without it.
+    pub async fn write_in_savepoint(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+        let connection = self.connection()?;
+        let statement = connection.prepare_cached(sql).await?;
+        let (saved, row, released) = tokio::join!(
+            biased;
+            connection.batch_execute("SAVEPOINT operation"),
+            connection.query_one(&statement, parameters),
+            connection.batch_execute("RELEASE operation"),
+        );
+        saved?;
+        if row.is_err() {
+            connection.batch_execute("ROLLBACK TO operation; RELEASE operation").await?;
+        } else {
+            released?;
+        }
+        Ok(row?)
+    }
+
+    /// Commits what was written.
+    pub async fn commit(mut self) -> Result<(), Failure> {
+        self.connection()?.batch_execute("COMMIT").await?;
+        self.connection.take();
+        Ok(())
+    }
+
     /// Ends the transaction without a write.
     pub async fn roll_back(mut self) -> Result<(), Failure> {
         self.connection()?.batch_execute("ROLLBACK").await?;

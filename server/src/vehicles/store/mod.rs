@@ -42,11 +42,123 @@ pub async fn get(store: &Store, user: &str, id: VehicleId) -> Result<Option<Wire
 /// Performs a write for the user, who may have `quota` rows and tombstones.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] and [`StoreError::Failed`]. The write may have happened; performing the operation again is
-/// safe.
+/// With [`StoreError::Unavailable`] the write may have happened; performing the operation again is safe.
 pub async fn perform(store: &Store, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
+    perform_all(store, user, vec![operation], quota).await?.pop().ok_or(StoreError::Failed)
+}
+
+/// Performs writes for the user in one transaction, in this order. Each sees what those before it did. One that is refused,
+/// also by a constraint of the database, leaves the others; after an error nothing is written.
+///
+/// # Errors
+/// As [`perform`].
+pub async fn perform_all(
+    store: &Store,
+    user: &str,
+    operations: Vec<Operation>,
+    quota: i64,
+) -> Result<Vec<Outcome>, StoreError> {
     match store {
-        Store::Sqlite(database) => sqlite::perform(database, user, operation, quota).await,
-        Store::Postgres(database) => postgres::perform(database, user, &operation, quota).await,
+        Store::Sqlite(database) => sqlite::perform_all(database, user, operations, quota).await,
+        Store::Postgres(database) => postgres::perform_all(database, user, &operations, quota).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use garage_domain::{Patch, RecordId, VEHICLES, VehicleFields};
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::{
+        super::decide::{Base, Kind, Refusal},
+        *,
+    };
+    use crate::store::Location;
+
+    /// The database that `GARAGE_TEST_POSTGRES` names, else a new file.
+    async fn store(folder: PathBuf) -> Store {
+        let location = match std::env::var("GARAGE_TEST_POSTGRES") {
+            Ok(url) => Location::Postgres(Box::new(crate::store::postgres::config(&url).expect("a URL"))),
+            Err(_) => Location::Sqlite(folder.join("server.db")),
+        };
+        Store::open(&location).await.expect("open")
+    }
+
+    /// The operations as of one device: each on a vehicle by its number.
+    fn operation(number: u128, kind: Kind) -> Operation {
+        Operation { id: RecordId(Uuid::from_u128(number)), kind, at: at() }
+    }
+
+    fn at() -> Timestamp {
+        "2026-11-30T00:00:00Z".parse().expect("a time")
+    }
+
+    fn patch(draft: &Value) -> Patch {
+        Patch::parse(&VEHICLES, draft.as_object().expect("an object"), at()).expect("a patch")
+    }
+
+    fn create(draft: &Value) -> Kind {
+        let fields = patch(draft).apply(VehicleFields::default()).expect("fields");
+        Kind::Create { fields: Box::new(fields), sent: draft.to_string() }
+    }
+
+    fn update(draft: &Value) -> Kind {
+        Kind::Update { patch: patch(draft), decoded: Vec::new(), base: Base::Any }
+    }
+
+    /// What a test compares: times and versions differ between runs.
+    fn summary(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Written(vehicle) | Outcome::Kept(vehicle) => {
+                let kind = if matches!(outcome, Outcome::Written(_)) { "written" } else { "kept" };
+                format!("{kind}: {:?}, {:?}, {:?}", vehicle.fields.nickname, vehicle.fields.vin, vehicle.deleted_at)
+            }
+            Outcome::Refused(Refusal::Changed(_)) => "changed".to_owned(),
+            Outcome::Refused(refusal) => format!("{refusal:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_does_what_its_operations_do_one_by_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path().to_owned()).await;
+        let base = Uuid::now_v7().as_u128() & !0xff;
+        let vin = json!({ "vin": "1HGCM82633A004352", "nickname": "Blue" });
+        let operations = |base: u128| {
+            vec![
+                operation(base + 1, create(&vin)),
+                // The same again, its VIN again, and its id again.
+                operation(base + 1, create(&vin)),
+                operation(base + 2, create(&vin)),
+                operation(base + 1, create(&json!({ "nickname": "Other" }))),
+                operation(base + 3, create(&json!({ "nickname": "Red" }))),
+                operation(base + 3, update(&json!({ "vin": "1HGCM82633A004352" }))),
+                operation(base + 1, Kind::Remove { base: Base::OneOf(vec![-1]) }),
+                operation(base + 1, Kind::Remove { base: Base::Any }),
+                operation(base + 3, update(&json!({ "vin": "1HGCM82633A004352", "nickname": "Green" }))),
+                operation(base + 4, update(&json!({ "nickname": "Nobody's" }))),
+                // Above the quota.
+                operation(base + 5, create(&json!({ "nickname": "Third" }))),
+            ]
+        };
+        let (ada, bob) = (format!("ada-{base}"), format!("bob-{base}"));
+        let batch = perform_all(&store, &ada, operations(base), 2).await.expect("outcomes");
+        let mut single = Vec::new();
+        for operation in operations(base + 0x80) {
+            single.push(perform(&store, &bob, operation, 2).await.expect("an outcome"));
+        }
+        let summaries = |outcomes: &[Outcome]| outcomes.iter().map(summary).collect::<Vec<_>>();
+        assert_eq!(summaries(&batch), summaries(&single));
+        let refused = batch.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_))).count();
+        let written = batch.iter().filter(|outcome| matches!(outcome, Outcome::Written(_))).count();
+        assert_eq!((written, refused), (4, 6), "{batch:#?}");
+        let (_, vehicles) = list(&store, &ada, Vec::new()).await.expect("a list");
+        assert_eq!(vehicles.iter().map(|it| it.fields.nickname.as_deref()).collect::<Vec<_>>(), [Some("Green")]);
+        assert_eq!(perform_all(&store, &ada, Vec::new(), 2).await.expect("outcomes"), []);
+        store.close().await;
     }
 }

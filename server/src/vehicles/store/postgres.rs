@@ -1,13 +1,13 @@
 //! Vehicles in PostgreSQL.
 
-use std::pin::pin;
+use std::{ops::ControlFlow, pin::pin};
 
 use futures_util::TryStreamExt;
 use garage_domain::{ColumnKind, FieldAccess, FieldValue, RecordId, VEHICLES, VehicleFields, VehicleId};
 use garage_protocol::WireVehicle;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
-use super::statements::{FACTS, INSERT, LIST, LIVE, REMOVE, UPDATE};
+use super::statements::{FACTS, INSERT, LIST, LIVE, REMOVE, Statement, UPDATE};
 use crate::{
     store::{
         StoreError,
@@ -43,41 +43,83 @@ pub async fn get(database: &Postgres, user: &str, id: VehicleId) -> Result<Optio
     Ok(row.as_ref().map(vehicle_of).transpose()?.flatten())
 }
 
-pub async fn perform(
+pub async fn perform_all(
     database: &Postgres,
     user: &str,
-    operation: &Operation,
+    operations: &[Operation],
     quota: i64,
-) -> Result<Outcome, StoreError> {
-    database.with_retries(async || perform_once(database, user, operation, quota).await).await
+) -> Result<Vec<Outcome>, StoreError> {
+    database.with_retries(async || perform_all_once(database, user, operations, quota).await).await
 }
 
-/// Takes two round trips: one to begin, lock and read the facts, one to write and commit.
-async fn perform_once(database: &Postgres, user: &str, operation: &Operation, quota: i64) -> Result<Outcome, Failure> {
-    let id = &operation.id.0;
-    let (transaction, row) = database.begin(user, &FACTS.postgres, &[&user, id, &operation.vin()]).await?;
-    let facts = match facts_of(&row) {
-        Ok(facts) => facts,
-        Err(error) => {
-            let _ = transaction.roll_back().await;
-            return Err(error.into());
+/// Takes two round trips for a single operation: one to begin, lock and read the facts, one to write and commit. In a batch
+/// each operation takes two, and its write has a savepoint.
+async fn perform_all_once(
+    database: &Postgres,
+    user: &str,
+    operations: &[Operation],
+    quota: i64,
+) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::with_capacity(operations.len());
+    let Some((first, rest)) = operations.split_first() else { return Ok(outcomes) };
+    let (mut transaction, mut row) = database.begin(user, &FACTS.postgres, &[&user, &first.id.0, &first.vin()]).await?;
+    for (index, operation) in operations.iter().enumerate() {
+        if index > 0 {
+            row = transaction.query_one(&FACTS.postgres, &[&user, &operation.id.0, &operation.vin()]).await?;
         }
-    };
-    let others: [&(dyn ToSql + Sync); 3] = [id, &user, &operation.at];
-    let written = match operation.decide(user, facts, quota) {
-        Decision::Keep(vehicle) => return transaction.roll_back().await.map(|()| Outcome::Kept(vehicle)),
-        Decision::Refuse(refusal) => return transaction.roll_back().await.map(|()| Outcome::Refused(refusal)),
+        let written = match statement_of(user, operation, operation.decide(user, facts_of(&row)?, quota)) {
+            ControlFlow::Break(outcome) => {
+                outcomes.push(outcome);
+                continue;
+            }
+            ControlFlow::Continue((statement, values)) if rest.is_empty() => {
+                let written = transaction.commit_with(&statement.postgres_returning, &parameters(&values)).await;
+                return Ok(vec![outcome_of(written)?]);
+            }
+            ControlFlow::Continue((statement, values)) => {
+                transaction.write_in_savepoint(&statement.postgres_returning, &parameters(&values)).await
+            }
+        };
+        outcomes.push(outcome_of(written)?);
+    }
+    if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Written(_))) {
+        transaction.commit().await?;
+    } else {
+        transaction.roll_back().await?;
+    }
+    Ok(outcomes)
+}
+
+type Values = Vec<Box<dyn ToSql + Sync + Send>>;
+
+/// The statement that applies a decision, and its parameters; the outcome if nothing is written.
+fn statement_of(
+    user: &str,
+    operation: &Operation,
+    decision: Decision<'_>,
+) -> ControlFlow<Outcome, (&'static Statement, Values)> {
+    let mut parameters: Values = vec![Box::new(operation.id.0), Box::new(user.to_owned()), Box::new(operation.at)];
+    match decision {
+        Decision::Keep(vehicle) => ControlFlow::Break(Outcome::Kept(vehicle)),
+        Decision::Refuse(refusal) => ControlFlow::Break(Outcome::Refused(refusal)),
         Decision::Insert { fields, sent } => {
-            let values = values(fields);
-            let others: Vec<_> = others.into_iter().chain([&sent as &(dyn ToSql + Sync)]).collect();
-            transaction.commit_with(&INSERT.postgres_returning, &with_values(&others, &values)).await
+            parameters.push(Box::new(sent.to_owned()));
+            parameters.extend(values(fields));
+            ControlFlow::Continue((&INSERT, parameters))
         }
         Decision::Update(fields) => {
-            let values = values(&fields);
-            transaction.commit_with(&UPDATE.postgres_returning, &with_values(&others, &values)).await
+            parameters.extend(values(&fields));
+            ControlFlow::Continue((&UPDATE, parameters))
         }
-        Decision::Remove => transaction.commit_with(&REMOVE.postgres_returning, &others).await,
-    };
+        Decision::Remove => ControlFlow::Continue((&REMOVE, parameters)),
+    }
+}
+
+fn parameters(values: &Values) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect()
+}
+
+fn outcome_of(written: Result<Row, Failure>) -> Result<Outcome, Failure> {
     match written {
         Ok(row) => vehicle_of(&row)?.map(Outcome::Written).ok_or(Failure::Store(StoreError::Failed)),
         Err(failure) => refusal_of(failure).map(Outcome::Refused),
@@ -102,7 +144,7 @@ fn facts_of(row: &Row) -> Result<Facts, Error> {
 }
 
 /// The fields' values as their columns' types, in the order of the declaration.
-fn values(fields: &VehicleFields) -> Vec<Box<dyn ToSql + Sync + Send>> {
+fn values(fields: &VehicleFields) -> Values {
     let value = |kind: ColumnKind, value: Option<FieldValue>| -> Box<dyn ToSql + Sync + Send> {
         match (kind, value) {
             (ColumnKind::Text, Some(FieldValue::Text(text))) => Box::new(text),
@@ -114,13 +156,6 @@ fn values(fields: &VehicleFields) -> Vec<Box<dyn ToSql + Sync + Send>> {
         }
     };
     VEHICLES.fields.iter().map(|field| value(field.rule.column_kind(), fields.get(field))).collect()
-}
-
-fn with_values<'a>(
-    others: &[&'a (dyn ToSql + Sync)],
-    values: &'a [Box<dyn ToSql + Sync + Send>],
-) -> Vec<&'a (dyn ToSql + Sync)> {
-    others.iter().copied().chain(values.iter().map(|value| &**value as &(dyn ToSql + Sync))).collect()
 }
 
 /// The vehicle of a row that begins with `{columns}`; `None` if an outer join found none.

@@ -5,14 +5,16 @@ use garage_protocol::WireVehicle;
 use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{
-    Connection, OptionalExtension, Row, Transaction, params, params_from_iter,
+    Connection, OptionalExtension, Row, Transaction,
+    ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
+    params, params_from_iter,
     types::{Type, Value},
 };
 
 use super::statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE};
 use crate::{
     store::StoreError,
-    vehicles::decide::{self, Decision, Facts, Operation, Outcome},
+    vehicles::decide::{self, Decision, Facts, Operation, Outcome, Refusal},
 };
 
 /// The indexes of the columns after those of the fields, as in `{columns}`.
@@ -56,35 +58,56 @@ pub async fn get(database: &Database, user: &str, id: VehicleId) -> Result<Optio
     database.read_here(|connection| Ok(live(connection, user, id)?)).await
 }
 
-pub async fn perform(database: &Database, user: &str, operation: Operation, quota: i64) -> Result<Outcome, StoreError> {
+pub async fn perform_all(
+    database: &Database,
+    user: &str,
+    operations: Vec<Operation>,
+    quota: i64,
+) -> Result<Vec<Outcome>, StoreError> {
     let user = user.to_owned();
     let write = move |tx: &Transaction<'_>| {
-        let facts = facts(tx, &user, &operation)?;
-        let (id, at) = (operation.id.to_string(), operation.at.as_microsecond());
-        match operation.decide(&user, facts, quota) {
-            Decision::Keep(vehicle) => return Ok(Outcome::Kept(vehicle)),
-            Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
-            Decision::Insert { fields, sent } => {
-                let others: [Value; 4] = [id.into(), user.clone().into(), at.into(), sent.to_owned().into()];
-                let values = params_from_iter(others.into_iter().chain(values(fields)));
-                tx.prepare_cached(&INSERT.sqlite)?.execute(values)?;
-            }
-            Decision::Update(fields) => {
-                let others: [Value; 3] = [id.into(), user.clone().into(), at.into()];
-                let values = params_from_iter(others.into_iter().chain(values(&fields)));
-                tx.prepare_cached(&UPDATE.sqlite)?.execute(values)?;
-            }
-            Decision::Remove => {
-                tx.prepare_cached(&REMOVE.sqlite)?.execute(params![id, user, at])?;
-            }
-        }
-        // Read again, because a trigger sets the version.
-        Ok(match row(tx, &user, &operation)?.0 {
-            Some(row) => Outcome::Written(row.vehicle),
-            None => return Err(rusqlite::Error::QueryReturnedNoRows.into()),
-        })
+        let outcomes = operations.iter().map(|operation| perform(tx, &user, operation, quota));
+        Ok::<_, StoreError>(outcomes.collect::<rusqlite::Result<_>>()?)
     };
     database.write(write).await
+}
+
+/// Nothing is left of a statement that fails, so it needs no savepoint.
+fn perform(tx: &Transaction<'_>, user: &str, operation: &Operation, quota: i64) -> rusqlite::Result<Outcome> {
+    let facts = facts(tx, user, operation)?;
+    let (id, at) = (operation.id.to_string(), operation.at.as_microsecond());
+    let written = match operation.decide(user, facts, quota) {
+        Decision::Keep(vehicle) => return Ok(Outcome::Kept(vehicle)),
+        Decision::Refuse(refusal) => return Ok(Outcome::Refused(refusal)),
+        Decision::Insert { fields, sent } => {
+            let others: [Value; 4] = [id.into(), user.to_owned().into(), at.into(), sent.to_owned().into()];
+            let values = params_from_iter(others.into_iter().chain(values(fields)));
+            tx.prepare_cached(&INSERT.sqlite)?.execute(values)
+        }
+        Decision::Update(fields) => {
+            let others: [Value; 3] = [id.into(), user.to_owned().into(), at.into()];
+            let values = params_from_iter(others.into_iter().chain(values(&fields)));
+            tx.prepare_cached(&UPDATE.sqlite)?.execute(values)
+        }
+        Decision::Remove => tx.prepare_cached(&REMOVE.sqlite)?.execute(params![id, user, at]),
+    };
+    if let Err(error) = written {
+        return refusal_of(error).map(Outcome::Refused);
+    }
+    // Read again, because a trigger assigns the version.
+    match row(tx, user, operation)?.0 {
+        Some(row) => Ok(Outcome::Written(row.vehicle)),
+        None => Err(rusqlite::Error::QueryReturnedNoRows),
+    }
+}
+
+/// The refusal for a violated constraint, such as one that an operator has added.
+fn refusal_of(error: rusqlite::Error) -> rusqlite::Result<Refusal> {
+    match error.sqlite_error().map(|error| error.extended_code) {
+        Some(SQLITE_CONSTRAINT_PRIMARYKEY) => Ok(Refusal::UsedId),
+        Some(SQLITE_CONSTRAINT_UNIQUE) => Ok(Refusal::DuplicateVin),
+        _ => Err(error),
+    }
 }
 
 fn facts(tx: &Transaction<'_>, user: &str, operation: &Operation) -> rusqlite::Result<Facts> {
@@ -205,8 +228,8 @@ mod tests {
     }
 
     async fn written(database: &Database, operation: Operation) -> WireVehicle {
-        match perform(database, "ada", operation, 10).await {
-            Ok(Outcome::Written(vehicle)) => vehicle,
+        match perform_all(database, "ada", vec![operation], 10).await.expect("outcomes").pop() {
+            Some(Outcome::Written(vehicle)) => vehicle,
             other => panic!("{other:?}"),
         }
     }

@@ -1,0 +1,43 @@
+//! `cargo xtask bench server`: speed and memory of the server, on SQLite and on PostgreSQL.
+//!
+//! The servers run on one core and the load on the other. Prints the tables of `docs/benchmarks.md`.
+//!
+//! - `load`: servers, wrk and curl
+//! - `reads`, `writes`, `memory`: the tables
+
+mod load;
+mod memory;
+mod reads;
+mod writes;
+
+use std::path::Path;
+
+use self::reads::Garage;
+use crate::{cluster::Cluster, run, setup, setup::packages, shell};
+
+/// Builds the servers with optimizations, measures them, and prints the tables.
+pub fn bench(root: &Path) -> anyhow::Result<()> {
+    packages::install(&[packages::LOAD])?;
+    setup::for_contract(root)?;
+    shell::run(shell::cargo(&[
+        "build",
+        "--profile",
+        "bench",
+        "--package",
+        "garage-server",
+        "--package",
+        "bare-server",
+    ]))?;
+    // The profile `server` has the same settings.
+    let programs = run::target_folder(root).join("release");
+    // On the disk of the target folder, not on a tmpfs.
+    let folder = tempfile::tempdir_in(&programs)?;
+    let cluster = Cluster::start(root)?;
+    let database = format!("sqlite:{}", folder.path().join("reads.db").display());
+    let sqlite = Garage::start(&programs, &folder.path().join("sqlite"), &database)?;
+    let postgres = Garage::start(&programs, &folder.path().join("postgres"), &cluster.url)?;
+    reads::print(&programs, folder.path(), &sqlite, &postgres)?;
+    drop((sqlite, postgres));
+    writes::print(root, &programs, folder.path())?;
+    memory::print(root, &programs, folder.path(), &cluster.new_database("memory")?)
+}
