@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use garage_domain::{
-    ChangeKind, FieldAccess, FieldValue, HistoryEntry, Json, Origin, Record, RecordId, SERVICE_ENTRIES, VEHICLES,
-    service_entry, vehicle,
+    ChangeId, ChangeKind, FieldAccess, FieldValue, HistoryEntry, Json, Origin, Record, RecordId, SERVICE_ENTRIES,
+    VEHICLES, service_entry, vehicle,
 };
 use garage_sqlite::{Database, Error};
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use rusqlite::Transaction;
 use uuid::Uuid;
 
-use super::{Journal, Stamp};
-use crate::store::{self, history, records};
+use super::{Journal, Stamp, Touched};
+use crate::store::{self, foreign::ForeignRecord, history, records, stored_value::StoredValue};
 
 fn id(number: u128) -> RecordId {
     RecordId(Uuid::from_u128(number))
@@ -44,10 +44,20 @@ impl Store {
         seconds: i64,
         work: impl FnOnce(&mut Journal<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> T {
+        self.write_touched(seconds, work).await.0
+    }
+
+    /// Returns the touched records too.
+    async fn write_touched<T: Send + 'static>(
+        &self,
+        seconds: i64,
+        work: impl FnOnce(&mut Journal<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> (T, Vec<Touched>) {
         let written = self.database.write(move |transaction| {
             let stamp = Stamp { now: time(seconds), new_uuid: Box::new(Uuid::now_v7), program: "app" };
             let mut journal = Journal::begin(transaction, stamp)?;
-            Ok::<_, Error>(work(&mut journal)?)
+            let result = work(&mut journal)?;
+            Ok::<_, Error>((result, journal.finish().into_iter().collect()))
         });
         written.await.expect("a write")
     }
@@ -92,28 +102,26 @@ async fn a_local_write_stores_row_history_and_mark_and_lists_the_touched_record(
     assert_eq!(store.vehicle(1).await, Some(added.clone()));
     assert_eq!(store.rows("SELECT record_id FROM waiting").await, [id(1).to_string()]);
     let (after, touched) = store
-        .write(2, move |journal| {
+        .write_touched(2, move |journal| {
             let mut after = added.clone();
             after.deleted_at = Some(journal.now());
             after.set(&vehicle::COLOR, text("red"));
             // `Edited` does not affect whether the record is removed: the record itself says so.
-            let after = journal.local(Some(&added), after, ChangeKind::Edited, None)?;
-            Ok((after, std::mem::take(&mut journal.touched)))
+            journal.local(Some(&added), after, ChangeKind::Edited, None)
         })
         .await;
     assert!(after.is_removed());
-    assert_eq!(touched.into_iter().collect::<Vec<_>>(), [("vehicles", id(1))]);
+    assert_eq!(touched, [("vehicles", id(1))]);
     let entries = store.history(1).await;
     assert_eq!(entries.iter().map(|it| it.kind.name()).collect::<Vec<_>>(), ["edited", "added"]);
     assert_eq!(entries[0].fields.len(), 1);
-    let touched = store
-        .write(3, move |journal| {
+    let (_, touched) = store
+        .write_touched(3, move |journal| {
             let before = after.clone();
-            journal.local(Some(&before), after, ChangeKind::Edited, None)?;
-            Ok(journal.touched.len())
+            journal.local(Some(&before), after, ChangeKind::Edited, None)
         })
         .await;
-    assert_eq!((touched, store.history(1).await.len()), (0, 2), "a write without differences writes nothing");
+    assert_eq!((touched.len(), store.history(1).await.len()), (0, 2), "a write without differences writes nothing");
 }
 
 #[tokio::test]
@@ -139,6 +147,90 @@ async fn a_received_record_becomes_the_base_keeps_its_times_and_is_not_marked_as
     store.write(102, move |journal| journal.received(again, 9, "phone")).await;
     assert_eq!(store.history(1).await.len(), 2, "receiving the same record again adds no history");
     assert_eq!(store.rows("SELECT CAST(version AS TEXT) FROM base").await, ["9"]);
+    let mut restored = store.vehicle(1).await.expect("the vehicle");
+    restored.deleted_at = None;
+    store.write(103, move |journal| journal.received(restored, 10, "phone")).await;
+    assert_eq!(store.history(1).await[0].kind, ChangeKind::Restored);
+}
+
+#[tokio::test]
+async fn a_stored_record_has_origins_only_of_values_that_were_not_typed() {
+    let store = Store::new().await;
+    let decoded = || Origin::Decoded { from: "snapshot".to_owned(), month: None };
+    let mut record = new_vehicle(1, "Blue");
+    record.set(&vehicle::MAKE, text("HONDA"));
+    record.origins.insert("make".to_owned(), decoded());
+    record.origins.insert("model".to_owned(), decoded());
+    record.origins.insert("nickname".to_owned(), Origin::Typed);
+    let mut other = record.clone();
+    other.id = id(2);
+    store.write(1, move |journal| journal.local(None, record, ChangeKind::Added, None)).await;
+    store.write(1, move |journal| journal.imported(other, &[])).await.expect("imported");
+    for number in [1, 2] {
+        let origins = store.vehicle(number).await.expect("the vehicle").origins;
+        assert_eq!(origins.into_iter().collect::<Vec<_>>(), [("make".to_owned(), decoded())]);
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_an_unknown_collection_is_stored_once_with_its_history_and_waits() {
+    let store = Store::new().await;
+    let record = ForeignRecord {
+        collection: "tires".to_owned(),
+        id: id(1),
+        fields: BTreeMap::from([("size".to_owned(), Json::parse("17.0").expect("JSON"))]),
+        origins: BTreeMap::new(),
+        created_at: time(0),
+        updated_at: time(0),
+        deleted_at: None,
+    };
+    // History in a file goes by the id that the record has there.
+    let entry = HistoryEntry {
+        id: ChangeId(Uuid::from_u128(9)),
+        collection: "tires".to_owned(),
+        record_id: id(7),
+        kind: ChangeKind::Added,
+        fields: Vec::new(),
+        undoes: None,
+        at: time(0),
+        device_id: "other".to_owned(),
+        program: "cli".to_owned(),
+        moved_from: None,
+    };
+    let (first, history) = (record.clone(), [entry.clone()]);
+    assert!(store.write(1, move |journal| journal.foreign(&first, &history)).await);
+    assert_eq!(store.history(1).await, [HistoryEntry { record_id: id(1), ..entry }]);
+    assert_eq!(store.rows("SELECT collection || record_id FROM waiting").await, [format!("tires{}", id(1))]);
+    let fields = "SELECT fields FROM foreign_records";
+    assert_eq!(store.rows(fields).await, [r#"{"size":17.0}"#]);
+    let other = ForeignRecord { fields: BTreeMap::new(), ..record };
+    assert!(!store.write(2, move |journal| journal.foreign(&other, &[])).await);
+    assert_eq!(store.rows(fields).await, [r#"{"size":17.0}"#]);
+}
+
+#[tokio::test]
+async fn a_salvaged_row_is_stored_as_it_is_unless_its_key_exists() {
+    let store = Store::new().await;
+    let salvage = |record_id: &'static str| {
+        store.write(1, move |journal| {
+            let columns = ["collection", "alias_id", "record_id"].map(str::to_owned);
+            let values = ["vehicles", "a", record_id].map(|text| StoredValue::Text(text.into()));
+            journal.salvaged("alias", &columns, values.to_vec())
+        })
+    };
+    assert!(salvage("first").await);
+    assert!(!salvage("second").await);
+    assert_eq!(store.rows("SELECT collection || alias_id || record_id FROM alias").await, ["vehiclesafirst"]);
+}
+
+#[tokio::test]
+async fn a_rebuilt_record_waits_and_adds_no_history() {
+    let store = Store::new().await;
+    let record = new_vehicle(1, "rebuilt");
+    let rebuilt = record.clone();
+    store.write(1, move |journal| journal.rebuilt(rebuilt)).await;
+    assert_eq!((store.vehicle(1).await, store.history(1).await.len()), (Some(record), 0));
+    assert_eq!(store.rows("SELECT record_id FROM waiting").await, [id(1).to_string()]);
 }
 
 #[tokio::test]
@@ -146,7 +238,7 @@ async fn an_imported_record_keeps_its_history_and_never_replaces_an_existing_rec
     let store = Store::new().await;
     let record = new_vehicle(1, "imported");
     let told = HistoryEntry {
-        id: garage_domain::ChangeId(Uuid::from_u128(9)),
+        id: ChangeId(Uuid::from_u128(9)),
         collection: "vehicles".to_owned(),
         record_id: id(1),
         kind: ChangeKind::Other("painted".to_owned()),
