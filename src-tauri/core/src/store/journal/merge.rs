@@ -250,6 +250,35 @@ mod tests {
     }
 
     #[test]
+    fn each_pair_of_values_has_one_choice() {
+        use Choice::{Conflict, From, To};
+        use Origin::Typed;
+        let (march, may) = (of_entry("2026-03-14"), of_entry("2026-05-01"));
+        let km = |reading: i64| FieldValue::Integer(reading);
+        for (name, to, from, differs, expected) in [
+            // Equal readings of one date differ in their unit: the one that is there stays.
+            ("odometerReading", (km(100), march.clone()), (km(100), march.clone()), true, To),
+            ("odometerReading", (km(100), march.clone()), (km(100), may.clone()), true, From),
+            // Readings that this version cannot compare: only the date decides.
+            ("odometerReading", (text("x"), march.clone()), (km(100), may.clone()), true, From),
+            ("odometerReading", (text("x"), march.clone()), (km(100), march.clone()), true, To),
+            ("odometerReading", (text("x"), may.clone()), (km(100), march), true, To),
+            // `mi` is the default of the unit.
+            ("odometerUnit", (text("mi"), Typed), (text("km"), decoded()), true, From),
+            ("odometerUnit", (text("h"), decoded()), (text("km"), decoded()), true, To),
+            ("odometerUnit", (text("mi"), Typed), (text("km"), Typed), true, From),
+            ("odometerUnit", (text("km"), Typed), (text("mi"), Typed), true, To),
+            ("odometerUnit", (text("km"), Typed), (text("h"), Typed), true, Conflict),
+            ("make", (text("a"), decoded()), (text("a"), Typed), false, From),
+            ("make", (text("a"), Typed), (text("a"), may), false, To),
+        ] {
+            let case = format!("{name}: {to:?}, {from:?}");
+            let [to, from] = [to, from].map(|(value, origin)| record(&[(name, value, origin)]));
+            assert_eq!(choice(&to, &from, name, differs), expected, "{case}");
+        }
+    }
+
+    #[test]
     fn a_reading_is_taken_with_its_unit() {
         use Origin::Typed;
         let reading = |number: Option<i64>, unit: &str, origin: Origin| {

@@ -209,6 +209,29 @@ async fn a_record_of_an_unknown_collection_is_stored_once_with_its_history_and_w
 }
 
 #[tokio::test]
+async fn vehicles_of_any_time_sort_by_time_and_then_by_id() {
+    let store = Store::new().await;
+    // Each microsecond has its own positions up to 2^53 - 1.
+    let last = (1 << 53) - 1;
+    let times = [last + 1, i64::from(u32::MAX), last, last + 2, -5, last, 0, last + 1];
+    for (number, microseconds) in (1..).zip(times) {
+        let mut record = new_vehicle(number, "any");
+        record.created_at = Timestamp::from_microsecond(microseconds).expect("a time");
+        store.write(1, move |journal| journal.imported(record, &[])).await.expect("imported");
+    }
+    let sorted = |order: &'static str| {
+        store.read(move |transaction| {
+            let mut statement = transaction.prepare(&format!("SELECT id FROM vehicles ORDER BY {order}"))?;
+            statement.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()
+        })
+    };
+    assert_eq!(sorted("position").await, sorted("created_at_us, id").await);
+    let first_positions = "SELECT CAST(position AS TEXT) FROM vehicles WHERE created_at_us = 9007199254740991";
+    let expected = [last * 1024, last * 1024 + 1].map(|position| position.to_string());
+    assert_eq!(store.rows(first_positions).await, expected);
+}
+
+#[tokio::test]
 async fn a_salvaged_row_is_stored_as_it_is_unless_its_key_exists() {
     let store = Store::new().await;
     let salvage = |record_id: &'static str| {
