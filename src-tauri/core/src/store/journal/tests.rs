@@ -232,6 +232,37 @@ async fn vehicles_of_any_time_sort_by_time_and_then_by_id() {
 }
 
 #[tokio::test]
+async fn a_record_received_with_another_creation_time_takes_its_place() {
+    let store = Store::new().await;
+    let mut one = add(&store, 1, "one").await;
+    add(&store, 2, "two").await;
+    let mut entry = Record::new(&SERVICE_ENTRIES, id(3), time(0));
+    entry.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
+    let mut entry = store.write(1, move |journal| journal.local(None, entry, ChangeKind::Added, None)).await;
+    let order = "SELECT nickname FROM vehicles ORDER BY position";
+    assert_eq!(store.rows(order).await, ["one", "two"]);
+    one.created_at = time(9);
+    entry.created_at = time(9);
+    let (sent, sent_entry) = (one.clone(), entry.clone());
+    store
+        .write(20, move |journal| {
+            // With a difference, because a record whose fields are equal is not written.
+            let mut sent = sent;
+            sent.set(&vehicle::COLOR, text("red"));
+            let mut sent_entry = sent_entry;
+            sent_entry.set(&service_entry::DESCRIPTION, text("Oil"));
+            journal.received(sent, 7, "phone")?;
+            journal.received(sent_entry, 8, "phone")
+        })
+        .await;
+    assert_eq!(store.rows(order).await, ["two", "one"]);
+    assert_eq!(store.vehicle(1).await.expect("the vehicle").created_at, time(9));
+    // Service entries have no places.
+    let entries = "SELECT created_at_us || ' ' || position FROM service_entries";
+    assert_eq!(store.rows(entries).await, [format!("{} 1", time(9).as_microsecond())]);
+}
+
+#[tokio::test]
 async fn a_salvaged_row_is_stored_as_it_is_unless_its_key_exists() {
     let store = Store::new().await;
     let salvage = |record_id: &'static str| {
