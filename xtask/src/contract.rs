@@ -69,14 +69,10 @@ fn on_backend(base_url: &str, options: &Options) -> anyhow::Result<()> {
     shell::run(suite)
 }
 
-/// Uses the same build as the other tests, to avoid compiling again.
+/// Builds with the features of the whole workspace, as the other tests do, to avoid compiling again.
 fn suite(options: &[&str]) -> Command {
-    let words: &[&str] = if has_nextest() {
-        &["nextest", "run", "--workspace", "-E", "binary_id(garage-server::contract)"]
-    } else {
-        &["test", "--workspace", "--test", "contract"]
-    };
-    shell::cargo(&[words, options].concat())
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    shell::cargo(&[runner, &["--workspace", "--test", "contract"], options].concat())
 }
 
 pub fn has_nextest() -> bool {

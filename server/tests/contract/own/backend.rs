@@ -1,9 +1,11 @@
-//! The suite against a running server that accepts only tokens of an external issuer, as with another backend.
+//! The suite against a running server with a key for its tokens, as it runs against other backends.
 
 use std::process::{Command, Output};
 
 use super::issuer::Issuer;
-use crate::support::Server;
+use crate::{support::Server, tokens::key_files};
+
+const WITHOUT_OWN_SERVERS: [&str; 5] = ["--skip", "own::", "--skip", "store::", "--show-output"];
 
 /// This test binary, run with a running server.
 fn suite(server: &Server, arguments: &[&str]) -> Command {
@@ -20,12 +22,12 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn suite_passes_with_tokens_of_an_external_issuer_and_skips_only_accounts() {
+async fn suite_passes_with_tokens_of_an_external_issuer_and_skips_only_own_accounts() {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::start(folder.path(), 0, "ES256-1");
     let server = Server::start(&["--issuer", &issuer.url]).await;
 
-    let mut tests = suite(&server, &["--skip", "own::", "--skip", "store::", "--show-output"]);
+    let mut tests = suite(&server, &WITHOUT_OWN_SERVERS);
     tests.env("GARAGE_TEST_KEY", folder.path().join("ES256-1.pem")).env("GARAGE_TEST_ISSUER", &issuer.url);
     let output = tests.output().expect("the suite runs");
     let report = text(&output);
@@ -40,6 +42,16 @@ async fn suite_passes_with_tokens_of_an_external_issuer_and_skips_only_accounts(
     let (accounts, others): (Vec<&str>, Vec<&str>) = passed.partition(|line| line.starts_with("test auth::"));
     assert_eq!(skipped, accounts.len(), "{report}");
     assert!(skipped > 0 && others.len() > 15, "{report}");
+}
+
+#[tokio::test]
+async fn suite_passes_with_tokens_of_the_servers_own_key_and_skips_nothing() {
+    let server = Server::start(&["--open-registration", "--rate-limit", "1000"]).await;
+    let mut tests = suite(&server, &WITHOUT_OWN_SERVERS);
+    tests.env("GARAGE_TEST_KEY", key_files(&server.data().keys()).first().expect("a key"));
+    let output = tests.output().expect("the suite runs");
+    let report = text(&output);
+    assert!(output.status.success() && !report.contains("skipped: "), "{report}");
 }
 
 #[tokio::test]
