@@ -140,9 +140,15 @@ async fn connections_above_the_limit_are_closed() {
 async fn requests_above_the_limit_get_503() {
     let server = Server::start(&["--max-requests", "1"]).await;
     let health = async || Answer::of(server.request(Method::GET, "/api/health")).await;
-    let slow = connect(&server);
-    send(&slow, &format!("{LOGIN}{{"));
-    eventually(async || health().await.status == StatusCode::SERVICE_UNAVAILABLE).await;
+    let mut slow = Vec::new();
+    // A slow request is refused if it arrives while the server handles `health`. Then another one is sent.
+    let is_busy = async || {
+        let connection = connect(&server);
+        send(&connection, &format!("{LOGIN}{{"));
+        slow.push(connection);
+        health().await.status == StatusCode::SERVICE_UNAVAILABLE
+    };
+    eventually(is_busy).await;
     let refused = health().await;
     refused.refused(StatusCode::SERVICE_UNAVAILABLE, "Server is busy");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
