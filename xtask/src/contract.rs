@@ -1,18 +1,45 @@
 //! Runs the contract suite (`server/tests/contract`) on both databases, or against a running server.
 
-use std::{path::Path, process::Command};
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use crate::shell;
+use crate::{setup, shell};
 
-pub fn on_sqlite() -> anyhow::Result<()> {
-    shell::run(suite("", &[]))
+/// A running server to test, and the key of its tokens.
+#[derive(clap::Args)]
+pub struct Options {
+    /// URL of a running server of any backend, such as http://127.0.0.1:3001; without --key it must have open registration
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// ES256 private key in PEM (PKCS #8) that signs tokens for made-up users; the file name without extension is the `kid`
+    #[arg(long, value_name = "FILE", requires = "base_url", value_parser = |path: &str| std::path::absolute(path))]
+    key: Option<PathBuf>,
+    /// Issuer (`iss`) of these tokens [default: garage-server]
+    #[arg(long, value_name = "URL", requires = "key")]
+    issuer: Option<String>,
+    /// Audience (`aud`) of these tokens [default: garage]
+    #[arg(long, value_name = "NAME", requires = "key")]
+    audience: Option<String>,
+}
+
+/// Runs the suite against the given server, or on SQLite and on PostgreSQL.
+pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    if let Some(base_url) = &options.base_url {
+        return on_backend(base_url, options);
+    }
+    setup::for_contract(root)?;
+    shell::run(suite(&[]))?;
+    on_postgres(root)
 }
 
 /// Runs the suite on a temporary PostgreSQL cluster, including the tests that need PostgreSQL.
 #[cfg(unix)]
 pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
-    let mut suite = suite("", if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
+    let mut suite = suite(if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
     suite.env("GARAGE_TEST_POSTGRES", &cluster.url).env("GARAGE_TEST_POSTGRES_CERTIFICATE", &cluster.certificate);
     shell::run(suite)
 }
@@ -24,27 +51,28 @@ pub fn on_postgres(_root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the suite against a running server, without the tests that start and stop one.
-pub fn against(base_url: &str) -> anyhow::Result<()> {
-    let (filter, options): (&str, &[&str]) = if has_nextest() {
-        (" and not (test(/^own::/) or test(/^store::/))", &[])
-    } else {
-        ("", &["--", "--skip", "own::", "--skip", "store::"])
-    };
-    let mut suite = suite(filter, options);
-    suite.env("GARAGE_TEST_BASE_URL", base_url.trim_end_matches('/'));
+/// Runs the suite against a running server, without the tests that start and stop servers.
+fn on_backend(base_url: &str, options: &Options) -> anyhow::Result<()> {
+    // nextest does not show which tests are skipped.
+    let mut suite = shell::cargo(&["test", "--workspace", "--test", "contract", "--"]);
+    suite.args(["--skip", "own::", "--skip", "store::", "--show-output"]);
+    suite.env("GARAGE_TEST_BASE_URL", base_url);
+    for (name, value) in [
+        ("GARAGE_TEST_KEY", options.key.as_ref().map(|path| path.as_os_str())),
+        ("GARAGE_TEST_ISSUER", options.issuer.as_ref().map(OsStr::new)),
+        ("GARAGE_TEST_AUDIENCE", options.audience.as_ref().map(OsStr::new)),
+    ] {
+        if let Some(value) = value {
+            suite.env(name, value);
+        }
+    }
     shell::run(suite)
 }
 
-/// Uses the same build as the other tests, to avoid compiling again.
-fn suite(filter: &str, options: &[&str]) -> Command {
-    let filter = format!("binary_id(garage-server::contract){filter}");
-    let words: &[&str] = if has_nextest() {
-        &["nextest", "run", "--workspace", "-E", &filter]
-    } else {
-        &["test", "--workspace", "--test", "contract"]
-    };
-    shell::cargo(&[words, options].concat())
+/// Builds with the features of the whole workspace, as the other tests do, to avoid compiling again.
+fn suite(options: &[&str]) -> Command {
+    let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
+    shell::cargo(&[runner, &["--workspace", "--test", "contract"], options].concat())
 }
 
 pub fn has_nextest() -> bool {

@@ -56,11 +56,10 @@ enum Task {
         options: Vec<String>,
     },
     /// Run the contract suite on SQLite and a temporary PostgreSQL, or against a running server
-    Contract {
-        /// URL of the running server, such as http://127.0.0.1:3001; it must have open registration
-        #[arg(long, value_name = "URL")]
-        base_url: Option<String>,
-    },
+    ///
+    /// The suite skips tests of capabilities that a running server does not list. Another backend that accepts tokens of
+    /// this key: `cargo xtask contract --base-url http://127.0.0.1:3001 --key my-key.pem --issuer https://id.example.org`.
+    Contract(contract::Options),
     /// Fuzz the server on SQLite and PostgreSQL with requests generated from the OpenAPI document
     Fuzz {
         /// Total duration
@@ -111,9 +110,11 @@ fn main() -> ExitCode {
 }
 
 fn perform() -> anyhow::Result<()> {
+    // Arguments with relative paths refer to the current folder of the caller.
+    let task = Args::parse().task;
     let root = root()?;
     std::env::set_current_dir(&root)?;
-    match Args::parse().task {
+    match task {
         Task::Run { release } => run::run(&root, release),
         Task::Test(options) => test::test(&root, &options),
         Task::Serve { options } => {
@@ -124,12 +125,7 @@ fn perform() -> anyhow::Result<()> {
             words.extend(options.iter().map(String::as_str));
             shell::run(shell::cargo(&words))
         }
-        Task::Contract { base_url: Some(url) } => contract::against(&url),
-        Task::Contract { base_url: None } => {
-            setup::for_contract(&root)?;
-            contract::on_sqlite()?;
-            contract::on_postgres(&root)
-        }
+        Task::Contract(options) => contract::run(&root, &options),
         #[cfg(unix)]
         Task::Fuzz { seconds } => {
             setup::for_contract(&root)?;

@@ -1,4 +1,4 @@
-//! Accounts and tokens, as any client sees them.
+//! Own accounts: the routes below `/api/auth`, and the public keys.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::support::{Answer, PASSWORD, Server};
 
 #[tokio::test]
-async fn an_account_from_registering_to_logging_out() {
-    let server = Server::open().await;
-    let ada = server.user("ada").await;
+async fn account_from_registration_to_logout() {
+    let Some(server) = Server::with_capability("auth").await else { return };
+    let ada = server.account("ada").await;
     let me = ada.get("/api/auth/me").await.expect(StatusCode::OK);
     assert_eq!((&me["email"], &me["disabledAt"]), (&json!(ada.email), &json!(null)));
     assert_eq!((&ada.tokens["tokenType"], &ada.tokens["expiresIn"]), (&json!("Bearer"), &json!(900)));
@@ -30,7 +30,7 @@ async fn an_account_from_registering_to_logging_out() {
     server.post("/api/auth/logout", refresh).await.expect(StatusCode::NO_CONTENT);
 }
 
-/// The next refresh token, unless this one is refused.
+/// Refreshes a session. Returns the next refresh token, or `None` if this one is refused.
 async fn refresh(server: &Server, token: &Value) -> Option<Value> {
     let answer = server.post("/api/auth/refresh", json!({ "refreshToken": token })).await;
     if answer.status == StatusCode::UNAUTHORIZED {
@@ -39,11 +39,11 @@ async fn refresh(server: &Server, token: &Value) -> Option<Value> {
     Some(answer.expect(StatusCode::OK)["refreshToken"].clone())
 }
 
-/// Windows of one client that refresh at the same time.
+/// For example, several windows of one client.
 #[tokio::test]
-async fn refreshing_many_times_at_once_keeps_the_session() {
-    let server = Server::open().await;
-    let ada = server.user("ada").await;
+async fn concurrent_refreshes_keep_the_session() {
+    let Some(server) = Server::with_capability("auth").await else { return };
+    let ada = server.account("ada").await;
     let body = json!({ "refreshToken": ada.tokens["refreshToken"] });
     let attempts: Vec<_> = (0..8)
         .map(|_| tokio::spawn(Answer::of(server.request(Method::POST, "/api/auth/refresh").json(&body))))
@@ -54,18 +54,18 @@ async fn refreshing_many_times_at_once_keeps_the_session() {
     }
     let distinct: std::collections::HashSet<_> = next.iter().map(Value::to_string).collect();
     assert_eq!(distinct.len(), 8);
-    // All but one of them were replaced, and are valid all the same.
+    // Each refresh replaced the token of the one before. Replaced tokens are valid as well.
     let newest = refresh(&server, &next[0]).await.expect("refreshed");
     let newest = refresh(&server, &newest).await.expect("refreshed");
     let newest = refresh(&server, &newest).await.expect("refreshed");
-    assert_eq!(refresh(&server, &next[0]).await, None, "two parties have the session");
-    assert_eq!(refresh(&server, &newest).await, None, "so it has ended");
+    assert_eq!(refresh(&server, &next[0]).await, None, "an older token was used after newer ones");
+    assert_eq!(refresh(&server, &newest).await, None, "the session has ended");
 }
 
 #[tokio::test]
-async fn a_client_that_misses_an_answer_stays_logged_in() {
-    let server = Server::open().await;
-    let ada = server.user("ada").await;
+async fn a_lost_response_to_a_refresh_keeps_the_session() {
+    let Some(server) = Server::with_capability("auth").await else { return };
+    let ada = server.account("ada").await;
     let first = json!(ada.tokens["refreshToken"]);
     let missed = refresh(&server, &first).await.expect("refreshed");
     let second = refresh(&server, &first).await.expect("refreshed again");
@@ -73,14 +73,14 @@ async fn a_client_that_misses_an_answer_stays_logged_in() {
     let fourth = refresh(&server, &third).await.expect("refreshed");
     let fifth = refresh(&server, &third).await.expect("refreshed again");
     assert!(refresh(&server, &fourth).await.is_some(), "a replaced token counts as the third");
-    // A token of the third's generation was used: whoever comes with an older one has a copy.
+    // A token of the same exchange as the third was used, so an older token may be stolen.
     assert_eq!(refresh(&server, &second).await, None);
     assert_eq!(refresh(&server, &fifth).await, None);
 }
 
 #[tokio::test]
-async fn the_forms_of_one_text_are_one_password() {
-    let server = Server::open().await;
+async fn passwords_are_compared_after_unicode_normalization() {
+    let Some(server) = Server::with_capability("auth").await else { return };
     let email = format!("ada-{}@example.org", uuid::Uuid::now_v7().simple());
     let credentials = |password: &str| json!({ "email": email, "password": password });
     server.post("/api/auth/register", credentials("ma\u{f1}ana temprano")).await.expect(StatusCode::CREATED);
@@ -91,9 +91,9 @@ async fn the_forms_of_one_text_are_one_password() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_log_in_is_not_told() {
-    let server = Server::open().await;
-    let ada = server.user("ada").await;
+async fn all_failed_logins_get_the_same_response() {
+    let Some(server) = Server::with_capability("auth").await else { return };
+    let ada = server.account("ada").await;
     let long = format!("{}@example.org", "x".repeat(100_000));
     for email in [ada.email.as_str(), "nobody@example.org", "no address", "ada\0@example.org", &long, ""] {
         let answer = server.post("/api/auth/login", json!({ "email": email, "password": "wrong password" })).await;
@@ -103,9 +103,9 @@ async fn what_is_wrong_with_a_log_in_is_not_told() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_account_is_told_at_its_field() {
-    let server = Server::open().await;
-    let ada = server.user("ada").await;
+async fn invalid_registrations_return_an_error_for_each_field() {
+    let Some(server) = Server::with_capability("auth").await else { return };
+    let ada = server.account("ada").await;
     let taken = json!({ "email": ada.email, "password": PASSWORD });
     let taken = server.post("/api/auth/register", taken).await;
     taken.refused(StatusCode::CONFLICT, "An account with this email already exists");
@@ -139,9 +139,9 @@ async fn what_is_wrong_with_an_account_is_told_at_its_field() {
 }
 
 #[tokio::test]
-async fn the_public_keys_are_there_for_anybody() {
-    let server = Server::open().await;
+async fn public_keys_need_no_token_and_contain_no_private_part() {
+    let Some(server) = Server::with_capability("auth").await else { return };
     let keys = Answer::of(server.request(Method::GET, "/.well-known/jwks.json")).await.expect(StatusCode::OK);
     assert_eq!((&keys["keys"][0]["alg"], &keys["keys"][0]["crv"]), (&json!("ES256"), &json!("P-256")));
-    assert!(keys["keys"][0].get("d").is_none(), "the private half stays at home");
+    assert!(keys["keys"][0].get("d").is_none(), "the private key is not published");
 }

@@ -1,5 +1,5 @@
-//! The database's own part: versions, feed, tombstones and digest by triggers, whoever writes; and the original's tables
-//! adopted in place. Past the server, by SQL.
+//! Triggers that maintain versions, feed, tombstones and digest, and the migration of the original's tables. Most tests
+//! use SQL directly, without the server.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,12 @@ use garage_server::{config::DatabaseArgs, store::Store};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{ACCORD, Answer, Data, Server, new_postgres, postgres, postgres_url, token};
+use crate::{
+    support::{ACCORD, Answer, Data, Server, new_postgres, postgres, postgres_url},
+    tokens::token,
+};
 
-/// A connection past the server.
+/// A direct connection to the database.
 pub enum Sql {
     Sqlite(rusqlite::Connection),
     Postgres(tokio_postgres::Client),
@@ -19,11 +22,11 @@ pub enum Sql {
 type Record = (String, String, i64, bool);
 
 impl Sql {
-    /// On a new database with the server's schema.
+    /// Connects to a new database with the server's schema.
     async fn new() -> (Data, Sql) {
         let data = Data::new().await;
         let location = DatabaseArgs { database: Some(data.database.clone()) }.location().expect("a location");
-        Store::open(&location).await.expect("it opens").close().await;
+        Store::open(&location).await.expect("a connection").close().await;
         let sql = Sql::on(&data).await;
         (data, sql)
     }
@@ -31,7 +34,7 @@ impl Sql {
     pub async fn on(data: &Data) -> Sql {
         match data.database.strip_prefix("sqlite:") {
             Some(path) => {
-                let connection = rusqlite::Connection::open(path).expect("it opens");
+                let connection = rusqlite::Connection::open(path).expect("a connection");
                 connection.busy_timeout(std::time::Duration::from_secs(30)).expect("a pragma");
                 Sql::Sqlite(connection)
             }
@@ -39,7 +42,7 @@ impl Sql {
         }
     }
 
-    /// Runs statements in which `{now}` stands for the time.
+    /// Runs statements. `{now}` is replaced by the current time.
     pub async fn run(&mut self, sql: &str) -> Result<(), String> {
         match self {
             Sql::Sqlite(connection) => {
@@ -55,7 +58,7 @@ impl Sql {
         matches!(self, Sql::Sqlite(_))
     }
 
-    /// The last version of a user's feed, and what is in it after another version, of one moment.
+    /// Reads the last version of a user's feed, and the records after a version, in one statement.
     async fn feed(&self, user: &str, after: i64) -> (i64, Vec<(String, i64)>) {
         const FEED: &str = "SELECT feeds.version, CAST(record.id AS TEXT), record.version FROM feeds LEFT JOIN (
                 SELECT id, version FROM vehicles WHERE user_id = $1
@@ -94,7 +97,7 @@ impl Sql {
         }
     }
 
-    /// Checks each user's digest against one that is computed anew, as the contract describes it.
+    /// Compares each user's digest with one that is computed from all records as the contract specifies.
     async fn check_digests(&self) {
         const DIGESTS: &str = "SELECT user_id, record_count, record_hash FROM feeds";
         let kept: BTreeMap<String, (i64, i64)> = match self {
@@ -121,14 +124,13 @@ impl Sql {
     }
 }
 
-/// An id of which only the last digit is told.
+/// An id with this last digit.
 fn id(digit: char) -> String {
     format!("018f0000-0000-7000-8000-abcdef01234{digit}")
 }
 
-/// Versions ascend for each user, and nothing vanishes unsaid.
 #[tokio::test]
-async fn any_statement_enters_the_feed() {
+async fn every_statement_is_in_the_feed() {
     let (_data, mut sql) = Sql::new().await;
     let mut expect = async |statement: &str, expected: &[(&str, char, i64, bool)]| {
         sql.run(&statement.replace('<', "'018f0000-0000-7000-8000-abcdef01234").replace('>', "'"))
@@ -165,7 +167,7 @@ async fn any_statement_enters_the_feed() {
         &[("a", '1', 7, false), ("a", '2', 6, true), ("b", '2', 2, false), ("b", '3', 3, true), ("d", '4', 1, false)],
     )
     .await;
-    // A version is not a statement's to choose.
+    // A version that a statement sets is ignored.
     let choose = "INSERT INTO vehicles (id, user_id, nickname, created_at, updated_at, version)
         VALUES (<5>, 'c', 'x', {now}, {now}, 99)";
     expect(
@@ -186,15 +188,15 @@ async fn any_statement_enters_the_feed() {
         id('6'),
         id('7')
     );
-    sql.run(&refused).await.expect_err("one VIN, two live vehicles");
+    sql.run(&refused).await.expect_err("two live vehicles with the same VIN");
     sql.check_digests().await;
-    assert_eq!(sql.records().await.len(), 6, "nothing of what failed is left");
+    assert_eq!(sql.records().await.len(), 6, "a failed statement changes nothing");
 }
 
-/// TRUNCATE is PostgreSQL's way past triggers of rows; what it takes is said as well.
+/// TRUNCATE does not fire triggers for rows.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn truncating_enters_the_feed() {
+async fn truncate_is_in_the_feed() {
     let (_data, mut sql) = Sql::new().await;
     let add = format!("INSERT INTO vehicles (id, user_id, vin) VALUES ('{}', 'a', '11111')", id('1'));
     sql.run(&add).await.expect("added");
@@ -203,8 +205,7 @@ async fn truncating_enters_the_feed() {
     sql.check_digests().await;
 }
 
-/// Many write at once, some change their minds, and one reads along from version to version: in the end it knows every
-/// record at its last version.
+/// A client reads the feed while several writers commit and roll back. In the end it has every record at its last version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn a_reader_of_the_feed_never_misses_a_version() {
     const WRITERS: usize = 6;
@@ -228,7 +229,7 @@ async fn a_reader_of_the_feed_never_misses_a_version() {
                 };
                 let end = if write % 7 == 3 { "ROLLBACK" } else { "COMMIT" };
                 let begin = if sql.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-                // Of those that wait for each other, one is told to begin again.
+                // PostgreSQL aborts one of the transactions of a deadlock.
                 while let Err(reason) = sql.run(&format!("{begin}; {statement}; {end}")).await {
                     assert!(reason.contains("deadlock"), "{reason}");
                     sql.run("ROLLBACK").await.expect("rolled back");
@@ -240,7 +241,7 @@ async fn a_reader_of_the_feed_never_misses_a_version() {
     let mut cursor = 0;
     let mut passes = 0;
     loop {
-        let is_over = writers.iter().all(tokio::task::JoinHandle::is_finished);
+        let is_finished = writers.iter().all(tokio::task::JoinHandle::is_finished);
         let (version, news) = sql.feed("a", cursor).await;
         passes += usize::from(!news.is_empty());
         for (id, version) in news {
@@ -248,7 +249,7 @@ async fn a_reader_of_the_feed_never_misses_a_version() {
         }
         assert!(version >= cursor, "versions ascend");
         cursor = version;
-        if is_over {
+        if is_finished {
             break;
         }
     }
@@ -256,15 +257,14 @@ async fn a_reader_of_the_feed_never_misses_a_version() {
         writer.await.expect("no panic");
     }
     let records = sql.records().await;
-    let is: BTreeMap<String, i64> = records.iter().map(|(_, id, version, _)| (id.clone(), *version)).collect();
-    assert_eq!(known, is, "after {passes} passes");
-    assert!(passes > 3, "the reader was there while they wrote: {passes} passes");
+    let current: BTreeMap<String, i64> = records.iter().map(|(_, id, version, _)| (id.clone(), *version)).collect();
+    assert_eq!(known, current, "after {passes} passes");
+    assert!(passes > 3, "the reader did not run concurrently with the writers: {passes} passes");
     sql.check_digests().await;
 }
 
-/// Several servers start on one empty database at once, and one schema comes of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn servers_that_start_at_once_share_a_database() {
+async fn concurrent_migrations_of_an_empty_database_succeed() {
     let data = Data::new().await;
     let starts: Vec<_> = (0..4)
         .map(|_| {
@@ -280,7 +280,7 @@ async fn servers_that_start_at_once_share_a_database() {
     server.user("ada").await;
 }
 
-/// The original's tables, as its operator has them.
+/// An operator's database with the original's tables, and additions of the operator.
 const ORIGINAL: &str = "
     CREATE TABLE vehicles (
         id UUID PRIMARY KEY DEFAULT gen_random_uuid(), user_id VARCHAR(255) NOT NULL, vin VARCHAR(17) NOT NULL,
@@ -315,7 +315,7 @@ const ORIGINAL: &str = "
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn the_originals_database_is_adopted_in_place() {
+async fn original_database_is_migrated_in_place() {
     let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let client = postgres(&url).await;
     client.batch_execute(ORIGINAL).await.expect("the original's tables");
@@ -328,11 +328,11 @@ async fn the_originals_database_is_adopted_in_place() {
     let sql = Sql::on(&data).await;
     sql.check_digests().await;
     let versions: Vec<i64> = sql.records().await.into_iter().map(|(_, _, version, _)| version).collect();
-    // Ada's in the order in which they were added, the one without a time first; then Bob's.
+    // Versions are in the order of created_at, and null is first. The first four are of Ada, the others of Bob.
     assert_eq!(versions, [3, 1, 4, 2, 1, 2]);
     let cached = client.query_one("SELECT make, raw_data::text FROM vin_cache", &[]).await.expect("a row");
     assert_eq!(cached.get::<_, &str>(0), "HONDA");
-    // What the operator has built around the table is there, and was not set off.
+    // The operator's view, trigger and foreign keys still exist, and the migration did not fire the trigger.
     let untouched = "SELECT count(*) FROM live_vehicles WHERE updated_at = '2020-02-02T00:00:00Z'";
     assert_eq!(client.query_one(untouched, &[]).await.expect("a count").get::<_, i64>(0), 1);
     let logs = "SELECT count(*) FROM fuel_logs JOIN vehicles ON vehicles.id = vehicle_id";
@@ -357,19 +357,19 @@ async fn the_originals_database_is_adopted_in_place() {
         (&of('3')["vin"], &of('3')["odometerUnit"], &of('3')["isActive"]),
         (&json!(null), &json!("mi"), &json!(false))
     );
-    // What the rules of today would not let in may stay as it is while something else changes.
+    // Values that break the current rules are kept when other fields change.
     let odd = "/api/vehicles/018f0000-0000-4000-8000-000000000002";
     let changed = Answer::of(ask(Method::PUT, odd).json(&json!({ "color": "Red" }))).await.expect(StatusCode::OK);
     assert_eq!((&changed["vin"], &changed["odometerReading"]), (&json!("NOT A VIN?"), &json!(-5)));
-    // Two numbers that are one by today's reading stay two.
+    // Two VINs that are equal after normalization are both kept.
     let bob = token(&server.data().keys(), "auth0|bob");
     let bobs = Answer::of(server.request(Method::GET, "/api/vehicles").bearer_auth(&bob)).await.expect(StatusCode::OK);
     assert_eq!(bobs.as_array().map(Vec::len), Some(2));
-    // A removed one may be added again.
+    // The VIN of a removed vehicle can be added again.
     let again = Answer::of(ask(Method::POST, "/api/vehicles").json(&json!({ "vin": "5YJSA1E26HF000337" }))).await;
     again.expect(StatusCode::CREATED);
 
-    // The original's own statements.
+    // The original's statements still work.
     let insert =
         "INSERT INTO vehicles (user_id, vin, make, model, year, nickname, color, license_plate, odometer_reading)
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING *";
@@ -398,13 +398,12 @@ async fn the_originals_database_is_adopted_in_place() {
     sql.check_digests().await;
 }
 
-/// A database of which nothing can be made is as it was.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn a_migration_that_fails_leaves_everything_as_it_was() {
+async fn failed_migrations_change_nothing() {
     let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let client = postgres(&url).await;
-    client.batch_execute("CREATE TABLE vehicles (id INT PRIMARY KEY, brand TEXT)").await.expect("another's table");
+    client.batch_execute("CREATE TABLE vehicles (id INT PRIMARY KEY, brand TEXT)").await.expect("an unrelated table");
     let data = Data { folder: tempfile::tempdir().expect("a folder"), database: url };
     let output = data.command(&["migrate"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -413,7 +412,7 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
         "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'refinery_schema_history'";
     assert_eq!(client.query_one(tables, &[]).await.expect("a count").get::<_, i64>(0), 1);
 
-    // One that a newer version has written is left to it.
+    // A database of a newer version is not changed.
     let newer = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let data = Data { folder: tempfile::tempdir().expect("a folder"), database: newer };
     assert!(data.command(&["migrate"]).output().expect("it runs").status.success());
@@ -427,16 +426,16 @@ async fn a_migration_that_fails_leaves_everything_as_it_was() {
     assert!(said.contains("--database (GARAGE_DATABASE)"), "{said}");
 }
 
-/// Every column there is, and one that a later migration may add.
+/// Includes a column that a later migration could add.
 #[tokio::test]
-async fn a_change_of_any_column_enters_the_feed() {
+async fn changes_of_every_column_are_in_the_feed() {
     let (_data, mut sql) = Sql::new().await;
     let add = format!(
         "INSERT INTO vehicles (id, user_id, nickname, created_at, updated_at) VALUES ('{}', 'a', 'x', {{now}}, {{now}})",
         id('1')
     );
     sql.run(&add).await.expect("added");
-    sql.run("ALTER TABLE vehicles ADD COLUMN of_tomorrow TEXT").await.expect("a column");
+    sql.run("ALTER TABLE vehicles ADD COLUMN later_column TEXT").await.expect("a column");
     let columns: Vec<String> = match &sql {
         Sql::Sqlite(connection) => {
             let names = "SELECT name FROM pragma_table_info('vehicles')";
@@ -450,7 +449,7 @@ async fn a_change_of_any_column_enters_the_feed() {
             client.query(names, &[]).await.expect("rows").iter().map(|row| row.get(0)).collect()
         }
     };
-    assert!(columns.len() > 20 && columns.contains(&"of_tomorrow".to_owned()), "{columns:?}");
+    assert!(columns.len() > 20 && columns.contains(&"later_column".to_owned()), "{columns:?}");
     let mut version = 1;
     for column in columns {
         let value = if column == "version" { "99".to_owned() } else { column.clone() };
@@ -461,10 +460,10 @@ async fn a_change_of_any_column_enters_the_feed() {
     }
 }
 
-/// An original backend's role has rights on `vehicles` and on nothing else; a server's role need not own the schema.
+/// The role of an original backend has rights on `vehicles` only. The role of a server does not own the schema.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn other_roles_write_vehicles_and_serve() {
+async fn roles_with_restricted_rights_can_write_vehicles_and_serve() {
     let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let client = postgres(&url).await;
     client.batch_execute(ORIGINAL).await.expect("the original's tables");
@@ -492,22 +491,22 @@ async fn other_roles_write_vehicles_and_serve() {
     }
     let sql = Sql::on(&data).await;
     sql.check_digests().await;
-    let refused = other.batch_execute("SELECT motovault_next_version('c')").await.expect_err("not the role's to call");
+    let refused =
+        other.batch_execute("SELECT motovault_next_version('c')").await.expect_err("the role has no right to call it");
     assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
 
-    // The schema is current, so a server changes nothing in it and needs no right to.
+    // The schema is up to date, so a server needs no right to change it.
     let data = Data { database: as_role(&server), ..data };
     let running = Server::start_on(data, &["--open-registration"]);
     let ada = running.user("ada").await;
     ada.add(json!({ "vin": ACCORD })).await;
-    other.batch_execute("TRUNCATE vehicles CASCADE").await.expect_err("fuel_logs is not the role's");
+    other.batch_execute("TRUNCATE vehicles CASCADE").await.expect_err("the role has no right on fuel_logs");
     sql.check_digests().await;
 }
 
-/// A migration waits for another program's, and says so.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn a_migration_says_that_it_waits_for_another() {
+async fn migrations_that_wait_for_another_program_print_a_message() {
     const MIGRATION_LOCK: i64 = 0x4d56_5376;
     let url = new_postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let client = postgres(&url).await;

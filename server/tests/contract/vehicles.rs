@@ -1,13 +1,13 @@
-//! Vehicles: adding, reading, changing, removing, and whose they are.
+//! The routes of vehicles, and that users see only their own.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{ACCORD, Answer, Server, operations};
+use crate::support::{ACCORD, Answer, Server};
 
 #[tokio::test]
-async fn a_vehicle_from_adding_to_removing_and_adding_again() {
+async fn vehicle_is_added_changed_deleted_and_added_again() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let answer =
@@ -39,15 +39,15 @@ async fn a_vehicle_from_adding_to_removing_and_adding_again() {
 }
 
 #[tokio::test]
-async fn versions_guard_changes_and_spare_answers() {
+async fn if_match_guards_changes_and_if_none_match_saves_responses() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
     let list = ada.get("/api/vehicles").await;
     let known =
         |path: &str, tag: &str| Answer::of(ada.request(Method::GET, path).header("if-none-match", tag.to_owned()));
-    let spared = known("/api/vehicles", list.header("etag")).await;
-    assert_eq!((spared.status, spared.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    let not_modified = known("/api/vehicles", list.header("etag")).await;
+    assert_eq!((not_modified.status, not_modified.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
     assert_eq!(known(&path, "\"1\"").await.status, StatusCode::NOT_MODIFIED);
 
     let change = |tag: &'static str| {
@@ -60,13 +60,13 @@ async fn versions_guard_changes_and_spare_answers() {
     assert_eq!(known(&path, "\"1\"").await.status, StatusCode::OK);
     assert_eq!(known("/api/vehicles", list.header("etag")).await.status, StatusCode::OK);
     let unchanged = ada.put(&path, json!({ "color": "Red" })).await;
-    assert_eq!(unchanged.header("etag"), "\"2\"", "nothing is new about it");
+    assert_eq!(unchanged.header("etag"), "\"2\"", "a PUT without changes makes no version");
     let stale = Answer::of(ada.request(Method::DELETE, &path).header("if-match", "\"1\"")).await;
     assert_eq!(stale.status, StatusCode::PRECONDITION_FAILED);
 }
 
 #[tokio::test]
-async fn a_create_whose_answer_was_lost_may_be_sent_again() {
+async fn a_create_can_be_sent_again_with_the_same_id() {
     let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let body = json!({ "id": Uuid::now_v7(), "vin": ACCORD, "color": "Red" });
@@ -78,7 +78,7 @@ async fn a_create_whose_answer_was_lost_may_be_sent_again() {
     other["color"] = json!("Blue");
     ada.post("/api/vehicles", other).await.refused(StatusCode::CONFLICT, used);
     bob.post("/api/vehicles", body.clone()).await.refused(StatusCode::CONFLICT, used);
-    // Decoding, and what a person did since, do not make it another request.
+    // Creates are compared by their bodies, so decoding and later changes make no difference.
     let path = format!("/api/vehicles/{}", body["id"].as_str().expect("an id"));
     ada.put(&path, json!({ "color": "Green" })).await.expect(StatusCode::OK);
     assert_eq!(ada.post("/api/vehicles", body.clone()).await.expect(StatusCode::OK)["color"], "Green");
@@ -92,7 +92,7 @@ async fn a_create_whose_answer_was_lost_may_be_sent_again() {
 }
 
 #[tokio::test]
-async fn of_many_who_add_one_vin_at_once_one_does() {
+async fn one_of_many_concurrent_creates_with_the_same_vin_succeeds() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let creates: Vec<_> = (0..64)
@@ -106,21 +106,22 @@ async fn of_many_who_add_one_vin_at_once_one_does() {
     assert_eq!(statuses.iter().filter(|status| **status == StatusCode::CONFLICT).count(), 63, "{statuses:?}");
 }
 
-/// Whatever is asked about another's vehicle, the answer is to the byte that about none.
+/// Responses must not reveal that another user has a vehicle with this id.
 #[tokio::test]
-async fn anothers_vehicle_is_none() {
+async fn responses_for_vehicles_of_others_equal_those_for_unknown_ids() {
     let server = Server::open().await;
     let (ada, bob) = (server.user("ada").await, server.user("bob").await);
     let (path, before) = ada.add(json!({ "vin": ACCORD })).await;
     let (removed, _) = bob.add(json!({ "nickname": "Gone" })).await;
     bob.delete(&removed).await.expect(StatusCode::NO_CONTENT);
-    let none = format!("/api/vehicles/{}", Uuid::now_v7());
+    let unknown = format!("/api/vehicles/{}", Uuid::now_v7());
     let bodies = [Some(json!({ "color": "Red" })), Some(json!({ "year": "x" })), Some(json!([])), None];
-    let mut asked = 0;
-    for (method, path_of_document, _) in operations() {
-        if !path_of_document.contains("018f0000") {
+    let mut tested = 0;
+    for operation in server.operations() {
+        if !operation.template.contains("{id}") {
             continue;
         }
+        let method = operation.method;
         for (body, tag) in bodies.iter().flat_map(|body| ["\"1\"", "\"9\"", "*", ""].map(|tag| (body, tag))) {
             let ask = async |path: &str| {
                 let mut request = bob.request(method.clone(), path);
@@ -131,27 +132,27 @@ async fn anothers_vehicle_is_none() {
                     request = request.json(body);
                 }
                 let mut answer = Answer::of(request).await;
-                for own in ["x-request-id", "date"] {
-                    answer.headers.remove(own);
+                for header in ["x-request-id", "date"] {
+                    answer.headers.remove(header);
                 }
                 (answer.status, answer.headers, answer.text)
             };
-            let about_none = ask(&none).await;
+            let expected = ask(&unknown).await;
             for other in [path.as_str(), &removed, "/api/vehicles/nonsense", "/api/vehicles/%00", "/api/vehicles/%ff"] {
-                assert_eq!(ask(other).await, about_none, "{method} {other} {body:?} {tag}");
+                assert_eq!(ask(other).await, expected, "{method} {other} {body:?} {tag}");
             }
-            asked += 1;
+            tested += 1;
         }
     }
-    assert_eq!(asked, 3 * 16, "GET, PUT and DELETE, each with every body and condition");
+    assert_eq!(tested, 3 * 16, "GET, PUT and DELETE, each with every body and condition");
     assert_eq!(bob.get("/api/vehicles").await.expect(StatusCode::OK), json!([]));
     bob.add(json!({ "vin": ACCORD })).await;
     assert_eq!(ada.get(&path).await.expect(StatusCode::OK), before);
 }
 
-/// The contract's table, row by row.
+/// Tests the contract's table of fields.
 #[tokio::test]
-async fn every_field_has_its_rule_and_its_message() {
+async fn invalid_fields_are_refused_with_the_message_of_their_rule() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
@@ -229,7 +230,7 @@ async fn every_field_has_its_rule_and_its_message() {
 }
 
 #[tokio::test]
-async fn a_vehicle_needs_something_to_be_told_by() {
+async fn a_vehicle_without_an_identifying_field_is_refused() {
     let whole = "A vehicle needs a VIN, a license plate, a nickname or a make";
     let server = Server::open().await;
     let ada = server.user("ada").await;
@@ -244,7 +245,7 @@ async fn a_vehicle_needs_something_to_be_told_by() {
 }
 
 #[tokio::test]
-async fn a_change_is_of_what_is_sent_and_of_nothing_else() {
+async fn put_changes_only_the_fields_that_are_sent() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let (path, added) =
@@ -253,32 +254,32 @@ async fn a_change_is_of_what_is_sent_and_of_nothing_else() {
         (&added["isActive"], &added["odometerUnit"], &added["imageUrl"]),
         (&json!(false), &json!("km"), &Value::Null)
     );
-    let meddling = json!({
+    let with_ignored_fields = json!({
         "id": Uuid::now_v7(), "userId": "x", "version": 99, "createdAt": "2000-01-01T00:00:00Z", "deletedAt": "2000-01-01T00:00:00Z",
         "imageUrl": "https://example.org/x.png", "unknown": 7, "color": "Green"
     });
-    let changed = ada.put(&path, meddling).await.expect(StatusCode::OK);
+    let changed = ada.put(&path, with_ignored_fields).await.expect(StatusCode::OK);
     for same in ["id", "userId", "createdAt", "deletedAt", "imageUrl", "nickname", "odometerUnit", "isActive"] {
         assert_eq!(changed[same], added[same], "{same}");
     }
     assert_eq!((&changed["color"], &changed["version"], changed.get("unknown")), (&json!("Green"), &json!(2), None));
     assert!(changed["updatedAt"].as_str() > added["updatedAt"].as_str());
-    // What is never empty goes back to its default.
+    // Null sets the default of fields that are never empty.
     let back = ada.put(&path, json!({ "odometerUnit": null, "isActive": null })).await.expect(StatusCode::OK);
     assert_eq!((&back["odometerUnit"], &back["isActive"]), (&json!("mi"), &json!(true)));
 
-    // Another VIN says what is empty, and no more.
-    let told = ada.put(&path, json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
-    assert_eq!((&told["make"], &told["year"], &told["color"]), (&json!("HONDA"), &json!(2003), &json!("Green")));
+    // The decode of a new VIN fills only empty fields.
+    let filled = ada.put(&path, json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
+    assert_eq!((&filled["make"], &filled["year"], &filled["color"]), (&json!("HONDA"), &json!(2003), &json!("Green")));
     let cleared = ada.put(&path, json!({ "make": null })).await.expect(StatusCode::OK);
-    assert_eq!(cleared["make"], Value::Null, "a person's word is the last");
+    assert_eq!(cleared["make"], Value::Null, "a cleared field is not filled again");
     let (other, _) = ada.add(json!({ "vin": "5YJSA1E26HF000337" })).await;
     let duplicate = ada.put(&other, json!({ "vin": ACCORD.to_lowercase() })).await;
     duplicate.refused(StatusCode::CONFLICT, "Vehicle with this VIN already exists");
 }
 
 #[tokio::test]
-async fn the_list_is_newest_first_and_its_tag_stands_for_all_of_it() {
+async fn list_is_newest_first_and_every_change_gives_it_another_tag() {
     let server = Server::open().await;
     let ada = server.user("ada").await;
     let empty = ada.get("/api/vehicles").await;

@@ -1,4 +1,4 @@
-"""Logs schemathesis in as a user of its own, and again before its token is over."""
+"""Logs schemathesis in with an account of its own, and again before the token expires."""
 
 import os
 

@@ -1,36 +1,36 @@
-// An OpenID Connect issuer on loopback for the contract's suite. Its first line of output is its URL; it ends with its
-// standard input. Its tokens are of client credentials: the client is the user.
+// An OpenID Connect issuer on loopback for the contract suite. The first line of its output is its URL; it exits when its
+// standard input is closed. It issues tokens for client credentials: the client is the user.
 //
-// node issuer.mjs PORT PLAN: the port (0 for a free one), and which signing keys there are, such as "ES256-1,RS256-1".
-// Keys come from the folder that GARAGE_TEST_ISSUER_KEYS names and are made there when missing, so that an issuer can go
-// and come back.
+// node issuer.mjs PORT KEYS: the port (0 for a free one), and the ids of the signing keys, such as "ES256-1,RS256-1".
+// GARAGE_TEST_ISSUER_KEYS is the folder of the keys, such as ES256-1.pem. Missing keys are generated, so that an issuer
+// can be restarted with the same keys.
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { webcrypto } from 'node:crypto';
 import Provider from 'oidc-provider';
 
-const [port, plan] = [Number(process.argv[2]), process.argv[3]];
+const [port, ids] = [Number(process.argv[2]), process.argv[3].split(',')];
 const folder = process.env.GARAGE_TEST_ISSUER_KEYS;
 
 const kinds = {
-	ES256: { name: 'ECDSA', namedCurve: 'P-256' },
-	RS256: { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },
-	EdDSA: { name: 'Ed25519' }
+	ES256: ['ec', { namedCurve: 'P-256' }],
+	RS256: ['rsa', { modulusLength: 2048 }],
+	EdDSA: ['ed25519']
 };
 
-async function key(id) {
-	const file = join(folder, `${id}.json`);
+function key(id) {
+	const file = join(folder, `${id}.pem`);
+	const algorithm = id.split('-')[0];
 	if (!existsSync(file)) {
-		const algorithm = id.split('-')[0];
-		const pair = await webcrypto.subtle.generateKey(kinds[algorithm], true, ['sign', 'verify']);
-		const jwk = await webcrypto.subtle.exportKey('jwk', pair.privateKey);
-		writeFileSync(file, JSON.stringify({ ...jwk, kid: id, alg: algorithm, use: 'sig', key_ops: undefined }));
+		const { privateKey } = generateKeyPairSync(...kinds[algorithm]);
+		writeFileSync(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
 	}
-	return JSON.parse(readFileSync(file, 'utf8'));
+	const jwk = createPrivateKey(readFileSync(file)).export({ format: 'jwk' });
+	return { ...jwk, kid: id, alg: algorithm, use: 'sig' };
 }
 
-const keys = await Promise.all(plan.split(',').map(key));
+const keys = ids.map(key);
 const server = createServer();
 await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
 const url = `http://127.0.0.1:${server.address().port}`;
@@ -53,7 +53,7 @@ const provider = new Provider(url, {
 		devInteractions: { enabled: false },
 		resourceIndicators: {
 			enabled: true,
-			// The resource names what the token is to be: urn:AUDIENCE:ALGORITHM.
+			// The resource determines the token's audience and algorithm: urn:AUDIENCE:ALGORITHM.
 			getResourceServerInfo: (_context, resource) => {
 				const [, audience, alg] = resource.split(':');
 				return { scope: '', audience, accessTokenFormat: 'jwt', accessTokenTTL: 600, jwt: { sign: { alg } } };

@@ -1,4 +1,4 @@
-//! A database that several share, that is locked, or that goes away.
+//! A database that is shared, locked or unavailable.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -8,11 +8,11 @@ use crate::{
     support::{ACCORD, Answer, Data, PASSWORD, Server, new_postgres, postgres, postgres_url},
 };
 
-/// Nothing that another process would have to see is kept in one.
+/// Servers keep nothing in memory that other servers need.
 #[tokio::test]
-async fn two_servers_on_one_database_are_one() {
+async fn two_servers_can_share_a_database() {
     let one = Server::start(&["--open-registration"]).await;
-    let ada = one.user("ada").await;
+    let ada = one.account("ada").await;
     let second = Data { folder: tempfile::tempdir().expect("a folder"), database: one.data().database.clone() };
     let keys = one.data().keys();
     let two = Server::start_on(second, &["--keys", keys.to_str().expect("a path")]);
@@ -29,12 +29,11 @@ async fn two_servers_on_one_database_are_one() {
     two.post("/api/auth/refresh", refresh).await.expect(StatusCode::UNAUTHORIZED);
 }
 
-/// The database goes, is missed in the contract's words, and comes back, without a restart.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn a_database_that_goes_and_comes_back() {
+async fn server_recovers_from_an_unavailable_database_without_a_restart() {
     let server = Server::start(&[]).await;
-    let ada = server.user("ada").await;
+    let ada = server.account("ada").await;
     let (path, _) = ada.add(json!({ "vin": ACCORD })).await;
     let admin = postgres(&postgres_url().expect("GARAGE_TEST_POSTGRES")).await;
     let (_, name) = server.data().database.rsplit_once('/').expect("a name");
@@ -54,22 +53,22 @@ async fn a_database_that_goes_and_comes_back() {
         answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
         assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
     }
-    // What needs no database goes on.
+    // These routes need no database.
     ada.post("/api/vehicles/decode-vin", json!({ "vin": ACCORD })).await.expect(StatusCode::OK);
     Answer::of(server.request(Method::GET, "/api/vehicles/health")).await.expect(StatusCode::OK);
     admin.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("open");
     Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
     let list = ada.get("/api/vehicles").await.expect(StatusCode::OK);
-    assert_eq!((&list[0]["vin"], &list[0]["version"]), (&json!(ACCORD), &json!(1)), "nothing was done in between");
+    assert_eq!((&list[0]["vin"], &list[0]["version"]), (&json!(ACCORD), &json!(1)), "no refused write was performed");
     ada.put(&path, json!({ "color": "Red" })).await.expect(StatusCode::OK);
 }
 
-/// Over a network PostgreSQL is asked for an encrypted connection, by a certificate that this system trusts.
+/// Connections to other machines must be encrypted, with a certificate that the system trusts.
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask contract"]
-async fn postgres_is_reached_by_tls() {
-    let certificate = std::env::var("GARAGE_TEST_POSTGRES_CERTIFICATE").expect("the task names it");
-    // Only whoever runs the cluster can read its folder.
+async fn postgres_connections_use_tls_with_a_trusted_certificate() {
+    let certificate = std::env::var("GARAGE_TEST_POSTGRES_CERTIFICATE").expect("GARAGE_TEST_POSTGRES_CERTIFICATE");
+    // The folder of the cluster may be readable for its own user only.
     let folder = tempfile::tempdir().expect("a folder");
     let trusted = folder.path().join("trusted.pem");
     std::fs::copy(&certificate, &trusted).expect("copied");
@@ -89,9 +88,9 @@ async fn postgres_is_reached_by_tls() {
     assert!(client.query_one(encrypted, &[]).await.expect("a count").get::<_, i64>(0) > 0);
 }
 
-/// Somebody else keeps the database to himself for longer than a write waits.
+/// Another program locks the database for longer than writes wait.
 #[tokio::test]
-async fn a_database_that_is_locked_and_let_go() {
+async fn writes_to_a_locked_database_are_refused_and_not_performed_later() {
     let server = Server::start(&[]).await;
     let ada = server.user("ada").await;
     let mut other = Sql::on(server.data()).await;
@@ -100,16 +99,16 @@ async fn a_database_that_is_locked_and_let_go() {
         .await
         .expect("locked");
     let create = || ada.post("/api/vehicles", json!({ "nickname": "x" }));
-    // One more whose client hangs up while it waits.
+    // The client of another write disconnects while the write waits.
     let hung_up = tokio::time::timeout(std::time::Duration::from_millis(200), create());
     let (a, b, c, d, _) = tokio::join!(create(), create(), create(), create(), hung_up);
     for answer in [a, b, c, d] {
         answer.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
         assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
     }
-    assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([]), "reading goes on");
-    other.run("ROLLBACK").await.expect("let go");
-    // This write is queued behind any that would still be performed.
+    assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([]), "reads do not need the lock");
+    other.run("ROLLBACK").await.expect("unlocked");
+    // Refused writes that were still queued would be performed before this one.
     let (_, last) = ada.add(json!({ "vin": ACCORD })).await;
     assert_eq!(ada.get("/api/vehicles").await.expect(StatusCode::OK), json!([last]), "no refused write was performed");
 }

@@ -1,15 +1,18 @@
-//! A restored database: versions and entity tags are never given twice.
+//! Versions and entity tags are never reused after a database is restored; and the quota of vehicles.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Data, Server, postgres, postgres_url, token};
+use crate::{
+    support::{Answer, Data, Server, postgres, postgres_url},
+    tokens::token,
+};
 
-/// The vehicles of one user, as a client that keeps every entity tag sees them.
+/// A client that remembers every entity tag and its content.
 struct Client {
-    /// What each tag of a path stood for.
+    /// The content of each path and tag.
     seen: BTreeMap<(String, String), Value>,
 }
 
@@ -31,7 +34,7 @@ impl Client {
         Answer::of(request).await
     }
 
-    /// Reads a path and checks that its tag has not stood for other content.
+    /// Reads a path and asserts that its tag had no other content before.
     async fn read(&mut self, server: &Server, path: &str) -> String {
         let answer = Client::ask(server, Method::GET, path, None, None).await;
         let tag = answer.header("etag").to_owned();
@@ -48,7 +51,7 @@ impl Client {
     }
 }
 
-/// Changes a vehicle, copies the database, changes it three times more, puts the copy back, and changes it again.
+/// Changes a vehicle, copies the database, changes the vehicle three more times, restores the copy, and changes it again.
 async fn restored(copy: impl AsyncFn(&Data), put_back: impl AsyncFn(&Data)) {
     let server = Server::start(&[]).await;
     let mut client = Client { seen: BTreeMap::new() };
@@ -77,19 +80,19 @@ async fn restored(copy: impl AsyncFn(&Data), put_back: impl AsyncFn(&Data)) {
         let stale = Client::ask(&server, Method::PUT, &path, Some(json!({})), Some((header::IF_MATCH.as_str(), &lost)));
         stale.await.expect(StatusCode::PRECONDITION_FAILED);
     }
-    // A user of whom the copy knows nothing begins above all versions, too.
+    // Versions of a user that is not in the copy start above all earlier versions, too.
     let other = server.request(Method::POST, "/api/vehicles").bearer_auth(token(&server.data().keys(), "bob"));
     let other = Answer::of(other.json(&json!({ "nickname": "x" }))).await.expect(StatusCode::CREATED);
     assert!(other["version"].as_i64().is_some_and(|version| version > 1 << 32), "{other}");
 
-    // Without a restore the epoch goes on.
+    // A restart without a restore starts no new epoch.
     let before = client.read(&server, "/api/vehicles").await;
     let server = Server::start_on(server.stop(), &[]);
     assert_eq!(client.read(&server, "/api/vehicles").await, before);
 }
 
 #[tokio::test]
-async fn no_entity_tag_repeats_after_a_restore_by_command() {
+async fn entity_tags_are_not_reused_after_garage_server_restore() {
     if postgres_url().is_some() {
         let data = Data::new().await;
         let refused = data.command(&["backup", "x"]).output().expect("it runs");
@@ -106,7 +109,7 @@ async fn no_entity_tag_repeats_after_a_restore_by_command() {
     let put_back = async |data: &Data| {
         let said = command(data, "restore").await;
         let saved = said.lines().last().and_then(|line| line.strip_prefix("What it was before is ")).expect("a file");
-        let saved = rusqlite::Connection::open(saved).expect("it opens");
+        let saved = rusqlite::Connection::open(saved).expect("a connection");
         let name: String = saved.query_row("SELECT nickname FROM vehicles", [], |row| row.get(0)).expect("a row");
         assert_eq!(name, "five");
     };
@@ -114,7 +117,7 @@ async fn no_entity_tag_repeats_after_a_restore_by_command() {
 }
 
 #[tokio::test]
-async fn no_entity_tag_repeats_after_a_restore_past_the_server() {
+async fn entity_tags_are_not_reused_after_a_restore_by_other_means() {
     let Some(admin) = postgres_url() else {
         let file = |data: &Data| data.folder.path().join("server.db");
         let copied = |data: &Data| data.folder.path().join("copy.db");
@@ -134,7 +137,7 @@ async fn no_entity_tag_repeats_after_a_restore_past_the_server() {
 }
 
 #[tokio::test]
-async fn an_account_has_as_many_vehicles_as_the_quota_says() {
+async fn creates_above_the_quota_are_refused() {
     let server = Server::start(&["--vehicle-quota", "2"]).await;
     let add =
         async || Client::ask(&server, Method::POST, "/api/vehicles", Some(json!({ "nickname": "x" })), None).await;

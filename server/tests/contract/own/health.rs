@@ -1,17 +1,32 @@
-//! `GET /api/health` when the database cannot be written.
+//! `GET /api/health`.
 
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 
-use crate::support::{Answer, Server};
+use crate::support::{Answer, CAPABILITIES, Server};
 
-/// PostgreSQL has no lock that keeps all writes from beginning; there a round trip is what can be asked.
 #[tokio::test]
-async fn health_says_that_another_program_holds_the_write_lock_or_has_moved_the_file() {
+async fn health_names_the_backend_its_version_and_its_capabilities() {
+    let server = Server::start(&[]).await;
+    let health = Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
+    let expected = json!({
+        "status": "ok",
+        "backend": "axum",
+        "version": env!("CARGO_PKG_VERSION"),
+        "database": "ok",
+        "capabilities": CAPABILITIES
+    });
+    assert_eq!(health, expected);
+}
+
+/// Only on SQLite: PostgreSQL has no lock that prevents all writes.
+#[tokio::test]
+async fn health_fails_if_the_database_is_locked_or_its_file_was_moved() {
     let server = Server::start(&[]).await;
     let Some(path) = server.data().database.strip_prefix("sqlite:") else { return };
     let health = async || Answer::of(server.request(Method::GET, "/api/health")).await;
     health().await.expect(StatusCode::OK);
-    let other = rusqlite::Connection::open(path).expect("it opens");
+    let other = rusqlite::Connection::open(path).expect("a connection");
     other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     let refused = health().await;
     refused.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");

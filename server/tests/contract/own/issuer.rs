@@ -1,4 +1,4 @@
-//! An external OpenID Connect issuer: npm's oidc-provider, on loopback.
+//! Tokens of an external OpenID Connect issuer: npm's oidc-provider, on loopback.
 
 use std::{
     io::{BufRead, BufReader},
@@ -11,16 +11,18 @@ use serde_json::json;
 
 use crate::support::{Answer, Server};
 
-/// An issuer of `server/tests/issuer`; it ends with this value.
-struct Issuer {
+/// A process of `server/tests/issuer`. It is killed on drop.
+pub struct Issuer {
     process: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Issuer {
-    fn start(folder: &Path, port: u16, keys: &str) -> Issuer {
+    /// Starts an issuer with these keys, such as `ES256-1`, which are files such as `ES256-1.pem` in the folder. Missing
+    /// ones are generated.
+    pub fn start(folder: &Path, port: u16, keys: &str) -> Issuer {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/issuer");
-        assert!(script.join("node_modules").is_dir(), "the issuer is not installed; cargo xtask setup does it");
+        assert!(script.join("node_modules").is_dir(), "the issuer is not installed; run cargo xtask setup");
         let mut process = Command::new("node")
             .args(["issuer.mjs", &port.to_string(), keys])
             .current_dir(script)
@@ -39,7 +41,7 @@ impl Issuer {
         self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 
-    /// A token for a user, an audience and an algorithm.
+    /// Requests a token for a user and an audience, signed with this algorithm.
     async fn token(&self, user: &str, audience: &str, algorithm: &str) -> String {
         let form = [("grant_type", "client_credentials"), ("resource", &format!("urn:{audience}:{algorithm}"))];
         let request = reqwest::Client::new().post(format!("{}/token", self.url)).basic_auth(user, Some("secret"));
@@ -56,7 +58,7 @@ impl Drop for Issuer {
 }
 
 #[tokio::test]
-async fn an_external_issuer_is_believed_in_its_own_matters() {
+async fn tokens_of_the_external_issuer_are_accepted_and_others_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::start(folder.path(), 0, "ES256-1,RS256-1,EdDSA-1");
     let server = Server::start(&["--issuer", &issuer.url]).await;
@@ -68,40 +70,43 @@ async fn an_external_issuer_is_believed_in_its_own_matters() {
         assert_eq!(added.expect(StatusCode::CREATED)["userId"], "ada", "{algorithm}");
     }
     let ada = issuer.token("ada", "garage", "ES256").await;
-    assert_eq!(list(&ada).await.expect(StatusCode::OK).as_array().map(Vec::len), Some(3), "one user by any key");
+    assert_eq!(
+        list(&ada).await.expect(StatusCode::OK).as_array().map(Vec::len),
+        Some(3),
+        "the user is the same with any key"
+    );
     let bob = issuer.token("bob", "garage", "ES256").await;
     assert_eq!(list(&bob).await.expect(StatusCode::OK), json!([]));
     let other = issuer.token("ada", "other", "ES256").await;
     list(&other).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
-    // A stranger that signs for the same users.
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    let stranger = Issuer::start(elsewhere.path(), 0, "ES256-1");
-    let forged = stranger.token("ada", "garage", "ES256").await;
+    // Another issuer with the same users and key ids.
+    let other_folder = tempfile::tempdir().expect("a folder");
+    let other_issuer = Issuer::start(other_folder.path(), 0, "ES256-1");
+    let forged = other_issuer.token("ada", "garage", "ES256").await;
     list(&forged).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
 
-    // Accounts are the issuer's.
+    // The server has no accounts of its own.
     let health = Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
     assert_eq!(health["capabilities"], json!(["vehicles", "decode", "dropdown"]));
     server.post("/api/auth/login", json!({})).await.refused(StatusCode::NOT_FOUND, "Not Found");
     let served = Answer::of(server.request(Method::GET, "/api/openapi.json")).await.expect(StatusCode::OK);
     assert!(served["paths"].get("/api/auth/login").is_none() && served["paths"].get("/api/vehicles").is_some());
 
-    // It changes its keys: what it signs next is good at once.
+    // A token with a new key is accepted immediately.
     let port = issuer.port();
     drop(issuer);
     let issuer = Issuer::start(folder.path(), port, "ES256-2,ES256-1");
     let next = issuer.token("ada", "garage", "ES256").await;
     list(&next).await.expect(StatusCode::OK);
-    // While it is away, who it has let in stays in, and a new token by a known key is good.
+    // While the issuer is unavailable, tokens with cached keys are accepted, also those that were not seen before.
     let last = issuer.token("bob", "garage", "ES256").await;
     drop(issuer);
     list(&next).await.expect(StatusCode::OK);
     list(&last).await.expect(StatusCode::OK);
 }
 
-/// An issuer that cannot be asked yet is no reason to refuse anybody for good.
 #[tokio::test]
-async fn an_issuer_that_comes_later() {
+async fn server_starts_before_its_issuer() {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::start(folder.path(), 0, "ES256-1");
     let (url, port) = (issuer.url.clone(), issuer.port());
@@ -118,9 +123,9 @@ async fn an_issuer_that_comes_later() {
     list().await.expect(StatusCode::OK);
 }
 
-/// A token that was accepted before is refused as soon as the issuer is known to have withdrawn its key.
+/// This includes tokens that were verified and cached before.
 #[tokio::test]
-async fn a_withdrawn_key_ends_tokens_that_were_seen_before() {
+async fn tokens_are_refused_after_the_issuer_removed_their_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let issuer = Issuer::start(folder.path(), 0, "ES256-1");
     let server = Server::start(&["--issuer", &issuer.url]).await;
@@ -135,13 +140,12 @@ async fn a_withdrawn_key_ends_tokens_that_were_seen_before() {
     list(&old).await.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
 }
 
-/// The same subject of two issuers is two people.
 #[tokio::test]
-async fn users_of_another_issuer_are_others() {
+async fn equal_subjects_of_two_issuers_are_two_users() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = Issuer::start(folder.path(), 0, "ES256-1");
-    let elsewhere = tempfile::tempdir().expect("a folder");
-    let second = Issuer::start(elsewhere.path(), 0, "ES256-1");
+    let second_folder = tempfile::tempdir().expect("a folder");
+    let second = Issuer::start(second_folder.path(), 0, "ES256-1");
     let mut users = Vec::new();
     let mut data = crate::support::Data::new().await;
     for issuer in [&first, &second, &first, &second] {
@@ -152,7 +156,7 @@ async fn users_of_another_issuer_are_others() {
         users.push(added.expect(StatusCode::CREATED)["userId"].as_str().expect("a user").to_owned());
         data = server.stop();
     }
-    assert_eq!(users[0], "ada", "as it was when there was one issuer only");
+    assert_eq!(users[0], "ada", "the first issuer's subjects are the user ids");
     assert_ne!(users[0], users[1]);
     assert_eq!((&users[0], &users[1]), (&users[2], &users[3]));
 }

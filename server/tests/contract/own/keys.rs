@@ -1,4 +1,4 @@
-//! Keys, and tokens that are not as they should be.
+//! Signing keys, and invalid tokens.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,17 +9,20 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Data, PASSWORD, Server, claims, key_files, sign, token};
+use crate::{
+    support::{Answer, Data, PASSWORD, Server},
+    tokens::{claims, key_files, sign, token},
+};
 
-/// Keys and data are their owner's alone, whatever the folder lets others do.
+/// Regardless of the permissions of the parent folder.
 #[cfg(unix)]
 #[tokio::test]
-async fn what_is_made_at_the_first_start_is_its_owners() {
+async fn keys_and_database_are_readable_only_by_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let server = Server::start(&[]).await;
     server.user("ada").await;
     let folder = server.data().folder.path();
-    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
     let keys = server.data().keys();
     let key = key_files(&keys).remove(0);
     assert_eq!((mode(&keys), mode(&key)), (0o700, 0o600));
@@ -33,7 +36,7 @@ async fn what_is_made_at_the_first_start_is_its_owners() {
 #[tokio::test]
 async fn sessions_survive_a_restart() {
     let server = Server::start(&[]).await;
-    let ada = server.user("ada").await;
+    let ada = server.account("ada").await;
     let (token, email) = (ada.token.clone(), ada.email.clone());
     let server = Server::start_on(server.stop(), &[]);
     let me = Answer::of(server.request(Method::GET, "/api/auth/me").bearer_auth(token)).await;
@@ -41,7 +44,7 @@ async fn sessions_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn only_a_token_in_which_everything_is_right_is_good() {
+async fn invalid_tokens_are_refused() {
     let server = Server::start(&[]).await;
     let keys = server.data().keys();
     let ask = async |token: &str| Answer::of(server.request(Method::GET, "/api/vehicles").bearer_auth(token)).await;
@@ -81,8 +84,8 @@ async fn only_a_token_in_which_everything_is_right_is_good() {
     };
     let hmac =
         |secret: &[u8]| encode(&header(Algorithm::HS256, Some(&kid)), &claims("u"), &EncodingKey::from_secret(secret));
-    let stolen = sign(&keys, &claims("somebody else"));
-    let (_, rest) = stolen.split_once('.').expect("a token");
+    let of_other_user = sign(&keys, &claims("somebody else"));
+    let (_, rest) = of_other_user.split_once('.').expect("a token");
     let (other_payload, _) = rest.split_once('.').expect("a token");
     for (why, bad) in [
         ("expired", with("exp", json!(now - 3600))),
@@ -97,29 +100,28 @@ async fn only_a_token_in_which_everything_is_right_is_good() {
         ("a user with control characters", with("sub", json!("a\0b"))),
         ("a user that is too long", with("sub", json!("u".repeat(256)))),
         ("an unknown key", encode(&header(Algorithm::ES256, Some("unknown")), &claims("u"), &own).expect("a token")),
-        ("a key of no name", encode(&header(Algorithm::ES256, None), &claims("u"), &own).expect("a token")),
+        ("no key id", encode(&header(Algorithm::ES256, None), &claims("u"), &own).expect("a token")),
         (
-            "another's key of that name",
+            "another key with the same id",
             encode(&header(Algorithm::ES256, Some(&kid)), &claims("u"), &other).expect("a token"),
         ),
-        ("HMAC by the public keys", hmac(public.as_bytes()).expect("a token")),
-        ("HMAC by the private key", hmac(&pem).expect("a token")),
+        ("HMAC with the public keys", hmac(public.as_bytes()).expect("a token")),
+        ("HMAC with the private key", hmac(&pem).expect("a token")),
         ("no algorithm", format!("eyJhbGciOiJub25lIn0.{payload}.")),
         (
-            "no algorithm, with a key",
+            "no algorithm, with a key id",
             format!("{}.{payload}.", base64_url(&format!("{{\"alg\":\"none\",\"kid\":\"{kid}\"}}"))),
         ),
-        ("another's payload", format!("{head}.{other_payload}.{signature}")),
+        ("the payload of another token", format!("{head}.{other_payload}.{signature}")),
         ("no signature", format!("{head}.{payload}.")),
         ("oversized", format!("{good}{}", "x".repeat(10_000))),
-        ("oversized, and well signed", with("more", json!("x".repeat(10_000)))),
+        ("oversized, with a valid signature", with("more", json!("x".repeat(10_000)))),
     ] {
         let answer = ask(&bad).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{why}: {}", answer.text);
         answer.refused(StatusCode::UNAUTHORIZED, "Missing or invalid token");
     }
-    // The user of a good token is whoever it names, and nobody else.
-    ask(&stolen).await.expect(StatusCode::OK);
+    ask(&of_other_user).await.expect(StatusCode::OK);
 }
 
 fn base64_url(text: &str) -> String {
@@ -127,7 +129,7 @@ fn base64_url(text: &str) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
 }
 
-/// Makes a key as if it had been made this many minutes ago; its id.
+/// Makes a key whose id says that it was made this many minutes ago, and returns the id.
 fn key_made_before(data: &Data, minutes: u64) -> String {
     let rotated = data.command(&["rotate-keys"]).output().expect("it runs");
     assert!(rotated.status.success());
@@ -144,11 +146,11 @@ fn kid(token: &Value) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_rotated_and_old_tokens_stay_good() {
+async fn tokens_of_rotated_keys_stay_valid() {
     let data = Data::new().await;
     let old_key = key_made_before(&data, 60);
     let server = Server::start_on(data, &[]);
-    let ada = server.user("ada").await;
+    let ada = server.account("ada").await;
     let (old, email) = (json!(ada.token), ada.email.clone());
     assert_eq!(kid(&old), old_key);
     let data = server.stop();
@@ -163,16 +165,16 @@ async fn keys_are_rotated_and_old_tokens_stay_good() {
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
 }
 
-/// Several servers that start at the same moment on an empty folder of keys, each with a database of its own.
+/// Several servers start at the same time with an empty folder of keys, and a database for each.
 #[tokio::test]
-async fn servers_that_start_together_accept_each_others_tokens() {
+async fn servers_that_start_concurrently_share_one_key() {
     for _ in 0..4 {
         let folder = tempfile::tempdir().expect("a folder");
         let keys = folder.path().join("keys");
         let mut data = Vec::new();
         for _ in 0..6 {
             let new = Data::new().await;
-            // Otherwise the first start would take longer for some than for others.
+            // Without this, servers would not read the folder at the same time.
             assert!(new.command(&["migrate"]).output().expect("it runs").status.success());
             data.push(new);
         }
@@ -180,7 +182,7 @@ async fn servers_that_start_together_accept_each_others_tokens() {
             let path = keys.to_str().expect("a path");
             let start = |data| scope.spawn(move || Server::start_on(data, &["--keys", path]));
             let threads: Vec<_> = data.into_iter().map(start).collect();
-            threads.into_iter().map(|thread| thread.join().expect("it starts")).collect()
+            threads.into_iter().map(|thread| thread.join().expect("a process")).collect()
         });
         for one in &servers {
             let token = one.user("ada").await.token;
@@ -193,9 +195,9 @@ async fn servers_that_start_together_accept_each_others_tokens() {
     }
 }
 
-/// Servers are restarted one after the other. Whichever knows the new key, all accept the tokens of all.
+/// Servers that do not know the new key yet accept its tokens, and vice versa.
 #[tokio::test]
-async fn a_rolling_rotation_refuses_no_token() {
+async fn tokens_are_accepted_by_all_servers_during_a_rolling_restart() {
     let first = Data::new().await;
     let old_key = key_made_before(&first, 60);
     let keys = first.keys();
@@ -206,7 +208,7 @@ async fn a_rolling_rotation_refuses_no_token() {
         for (from, to) in [(servers[0], servers[1]), (servers[1], servers[0])] {
             let email = format!("ada-{}@example.org", uuid::Uuid::now_v7().simple());
             let added = from.data().command(&["user", "add", &email]).stdin(std::process::Stdio::piped()).spawn();
-            let mut added = added.expect("it starts");
+            let mut added = added.expect("a process");
             std::io::Write::write_all(&mut added.stdin.take().expect("an input"), PASSWORD.as_bytes())
                 .expect("written");
             assert!(added.wait().expect("it ends").success());
@@ -220,20 +222,20 @@ async fn a_rolling_rotation_refuses_no_token() {
         }
     };
     check([&one, &two], &old_key).await;
-    // A key that was just made is published, but does not sign yet.
+    // A new key is published, but does not sign yet.
     assert!(one.data().command(&["rotate-keys"]).output().expect("it runs").status.success());
     let one = Server::start_on(one.stop(), &options);
     let keys = Answer::of(one.request(Method::GET, "/.well-known/jwks.json")).await.expect(StatusCode::OK);
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
     check([&one, &two], &old_key).await;
-    // One that signs is found by the server that does not know it.
+    // A server that does not know the signing key reads the folder again.
     let new_key = key_made_before(one.data(), 10);
     let one = Server::start_on(one.stop(), &options);
     check([&one, &two], &new_key).await;
 }
 
 #[tokio::test]
-async fn a_stray_file_among_the_keys_is_a_warning() {
+async fn invalid_files_in_the_folder_of_keys_are_logged_as_warnings() {
     let data = Data::new().await;
     std::fs::create_dir(data.keys()).expect("a folder");
     std::fs::write(data.keys().join("zz-notes.pem"), "notes").expect("written");
@@ -245,7 +247,7 @@ async fn a_stray_file_among_the_keys_is_a_warning() {
 }
 
 #[tokio::test]
-async fn old_keys_are_retired_and_the_signing_one_never() {
+async fn retire_keys_deletes_old_keys_but_not_the_signing_one() {
     let data = Data::new().await;
     let day = 24 * 60;
     let (oldest, signing) = (key_made_before(&data, 100 * day), key_made_before(&data, 50 * day));

@@ -1,4 +1,4 @@
-//! A server that is killed: everything that it has acknowledged is there.
+//! A server that is killed must not lose writes that it acknowledged.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,18 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Data, Server, token};
+use crate::{
+    support::{Answer, Data, Server},
+    tokens::token,
+};
 
-/// How many writes are acknowledged, with a kill after each. `GARAGE_TEST_KILLS` sets another number.
+/// How often the server is killed. `GARAGE_TEST_KILLS` sets another number.
 const KILLS: usize = 40;
 
-/// Writes of several clients arrive together; the server is killed the moment one of them is acknowledged. The others may
-/// have happened or not; sent again with the same id, they happen once.
+/// The server is killed as soon as one of several concurrent writes is acknowledged. The others may have been performed or
+/// not. Sent again with the same id, they are performed once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_acknowledged_survives_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     let kills = std::env::var("GARAGE_TEST_KILLS").map_or(KILLS, |text| text.parse().expect("a number"));
     let mut data = Data::new().await;
     let mut acknowledged: BTreeMap<Uuid, Value> = BTreeMap::new();

@@ -1,5 +1,4 @@
-//! Slow clients and too many clients, as raw TCP connections. Nothing is asserted about how long something takes, only
-//! that it happens.
+//! Slow clients and too many clients, over raw TCP connections. The tests assert that timeouts take effect, but not when.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -12,7 +11,7 @@ use reqwest::{Method, StatusCode};
 use crate::support::{Answer, Server};
 
 const HEALTH: &str = "GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n";
-/// Its body is read before anything else is looked at.
+/// The server reads the body first. It is not sent.
 const LOGIN: &str =
     "POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n";
 /// A response of 1.4 MB.
@@ -21,7 +20,7 @@ const LARGE: &str = "GET /api/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\
 fn connect(server: &Server) -> TcpStream {
     let address = server.base.strip_prefix("http://").expect("an address");
     let connection = TcpStream::connect(address).expect("a connection");
-    // A test that would hang fails.
+    // Fail instead of hanging.
     connection.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
     connection
 }
@@ -30,7 +29,7 @@ fn send(mut connection: &TcpStream, text: &str) {
     connection.write_all(text.as_bytes()).expect("sent");
 }
 
-/// Reads the response to `HEALTH`, and leaves the connection open.
+/// Reads the response to `HEALTH`. The connection stays open.
 fn read_health(mut connection: &TcpStream) -> String {
     let mut text = String::new();
     while !text.ends_with('}') {
@@ -50,7 +49,7 @@ fn read_to_close(mut connection: &TcpStream) -> String {
     }
 }
 
-/// Whether the server answers on a new connection, or closes it.
+/// Whether the server responds on a new connection. Otherwise it closes the connection.
 fn is_served(server: &Server) -> bool {
     let mut connection = connect(server);
     let mut start = [0; 12];
@@ -64,11 +63,11 @@ async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("it never happens");
+    panic!("the condition was never true");
 }
 
 #[tokio::test]
-async fn a_head_that_is_never_complete_and_an_idle_connection_are_closed() {
+async fn connections_that_are_idle_or_have_an_incomplete_head_are_closed() {
     let server = Server::start(&["--idle-timeout", "1"]).await;
     for first in ["", HEALTH] {
         for rest in ["", "GET /api/health HTTP/1.1\r\nHost:"] {
@@ -84,11 +83,11 @@ async fn a_head_that_is_never_complete_and_an_idle_connection_are_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn large_heads_are_refused() {
     let server = Server::start(&[]).await;
     let connection = connect(&server);
     let head = format!("GET /api/health HTTP/1.1\r\nHost: x\r\nX-Large: {}", "n".repeat(80 * 1024));
-    // The server may have closed the connection before all is sent.
+    // The server may close the connection before everything is sent.
     let _ = (&connection).write_all(head.as_bytes());
     let response = read_to_close(&connection);
     assert!(response.is_empty() || response.starts_with("HTTP/1.1 431"), "{response}");
@@ -96,7 +95,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_never_complete_is_answered_and_its_connection_closed() {
+async fn incomplete_bodies_get_a_response_and_their_connection_is_closed() {
     let server = Server::start(&["--request-timeout", "1", "--idle-timeout", "1"]).await;
     let connection = connect(&server);
     send(&connection, &format!("{LOGIN}{{"));
@@ -105,21 +104,21 @@ async fn a_body_that_is_never_complete_is_answered_and_its_connection_closed() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_disconnected() {
+async fn clients_that_do_not_read_are_disconnected() {
     let server = Server::start(&["--write-timeout", "1", "--max-connections", "1"]).await;
     let connection = connect(&server);
-    // More than the buffers of both systems hold.
+    // More than the buffers of client and server can hold.
     send(&connection, &LARGE.repeat(40));
     let mut first = [0; 12];
     (&connection).read_exact(&mut first).expect("a response");
     assert_eq!(&first, b"HTTP/1.1 200");
-    assert!(!is_served(&server), "it has the only connection");
+    assert!(!is_served(&server), "the only connection is in use");
     eventually(async || is_served(&server)).await;
     assert!(read_to_close(&connection).len() < 40 * 1_000_000, "not everything was sent");
 }
 
 #[tokio::test]
-async fn a_connection_above_the_limit_is_closed_and_accepted_again_later() {
+async fn connections_above_the_limit_are_closed() {
     let server = Server::start(&["--max-connections", "2"]).await;
     let (one, two) = (connect(&server), connect(&server));
     for connection in [&one, &two] {
@@ -130,7 +129,7 @@ async fn a_connection_above_the_limit_is_closed_and_accepted_again_later() {
         assert_eq!(read_to_close(&connect(&server)), "");
     }
     send(&one, HEALTH);
-    assert!(read_health(&one).starts_with("HTTP/1.1 200"), "an open connection goes on");
+    assert!(read_health(&one).starts_with("HTTP/1.1 200"), "open connections are not affected");
     drop(two);
     eventually(async || is_served(&server)).await;
     let data = server.stop();
@@ -138,24 +137,18 @@ async fn a_connection_above_the_limit_is_closed_and_accepted_again_later() {
 }
 
 #[tokio::test]
-async fn a_request_above_the_limit_is_answered_at_once() {
+async fn requests_above_the_limit_get_503() {
     let server = Server::start(&["--max-requests", "1"]).await;
     let health = async || Answer::of(server.request(Method::GET, "/api/health")).await;
-    let slow_login = || {
+    let mut slow = Vec::new();
+    // A slow request is refused if it arrives while the server handles `health`. Then another one is sent.
+    let is_busy = async || {
         let connection = connect(&server);
         send(&connection, &format!("{LOGIN}{{"));
-        connection
+        slow.push(connection);
+        health().await.status == StatusCode::SERVICE_UNAVAILABLE
     };
-    let mut slow = slow_login();
-    eventually(async || {
-        if health().await.status == StatusCode::SERVICE_UNAVAILABLE {
-            return true;
-        }
-        // It may have been refused itself, while the server answered about its health.
-        slow = slow_login();
-        false
-    })
-    .await;
+    eventually(is_busy).await;
     let refused = health().await;
     refused.refused(StatusCode::SERVICE_UNAVAILABLE, "Server is busy");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
@@ -165,7 +158,7 @@ async fn a_request_above_the_limit_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn large_responses_that_are_not_read_use_limited_memory() {
+async fn memory_for_unread_large_responses_is_limited() {
     let server = Server::start(&["--response-memory", "3", "--max-connections", "100"]).await;
     let slow: Vec<TcpStream> = (0..4).map(|_| connect(&server)).collect();
     for connection in &slow {

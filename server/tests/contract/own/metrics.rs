@@ -1,4 +1,4 @@
-//! What operators can watch.
+//! Metrics for operators.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::support::{Answer, Server};
 
 #[tokio::test]
-async fn metrics_are_served_on_their_own_address_and_name_nobody() {
+async fn metrics_have_their_own_address_and_contain_no_personal_data() {
     let server = Server::start(&["--open-registration", "--metrics", "127.0.0.1:0"]).await;
-    let ada = server.user("ada").await;
+    let ada = server.account("ada").await;
     let (path, vehicle) = ada.add(json!({ "nickname": "Blue" })).await;
     ada.put(&path, json!({ "color": "Red" })).await.expect(StatusCode::OK);
     ada.put(&path, json!({ "color": "Red" })).await.expect(StatusCode::OK);
@@ -29,7 +29,7 @@ async fn metrics_are_served_on_their_own_address_and_name_nobody() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     let metrics =
-        reqwest::get(format!("http://{address}/metrics")).await.expect("an answer").text().await.expect("text");
+        reqwest::get(format!("http://{address}/metrics")).await.expect("a response").text().await.expect("text");
     for line in [
         r#"garage_requests_total{method="POST",route="/api/vehicles",status="201"} 1"#,
         r#"garage_requests_total{method="PUT",route="/api/vehicles/{id}",status="200"} 2"#,

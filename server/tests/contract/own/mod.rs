@@ -1,6 +1,7 @@
-//! What needs a server of the test's own, with its settings, its keys, its start and its end.
+//! Tests of this repository's server alone: its options, keys, log, start and exit.
 
 mod accounts;
+mod backend;
 mod database;
 mod epochs;
 mod health;

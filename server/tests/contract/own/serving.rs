@@ -1,4 +1,4 @@
-//! Settings, origins, proxies, the log, the end, and the document.
+//! Options, CORS, proxies, the log, shutdown, the OpenAPI document, headers and compression.
 
 use std::{
     io::{Read, Write},
@@ -9,10 +9,14 @@ use std::{
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{ACCORD, Answer, Data, PASSWORD, Server, document, token};
+use crate::{
+    operations::document,
+    support::{ACCORD, Answer, Data, PASSWORD, Server},
+    tokens::token,
+};
 
 #[tokio::test]
-async fn pages_of_named_origins_may_use_it_and_no_others() {
+async fn cors_allows_only_the_configured_origins() {
     let server = Server::start(&["--cors-origin", "https://garage.example.org,tauri://localhost"]).await;
     let preflight = |origin: &'static str| {
         let request = server.request(Method::OPTIONS, "/api/vehicles").header("origin", origin);
@@ -33,27 +37,29 @@ async fn pages_of_named_origins_may_use_it_and_no_others() {
     assert!(asked.header("access-control-expose-headers").contains("etag"));
     let refused =
         Answer::of(server.request(Method::GET, "/api/vehicles").header("origin", "https://garage.example.org")).await;
-    assert_eq!(refused.header("access-control-allow-origin"), "https://garage.example.org", "a page may read why");
-    let silent = Server::start(&[]).await;
-    let asked =
-        Answer::of(silent.request(Method::OPTIONS, "/api/vehicles").header("origin", "https://garage.example.org"))
-            .await;
+    assert_eq!(refused.header("access-control-allow-origin"), "https://garage.example.org", "pages can read errors");
+    let without_cors = Server::start(&[]).await;
+    let asked = Answer::of(
+        without_cors.request(Method::OPTIONS, "/api/vehicles").header("origin", "https://garage.example.org"),
+    )
+    .await;
     asked.refused(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     let answer =
-        Answer::of(silent.request(Method::GET, "/api/health").header("origin", "https://garage.example.org")).await;
+        Answer::of(without_cors.request(Method::GET, "/api/health").header("origin", "https://garage.example.org"))
+            .await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
 }
 
 #[tokio::test]
-async fn behind_a_trusted_proxy_addresses_are_its_clients() {
+async fn logins_behind_a_trusted_proxy_are_limited_by_the_forwarded_address() {
     let guess = async |server: &Server, number: i32, forwarded: &str| {
         let body = json!({ "email": format!("u{number}@example.org"), "password": "another guess" });
         let request = server.request(Method::POST, "/api/auth/login").header("x-forwarded-for", forwarded);
         Answer::of(request.json(&body)).await.status
     };
     let trusting = Server::start(&["--rate-limit", "1", "--trusted-proxy", "127.0.0.0/8"]).await;
-    // The quota refills with time, and a slow machine takes long for each guess: the refusal comes sooner or later. Every
-    // guess is for another account, so that only the address is limited.
+    // The quota refills with time, so the number of attempts until the limit depends on the speed of the machine. Each
+    // guess is for another account, so that only the network is limited.
     let limited = async |server: &Server, first: i32, forwarded: &dyn Fn(i32) -> String| {
         for number in first..first + 100 {
             let status = guess(server, number, &forwarded(number)).await;
@@ -67,18 +73,18 @@ async fn behind_a_trusted_proxy_addresses_are_its_clients() {
     assert!(limited(&trusting, 0, &|_| "198.51.100.7".to_owned()).await >= 5);
     limited(&trusting, 100, &|number| format!("203.0.113.{}, 198.51.100.7", number % 100)).await;
     assert_eq!(guess(&trusting, 200, "198.51.100.8").await, StatusCode::UNAUTHORIZED, "another client");
-    let wary = Server::start(&["--rate-limit", "1"]).await;
-    // A client may write what it likes into the header.
-    limited(&wary, 0, &|number| format!("198.51.100.{number}")).await;
+    let without_proxy = Server::start(&["--rate-limit", "1"]).await;
+    // Clients can put anything into the header.
+    limited(&without_proxy, 0, &|number| format!("198.51.100.{number}")).await;
 }
 
-/// Whatever is asked for, however much is logged: no VIN, plate, name, password or token is.
+/// No VIN, license plate, name, password or token is logged, at any level.
 #[tokio::test]
-async fn the_log_has_an_id_for_every_request_and_nothing_of_anybodys() {
+async fn log_has_request_ids_and_no_personal_data() {
     let server = Server::start_as(Data::new().await, |command| {
         command.env("GARAGE_LOG", "trace");
     });
-    let ada = server.user("ada").await;
+    let ada = server.account("ada").await;
     let (path, _) = ada.add(json!({ "vin": ACCORD, "licensePlate": "SECRET7", "nickname": "Bluebird" })).await;
     ada.add(json!({ "vin": "5YJSA1E26HF000337" })).await;
     ada.post("/api/vehicles", json!({ "vin": ACCORD })).await.expect(StatusCode::CONFLICT);
@@ -117,9 +123,9 @@ async fn the_log_has_an_id_for_every_request_and_nothing_of_anybodys() {
     assert_eq!((&answered["fields"]["status"], &answered["request"]["route"]), (&json!(200), &json!("/api/vehicles")));
 }
 
-/// Whoever has begun to ask is answered; whoever comes after is not let in.
+/// A server that shuts down accepts no new connections.
 #[tokio::test]
-async fn a_request_that_is_under_way_is_finished() {
+async fn shutdown_waits_for_requests_that_have_begun() {
     let server = Server::start(&[]).await;
     let ada = server.user("ada").await;
     let address = server.base.strip_prefix("http://").expect("an address");
@@ -144,7 +150,7 @@ async fn a_request_that_is_under_way_is_finished() {
             break;
         }
     }
-    assert!(closed, "nobody new is let in");
+    assert!(closed, "new connections are still accepted");
     connection.write_all(rest.as_bytes()).expect("sent");
     let mut answer = [0; 12];
     connection.read_exact(&mut answer).expect("an answer");
@@ -156,12 +162,11 @@ async fn a_request_that_is_under_way_is_finished() {
     Answer::of(server.request(Method::GET, "/api/vehicles").bearer_auth(token)).await.expect(StatusCode::OK);
 }
 
-/// A setting that is wrong ends the start, with its name.
 #[tokio::test]
-async fn a_setting_that_is_wrong_is_named_at_the_start() {
+async fn invalid_options_are_named_in_the_error_at_startup() {
     let data = Data::new().await;
     let file = data.folder.path().join("file");
-    std::fs::write(&file, "no database").expect("written");
+    std::fs::write(&file, "not a database").expect("written");
     let file_url = format!("sqlite:{}", file.display());
     let file = file.to_str().expect("a path");
     for (options, named) in [
@@ -189,14 +194,14 @@ async fn a_setting_that_is_wrong_is_named_at_the_start() {
         assert!(!output.status.success() && said.contains(named), "{options:?}: {said}");
         assert!(!said.contains("secret") && output.stdout.is_empty(), "{options:?}: {said}");
     }
-    // Help shows no password that stands in the environment.
+    // The help does not show passwords from the environment.
     let help = data.command(&["serve", "--help"]).env("GARAGE_DATABASE", "postgres://x:secret@127.0.0.1/x").output();
     assert!(!String::from_utf8_lossy(&help.expect("it runs").stdout).contains("secret"));
 }
 
-/// The address is of no network, so nothing is ever served there.
+/// The address is reserved for documentation (RFC 5737), so the server cannot listen on it.
 #[tokio::test]
-async fn an_address_on_a_network_without_a_proxy_is_warned_about() {
+async fn listening_on_a_network_without_a_trusted_proxy_is_logged_as_a_warning() {
     let data = Data::new().await;
     for (options, is_warned) in [
         (&["serve", "--listen", "192.0.2.1:3001"][..], true),
@@ -209,7 +214,7 @@ async fn an_address_on_a_network_without_a_proxy_is_warned_about() {
 }
 
 #[tokio::test]
-async fn the_document_is_served_and_its_page_loads_nothing_from_elsewhere() {
+async fn openapi_document_is_served_and_its_page_loads_nothing_from_other_origins() {
     let server = Server::start(&[]).await;
     let served = Answer::of(server.request(Method::GET, "/api/openapi.json")).await.expect(StatusCode::OK);
     assert_eq!(served, document());
@@ -220,11 +225,56 @@ async fn the_document_is_served_and_its_page_loads_nothing_from_elsewhere() {
     assert_eq!(page.header("content-security-policy"), policy);
     let addresses = page.text.split(['"', '\'']).filter(|text| text.contains("://") || text.starts_with("//"));
     assert_eq!(addresses.collect::<Vec<_>>(), Vec::<&str>::new());
-    let parts = page.text.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
-    let parts: Vec<&str> = parts.collect();
-    assert!(parts.len() >= 3, "{parts:?}");
-    for part in parts {
-        let path = format!("/api/docs/{}", part.trim_start_matches("./"));
+    let sources = page.text.split("src=\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default());
+    let sources: Vec<&str> = sources.collect();
+    assert!(sources.len() >= 3, "{sources:?}");
+    for source in sources {
+        let path = format!("/api/docs/{}", source.trim_start_matches("./"));
         assert_eq!(Answer::of(server.request(Method::GET, &path)).await.status, StatusCode::OK, "{path}");
     }
+}
+
+#[tokio::test]
+async fn every_response_has_the_security_headers_and_a_request_id() {
+    let server = Server::start(&[]).await;
+    let ada = server.user("ada").await;
+    ada.add(json!({ "nickname": "Blue" })).await;
+    for answer in [
+        ada.get("/api/vehicles").await,
+        ada.get("/api/nothing").await,
+        Answer::of(server.request(Method::GET, "/api/vehicles")).await,
+        Answer::of(server.request(Method::GET, "/api/health")).await,
+    ] {
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("x-frame-options"), "DENY");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+        assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+    let named = Answer::of(ada.request(Method::GET, "/api/vehicles").header("x-request-id", "mine-7")).await;
+    assert_eq!(named.header("x-request-id"), "mine-7", "a valid id of a proxy is kept");
+    for other in ["n".repeat(129), "a b".to_owned(), "\"a\"".to_owned()] {
+        let renamed = Answer::of(ada.request(Method::GET, "/api/vehicles").header("x-request-id", &other)).await;
+        assert!(renamed.header("x-request-id").parse::<uuid::Uuid>().is_ok(), "{other} is replaced");
+    }
+}
+
+#[tokio::test]
+async fn responses_are_compressed_if_the_client_accepts_it() {
+    let server = Server::start(&[]).await;
+    let ada = server.user("ada").await;
+    ada.add(json!({ "nickname": "Blue", "notes": "n".repeat(5000) })).await;
+    // This client adds no Accept-Encoding and does not decompress.
+    let plain = reqwest::Client::builder().no_gzip().no_zstd().build().expect("a client");
+    for encoding in ["gzip", "zstd", ""] {
+        let request = plain.get(format!("{}/api/vehicles", server.base)).bearer_auth(&ada.token);
+        let answer = request.header("accept-encoding", encoding).send().await.expect("an answer");
+        assert_eq!(answer.headers().get("content-encoding").map_or("", |it| it.to_str().expect("text")), encoding);
+        let length = answer.bytes().await.expect("a body").len();
+        assert_eq!(length < 2000, !encoding.is_empty(), "{encoding}: {length}");
+    }
+    let read = ada.get("/api/vehicles").await.expect(StatusCode::OK);
+    assert_eq!(read[0]["nickname"], "Blue");
 }
