@@ -31,22 +31,40 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         return on_backend(base_url, options);
     }
     setup::for_contract(root)?;
-    shell::run(suite(&[]))?;
-    on_postgres(root)
+    shell::run(all_features(SUITE.selection, &[]))?;
+    on_postgres(root, &[&SUITE])
 }
 
-/// Runs the suite on a temporary PostgreSQL cluster, including the tests that need PostgreSQL.
+/// Tests that run on PostgreSQL if `GARAGE_TEST_POSTGRES` names a cluster.
+pub struct Tests {
+    /// Options that select the test binaries.
+    selection: &'static [&'static str],
+    filter: &'static str,
+}
+
+/// The contract suite. Only this is built, so the page is not required.
+pub const SUITE: Tests = Tests { selection: &["--test", "contract"], filter: "" };
+/// Unit tests of the server's stores.
+pub const STORES: Tests = Tests { selection: &["--lib"], filter: "vehicles::store::" };
+
+/// Runs the tests on a temporary PostgreSQL cluster, including those that need PostgreSQL.
 #[cfg(unix)]
-pub fn on_postgres(root: &Path) -> anyhow::Result<()> {
+pub fn on_postgres(root: &Path, tests: &[&Tests]) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
-    let mut suite = suite(if has_nextest() { &["--run-ignored=all"] } else { &["--", "--include-ignored"] });
-    suite.env("GARAGE_TEST_POSTGRES", &cluster.url).env("GARAGE_TEST_POSTGRES_CERTIFICATE", &cluster.certificate);
-    shell::run(suite)
+    for Tests { selection, filter } in tests {
+        let ignored: &[&str] =
+            if has_nextest() { &["--run-ignored=all", filter] } else { &[filter, "--", "--include-ignored"] };
+        let options = ignored.iter().copied().filter(|option| !option.is_empty());
+        let mut tests = all_features(selection, &options.collect::<Vec<_>>());
+        tests.env("GARAGE_TEST_POSTGRES", &cluster.url).env("GARAGE_TEST_POSTGRES_CERTIFICATE", &cluster.certificate);
+        shell::run(tests)?;
+    }
+    Ok(())
 }
 
 /// Skips the suite, because the temporary cluster needs Debian.
 #[cfg(not(unix))]
-pub fn on_postgres(_root: &Path) -> anyhow::Result<()> {
+pub fn on_postgres(_root: &Path, _tests: &[&Tests]) -> anyhow::Result<()> {
     println!("skipped: the temporary PostgreSQL cluster requires Debian");
     Ok(())
 }
@@ -70,9 +88,9 @@ fn on_backend(base_url: &str, options: &Options) -> anyhow::Result<()> {
 }
 
 /// Builds with the features of the whole workspace, as the other tests do, to avoid compiling again.
-fn suite(options: &[&str]) -> Command {
+fn all_features(selection: &[&str], options: &[&str]) -> Command {
     let runner: &[&str] = if has_nextest() { &["nextest", "run"] } else { &["test"] };
-    shell::cargo(&[runner, &["--workspace", "--test", "contract"], options].concat())
+    shell::cargo(&[runner, &["--workspace"], selection, options].concat())
 }
 
 pub fn has_nextest() -> bool {

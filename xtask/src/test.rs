@@ -208,7 +208,7 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&words))
         }
         Step::Rust => rust_tests(),
-        Step::Contract => contract::on_postgres(root),
+        Step::Contract => contract::on_postgres(root, &[&contract::SUITE, &contract::STORES]),
         #[cfg(unix)]
         Step::Fuzz => crate::fuzz::fuzz(root, 60),
         #[cfg(not(unix))]
