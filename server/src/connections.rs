@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_io_timeout::TimeoutStream;
-use tower_http::add_extension::AddExtension;
+use tower::Service;
 
 /// Accepts a connection if there are not too many, and closes it if a write makes no progress for too long.
 #[derive(Clone)]
@@ -29,11 +30,25 @@ pub struct Acceptor {
     is_full: Arc<AtomicBool>,
 }
 
-/// Counts a connection for as long as it exists. It is an extension of the connection's service, which is dropped with
-/// the connection.
+/// The service of an open connection. It is dropped with the connection.
 #[derive(Clone)]
-pub struct OpenConnection {
+pub struct Counted<S> {
+    service: S,
     _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl<S: Service<R>, R> Service<R> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.service.call(request)
+    }
 }
 
 impl Acceptor {
@@ -45,7 +60,7 @@ impl Acceptor {
 
 impl<S> Accept<TcpStream, S> for Acceptor {
     type Stream = Pin<Box<TimeoutStream<TcpStream>>>;
-    type Service = AddExtension<S, OpenConnection>;
+    type Service = Counted<S>;
     type Future = Ready<io::Result<(Self::Stream, Self::Service)>>;
 
     /// Closes the connection at once if there are too many.
@@ -59,7 +74,6 @@ impl<S> Accept<TcpStream, S> for Acceptor {
         self.is_full.store(false, Ordering::Relaxed);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.write_timeout));
-        let open = OpenConnection { _permit: Arc::new(permit) };
-        ready(Ok((Box::pin(stream), AddExtension::new(service, open))))
+        ready(Ok((Box::pin(stream), Counted { service, _permit: Arc::new(permit) })))
     }
 }

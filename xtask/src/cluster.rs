@@ -5,6 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -132,7 +133,8 @@ fn programs() -> anyhow::Result<PathBuf> {
 
 /// Creates an empty folder that the PostgreSQL user can write to.
 fn folder(root: &Path, is_root: bool) -> anyhow::Result<PathBuf> {
-    let name = format!("postgres-{}", std::process::id());
+    static CLUSTERS: AtomicU32 = AtomicU32::new(1);
+    let name = format!("postgres-{}-{}", std::process::id(), CLUSTERS.fetch_add(1, Ordering::Relaxed));
     let target = run::target_folder(root);
     let target = std::path::absolute(&target)?;
     // Another user cannot reach a folder inside a private home folder.
