@@ -1,22 +1,22 @@
-//! The REST server that devices sync with, one capsule a feature. The contract it serves is `docs/contract.md`.
+//! The REST server that devices sync with. It implements `docs/contract.md`.
 //!
-//! - `vehicles`, `decode`, `auth`: the features, each with its routes and what they need; none knows another, but all know
-//!   `auth::User`, by which a request says who asks
+//! - `vehicles`, `decode`, `auth`: a module for each feature, with its routes. They do not import each other, but all use
+//!   `auth::User`, the authenticated user of a request
 //! - `health`: `GET /api/health`
 //! - `store`: the database, SQLite or PostgreSQL
 //! - `app`: state shared by all request handlers
-//! - `http`, `error`: bodies, conditions and refusals, the same for all
+//! - `http`, `error`: request bodies, conditional requests and error responses of all features
 //! - `middleware`: what happens to every request before and after its handler: CORS, request ids, the log, limits, panics,
 //!   and the client's address behind a proxy
 //! - `connections`: the limit of connections, and clients that do not read
 //! - `log`: lines of JSON, written without delaying requests
-//! - `metrics`: what operators can watch, on a listener of its own
+//! - `metrics`: metrics for operators, on a listener of their own
 //! - `openapi`: the document of all routes, and the page to browse it
-//! - `config`: flags and environment
+//! - `config`: command line and environment
 //! - `serve`: binds the address, serves, and stops
 //!
-//! Invariants: no state that another process would have to see; no SQL put together from what came in; a refusal says
-//! what the contract says and no more.
+//! Invariants: several processes can serve one database, because state in a process is only a cache; no SQL is built from
+//! input; error responses contain what the contract says and no more.
 
 mod app;
 pub mod auth;
@@ -41,7 +41,7 @@ pub use app::App;
 
 use crate::error::ApiError;
 
-/// All routes, on this app.
+/// The router with all routes.
 pub fn router(app: App) -> Router {
     let (router, mut document) = documented(app.auth.is_own()).split_for_parts();
     openapi::complete(&mut document);

@@ -1,8 +1,9 @@
 //! The keys that sign tokens: a folder of files, readable by their owner only, which several servers share.
 //!
-//! A file's name is the key's id, a UUIDv7, which contains the time at which the key was made. All keys are published. A
-//! key signs only 5 minutes after it was made, when all servers and caches of the published keys have it; an only key signs
-//! at once. A running server reads the folder again every minute, and for a token with an unknown key.
+//! A file's name is the key's id, a UUIDv7, which contains the time at which the key was made. All keys are published.
+//! A key signs only 5 minutes after it was made, when all servers and caches of the published keys have it; if there is
+//! only one key, it signs at once. A running server reads the folder again every minute, and for a token with an
+//! unknown key.
 
 use std::{
     collections::HashSet,

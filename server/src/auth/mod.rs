@@ -2,8 +2,8 @@
 //!
 //! - `routes`: register, log in, refresh, log out, me, the public keys
 //! - `account`: the types of accounts and sessions; `store`: both in the database
-//! - `accounts`: registering and managing accounts; `sessions`: starting, refreshing and ending sessions; `rotation`: which
-//!   refresh tokens are valid
+//! - `accounts`: registering and managing accounts; `sessions`: starting, refreshing and ending sessions; `refresh_tokens`:
+//!   which refresh tokens are valid
 //! - `passwords`: rules for passwords, and Argon2id
 //! - `keys`, `tokens`: the folder of signing keys; issuing and verifying access tokens
 //! - `external`: an OpenID Connect issuer, used instead of own accounts
@@ -18,7 +18,7 @@ mod external;
 mod keys;
 mod limits;
 mod passwords;
-mod rotation;
+mod refresh_tokens;
 mod routes;
 mod sessions;
 mod store;

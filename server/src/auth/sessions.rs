@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{account::NewSession, rotation, store as sessions};
+use super::{account::NewSession, refresh_tokens, store as sessions};
 use crate::{
     app::now,
     store::{Store, StoreError},
@@ -23,7 +23,7 @@ pub async fn start(store: &Store, account_id: String, verified_hash: String) -> 
         verified_hash,
         token_digest: digest(&token),
         started_at: now,
-        expires_at: rotation::first_expiry(now),
+        expires_at: refresh_tokens::first_expiry(now),
     };
     Ok(sessions::start_session(store, session).await?.then_some(token))
 }

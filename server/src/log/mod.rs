@@ -4,8 +4,8 @@
 //! - `request`: the request that an event belongs to
 //! - `writer`: writing without delaying requests
 //!
-//! Lines are formatted here and not by `tracing_subscriber`, which takes longer than the rest of most requests, mostly for
-//! spans. There are none; every line about a request has its id, method and route.
+//! A line has a timestamp, level, target and fields, and `request` if it is about one. Lines are formatted here and not by
+//! `tracing_subscriber`, which takes longer than the rest of most requests. We do not use spans for the same reason.
 
 pub mod request;
 mod writer;

@@ -1,4 +1,5 @@
-//! The request that is being handled, for the lines that are logged meanwhile.
+//! The context of the current request, which is added to its log lines: `request` with `id`, `method` and `route`. The line
+//! for its response has the fields `status` and `microseconds`.
 
 use std::time::Duration;
 

@@ -1,8 +1,7 @@
 //! Writes the log to standard error on a thread of its own, many lines at once: a write for each request would take
 //! longer than the rest of most requests.
 //!
-//! A line is written within [`PAUSE`]. A killed process loses those of its last moments; one that ends in another way
-//! writes them all.
+//! A line is written within [`PAUSE`]. SIGKILL loses at most the lines of that time; a normal exit writes all lines.
 
 use std::{
     io::Write,

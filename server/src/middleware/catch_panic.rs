@@ -1,4 +1,4 @@
-//! A panic in a handler, or in its work on the database, is answered with 500. The server goes on.
+//! Returns 500 if a handler or its work on the database panics.
 
 use std::panic::AssertUnwindSafe;
 

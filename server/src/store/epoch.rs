@@ -1,8 +1,9 @@
 //! Epochs, which keep versions unique after the database was restored from a backup.
 //!
-//! A restored database would assign versions a second time, and so entity tags: a client would mistake changed content for
-//! what it has, or base a change on a state that it never saw. So a restored database begins a new epoch, in which all
-//! counters continue above every version that was ever assigned.
+//! A restored database would assign versions a second time, so entity tags would repeat: a client would treat outdated
+//! content as current, or base a change on a state that it never saw. Therefore a restored database begins a new epoch, in
+//! which all counters continue above every version that was ever assigned. `restore` begins it, or else the next start of a
+//! server.
 //!
 //! A restore with other tools is detected by the number of starts (`starts`): a database with fewer starts than a server
 //! remembers is an older one.

@@ -73,7 +73,7 @@ pub async fn has_token(store: &Store, digest: String) -> Result<bool, StoreError
     }
 }
 
-/// Applies the decision of [`super::rotation::decide`] about the token with this digest. Returns the account's id if a new
+/// Applies the decision of [`super::refresh_tokens::decide`] about the token with this digest. Returns the account's id if a new
 /// token, with the digest `next`, was issued. Deletes expired tokens then.
 pub async fn refresh_session(
     store: &Store,

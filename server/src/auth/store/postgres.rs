@@ -7,7 +7,7 @@ use tokio_postgres::{Error, Row, error::SqlState};
 use crate::{
     auth::{
         account::{Account, Change, NewSession, Registration},
-        rotation::{Decision, Facts, decide},
+        refresh_tokens::{Decision, Facts, decide},
     },
     store::{
         StoreError,

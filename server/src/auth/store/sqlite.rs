@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use crate::{
     auth::{
         account::{Account, Change, NewSession, Registration},
-        rotation::{Decision, Facts, decide},
+        refresh_tokens::{Decision, Facts, decide},
     },
     store::StoreError,
 };

@@ -3,10 +3,10 @@
 //! A session's refresh tokens have generations: the login's token is generation 0, and the successors of a token are one
 //! generation later. Exactly one token of a session, the newest, has neither been used nor replaced.
 //!
-//! A client whose response was lost, or whose two windows refresh at once, comes with a token that is used already. That is
-//! no theft while the successor is unused: the token gets another successor, which replaces the unused one. A replaced
-//! successor counts as the token that it was exchanged for, since another window may have received it. As soon as a token of
-//! the newest generation is used, every older token is evidence that two parties have the session, and ends it.
+//! A client whose response was lost, or whose two windows refresh at once, sends a token that was already used. This does not
+//! count as theft while the successor is unused: the token gets another successor, which replaces the unused one. A replaced
+//! successor counts as the token that it was exchanged for, since another window may have received it. Once a token of the
+//! newest generation is used, using any older token shows that two parties have the session, and ends it.
 
 use jiff::{SignedDuration, Timestamp};
 
