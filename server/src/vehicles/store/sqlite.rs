@@ -28,6 +28,9 @@ const VERSION: usize = ID + 6;
 /// The first column after `{columns}`.
 const AFTER_COLUMNS: usize = ID + 7;
 
+/// A list of more vehicles, removed ones included, takes so long that other reads must not wait for it.
+const MANY_RECORDS: i64 = 1_000;
+
 pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
     let read = |connection: &Connection| {
         let mut statement = connection.prepare_cached(&FEED_VERSION.sqlite)?;
@@ -40,6 +43,11 @@ pub async fn list<V>(database: &Database, user: &str, mut vehicles: V) -> Result
 where
     V: Extend<WireVehicle> + Send + 'static,
 {
+    let count = |connection: &Connection| {
+        let mut statement = connection.prepare_cached("SELECT record_count FROM feeds WHERE user_id = ?1")?;
+        Ok::<i64, StoreError>(statement.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0))
+    };
+    let is_long = database.read_here(count).await? > MANY_RECORDS;
     let user = user.to_owned();
     let read = move |tx: &Transaction<'_>| {
         let mut statement = tx.prepare_cached(&LIST.sqlite)?;
@@ -51,7 +59,7 @@ where
         }
         Ok((version, vehicles))
     };
-    database.read(read).await
+    if is_long { database.read_long(read).await } else { database.read(read).await }
 }
 
 pub async fn get(database: &Database, user: &str, id: VehicleId) -> Result<Option<WireVehicle>, StoreError> {
