@@ -161,4 +161,25 @@ mod tests {
         assert_eq!(perform_all(&store, &ada, Vec::new(), 2).await.expect("outcomes"), []);
         store.close().await;
     }
+
+    #[tokio::test]
+    async fn a_list_of_any_length_is_complete_and_newest_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path().to_owned()).await;
+        let base = Uuid::now_v7().as_u128() & !0xffff;
+        let ada = format!("ada-{base}");
+        let mut expected = Vec::new();
+        for length in [1, 1_100] {
+            let new = expected.len() as u128..length;
+            let creation = |number: u128| operation(base + number, create(&json!({ "nickname": number.to_string() })));
+            perform_all(&store, &ada, new.clone().map(creation).collect(), 2_000).await.expect("outcomes");
+            expected.extend(new.map(|number| Some(number.to_string())));
+            let (version, vehicles) = list(&store, &ada, Vec::new()).await.expect("a list");
+            // All were created at the same time, so their ids decide.
+            let listed: Vec<_> = vehicles.into_iter().rev().map(|vehicle| vehicle.fields.nickname).collect();
+            assert_eq!(listed, expected);
+            assert_eq!(feed_version(&store, &ada).await.expect("a version"), version);
+        }
+        store.close().await;
+    }
 }
