@@ -13,9 +13,6 @@ use utoipa::IntoParams;
 
 use crate::error::ApiError;
 
-/// The maximum size of a request body.
-pub const LARGEST_BODY_BYTES: usize = 1024 * 1024;
-
 /// A request body that is a JSON object.
 pub struct JsonObject(pub Map<String, Value>);
 

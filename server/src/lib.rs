@@ -34,7 +34,7 @@ pub mod serve;
 pub mod store;
 mod vehicles;
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use app::App;
@@ -50,7 +50,6 @@ pub fn router(app: App) -> Router {
         .merge(openapi::routes(document))
         .fallback(async || ApiError::NotFound("Not Found"))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(http::LARGEST_BODY_BYTES))
 }
 
 /// The OpenAPI document of all routes.

@@ -16,12 +16,13 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
     http::HeaderValue,
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use tokio::time::Instant;
+use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
 
 use self::{request_limit::RequestLimit, response_memory::ResponseMemory};
@@ -31,6 +32,9 @@ use crate::{
     log::request::{RequestContext, log_response, scope},
     metrics::Metrics,
 };
+
+/// The largest request body that is read.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The state of [`handle`].
 struct Middleware {
@@ -48,7 +52,12 @@ pub fn add(router: Router, cors_origins: &[HeaderValue], limits: &LimitArgs, met
         response_memory: ResponseMemory::new(limits.response_memory, limits.write_timeout),
         metrics,
     };
-    let router = router.layer(from_fn_with_state(Arc::new(middleware), handle)).layer(CompressionLayer::new());
+    // A single call of `layer`: each of them boxes every request's future.
+    let layers = ServiceBuilder::new()
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(Arc::new(middleware), handle))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let router = router.layer(layers);
     if cors_origins.is_empty() { router } else { router.layer(cors::layer(cors_origins)) }
 }
 
