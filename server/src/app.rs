@@ -5,6 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::{
     auth::{Auth, Authenticate},
@@ -31,6 +32,8 @@ pub struct Shared {
     pub(crate) vehicle_quota: i64,
     pub(crate) lists: EncodedLists,
     pub(crate) metrics: Arc<Metrics>,
+    /// Notified after each change of a vehicle.
+    pub(crate) written: Arc<Notify>,
     decoder: SnapshotHolder,
 }
 
@@ -69,6 +72,7 @@ impl App {
             vehicle_quota: vehicle_quota.into(),
             lists: EncodedLists::new(),
             metrics: Arc::new(Metrics::new()),
+            written: Arc::default(),
             decoder,
         }))
     }

@@ -243,10 +243,8 @@ impl DatabaseArgs {
         }
         match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() => Ok(Location::Sqlite(PathBuf::from(path))),
-            _ => bail!(
-                "{SETTING} must be sqlite:PATH or postgres://…, but begins with “{}”",
-                url.split(':').next().unwrap_or_default()
-            ),
+            // It may contain a password, so it is not repeated.
+            _ => bail!("{SETTING} must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"),
         }
     }
 }
@@ -282,9 +280,10 @@ mod tests {
 
     #[test]
     fn errors_name_the_invalid_setting() {
-        for url in ["", "mysql://x", "sqlite:", "server.db", "postgres://x:y:z/"] {
+        for url in ["", "mysql://x", "sqlite:", "server.db", "postgres://x:secret:z/", "host=x password=secret"] {
             let refused = DatabaseArgs { database: Some(url.to_owned()) }.location().err().expect("refused");
-            assert!(refused.to_string().contains("--database (GARAGE_DATABASE)"), "{refused}");
+            let refused = format!("{refused:#}");
+            assert!(refused.contains("--database (GARAGE_DATABASE)") && !refused.contains("secret"), "{refused}");
         }
         let location = |url: &str| DatabaseArgs { database: Some(url.to_owned()) }.location().expect("a database");
         assert_eq!(location("sqlite:/x/y.db").to_string(), "/x/y.db");

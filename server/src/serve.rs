@@ -30,14 +30,15 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     }
     let location = args.database.location()?;
     let store = Store::open(&location).await.context("--database (GARAGE_DATABASE)")?;
-    store.count_start(&args.keys.folder()?).await?;
+    let keys = args.keys.folder()?;
+    store.count(&keys).await?;
     let auth = match &args.issuer {
         Some(_) if args.open_registration => {
             bail!("--open-registration (GARAGE_OPEN_REGISTRATION) has no meaning with --issuer: it has the accounts")
         }
         Some(issuer) => Auth::external(issuer, &args.audience).context("--issuer (GARAGE_ISSUER)")?,
         None => {
-            let auth = Auth::own(&args.keys.folder()?, args.open_registration, args.rate_limit);
+            let auth = Auth::own(&keys, args.open_registration, args.rate_limit);
             auth.context("--keys (GARAGE_KEYS)")?
         }
     };
@@ -61,6 +62,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         stop_signal().await;
         stopping.graceful_shutdown(Some(SHUTDOWN_GRACE_PERIOD));
     });
+    let counting = tokio::spawn(store.clone().count_writes(keys.clone(), app.written.clone()));
     let limits = &args.limits;
     let metrics = args.metrics.map(|_| app.metrics.clone());
     let service = middleware::add(router(app), &args.cors_origin, limits, metrics);
@@ -82,6 +84,9 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(CONNECTION_BUFFER_BYTES);
     server.serve(service.into_make_service_with_connect_info::<SocketAddr>()).await?;
+    counting.abort();
+    // The error is in the log.
+    let _ = store.count(&keys).await;
     store.close().await;
     Ok(())
 }

@@ -44,7 +44,7 @@ pub fn check(password: &str, email: &str) -> Result<(), &'static str> {
     if lower.trim() == email {
         return Err("password must not be the email address");
     }
-    if COMMON.lines().any(|common| common == lower) {
+    if COMMON.lines().any(|common| common == lower.trim()) {
         return Err("password is too common");
     }
     Ok(())
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn common_passwords_and_the_email_address_are_refused() {
-        for common in ["1234567890", "Qwertyuiop", "BASKETBALL", "１２３４５６７８９０"] {
+        for common in ["1234567890", "Qwertyuiop", "BASKETBALL", " basketball ", "１２３４５６７８９０"] {
             assert_eq!(check(common, "ada@example.org"), Err("password is too common"), "{common}");
         }
         for email in ["ada@example.org", " Ada@Example.org "] {

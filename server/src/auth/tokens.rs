@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,9 @@ impl TokenHeader {
             return None;
         }
         let header = decode_header(token).ok()?;
+        if has_critical_extensions(token) {
+            return None;
+        }
         let kind = header.typ.map(|kind| kind.to_ascii_lowercase());
         let is_access_token = match kind.as_deref().map(|kind| kind.strip_prefix("application/").unwrap_or(kind)) {
             Some("at+jwt") => true,
@@ -65,6 +69,14 @@ impl TokenHeader {
         };
         Some(TokenHeader { key_id: header.kid?, is_access_token })
     }
+}
+
+/// Whether the header names extensions that a recipient must understand or refuse (`crit`, RFC 7515, 4.1.11). None are
+/// supported.
+fn has_critical_extensions(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|header| BASE64_URL_SAFE_NO_PAD.decode(header).ok());
+    let header = header.and_then(|header| serde_json::from_slice::<Value>(&header).ok());
+    header.is_none_or(|header| header.get("crit").is_some())
 }
 
 /// Verifies a token's signature by this key, its issuer, audience and times, and that it is not an ID token. The key
@@ -228,6 +240,10 @@ mod tests {
         let payload = token.split('.').nth(1).expect("a payload");
         let unsigned = format!("eyJhbGciOiJub25lIn0.{payload}.");
         let long = format!("{token}{}", "x".repeat(MAX_TOKEN_BYTES));
+        // jsonwebtoken has no such header, so it is written by hand. The signature is not reached.
+        let critical = json!({ "alg": "ES256", "kid": key.id, "crit": ["b64"], "b64": false }).to_string();
+        let critical = format!("{}.{payload}.x", BASE64_URL_SAFE_NO_PAD.encode(critical));
+        assert_eq!(TokenHeader::parse(&critical), None);
         for broken in [&by_other, &unknown, &confused, &unsigned, &long, &token[..token.len() - 4], "", "a.b.c"] {
             assert_eq!(user_of(broken).await, None, "{broken}");
         }

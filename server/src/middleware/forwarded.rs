@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use crate::{app::App, error::ApiError};
 
-/// Whoever has one IPv6 address has the other 2^64 of its network as well.
-const IPV6_NETWORK_BITS: u32 = 64;
+/// Networks of this size are assigned to homes (RFC 6177), so whoever has one IPv6 address has the others of its network.
+const IPV6_NETWORK_BITS: u32 = 56;
 
 /// The address of a request's client; of IPv6 its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +68,8 @@ mod tests {
         assert_eq!(of("10.0.0.1", &["198.51.100.7", "unknown"]), "10.0.0.1");
         assert_eq!(of("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(
-            network("2001:db8:1:2:3:4:5:6".parse().expect("one")),
-            "2001:db8:1:2::".parse::<IpAddr>().expect("one")
+            network("2001:db8:1:2ff:3:4:5:6".parse().expect("one")),
+            "2001:db8:1:200::".parse::<IpAddr>().expect("one")
         );
     }
 }

@@ -5,8 +5,8 @@
 //! which all counters continue above every version that was ever assigned. `restore` begins it, or else the next start of a
 //! server.
 //!
-//! A restore with other tools is detected by the number of starts (`starts`): a database with fewer starts than a server
-//! remembers is an older one.
+//! A restore with other tools is detected by the number `starts`, which servers raise (`starts`): a database with a lower
+//! number than a server remembers is an older one.
 
 use rusqlite::{Connection, params};
 use tokio_postgres::Client;
@@ -35,7 +35,7 @@ pub(super) struct State {
 /// The state of a database before it may have been restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct LastState {
-    /// The number of starts.
+    /// The number that servers raise.
     pub starts: i64,
     /// A version that all counters of a new epoch must exceed.
     pub version: i64,

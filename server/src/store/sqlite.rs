@@ -61,7 +61,7 @@ pub async fn restore(database: &Database, path: &Path, backup: &Path) -> Result<
     let begun = copy.write(move |tx| Ok::<_, Error>(epoch::begin_after(tx, replaced)?)).await;
     copy.close().await;
     begun?;
-    let saved_as = with_suffix(path, &format!(".before-restore-{}", Timestamp::now().as_second()));
+    let saved_as = with_suffix(path, &format!(".before-restore-{}", Timestamp::now().as_microsecond()));
     let copy = garage_sqlite::check(partial.path(), &schema())?;
     database.replace(copy, &saved_as, |_, _| true).await?;
     Ok(saved_as)

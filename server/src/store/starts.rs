@@ -1,11 +1,18 @@
-//! Counts the starts of servers on a database, to detect that it was restored from a backup with other tools.
+//! Counts in a database, to detect that it was restored from a backup with other tools.
 //!
-//! Each start raises the number in the database, and in a file next to the folder of keys. A database with fewer starts than
-//! the file is an older one, and begins a new epoch before the first request.
+//! Each start of a server raises the number in the database, and in a file next to the folder of keys. So does a running
+//! server after writes, at most every [`PAUSE`], and when it stops. A database with a lower number than the file is an older
+//! one, and begins a new epoch: at a start, before the first request. Only if a server was killed within [`PAUSE`] after a
+//! backup and the writes that the backup lacks, its restore is not detected.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use garage_files::{Existing, FileLock, with_suffix};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{
@@ -17,22 +24,36 @@ use super::{
     postgres::Failure,
 };
 
+/// The least time between two counts of a running server.
+const PAUSE: Duration = Duration::from_secs(5);
+
 impl Store {
-    /// Counts a start of the server, in the database and in a file next to the folder of keys. Begins a new epoch if the
-    /// database is older than the one that was served before. If the file cannot be written, this is only logged.
+    /// Raises the number in the database and in the file next to this folder of keys. Begins a new epoch if the database is
+    /// older than the one that was served before. If the file cannot be written, this is only logged.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] and [`StoreError::Failed`] if the database cannot be read or written.
-    pub async fn count_start(&self, keys: &Path) -> Result<(), StoreError> {
+    pub async fn count(&self, keys: &Path) -> Result<(), StoreError> {
         let file = with_suffix(keys, ".starts").join(self.state().await?.database_id);
-        let (last, has_begun) = self.start(read(&file)).await?;
+        let (last, has_begun) = self.raise(read(&file)).await?;
         if has_begun {
             tracing::warn!("the database was restored from a backup: a new epoch begins");
         }
-        if let Err(error) = remember(&file, last) {
-            tracing::warn!(%error, "the start is not counted in the file; a restore of the database may not be detected");
+        let remembered = tokio::task::spawn_blocking(move || remember(&file, last)).await;
+        if let Ok(Err(error)) = remembered {
+            tracing::warn!(%error, "the file is not written; a restore of the database may not be detected");
         }
         Ok(())
+    }
+
+    /// Counts after writes, of which it is notified. Never returns.
+    pub async fn count_writes(self, keys: PathBuf, written: Arc<Notify>) {
+        loop {
+            written.notified().await;
+            // The store has logged an error. The next write is counted again.
+            let _ = self.count(&keys).await;
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn state(&self) -> Result<State, StoreError> {
@@ -43,11 +64,11 @@ impl Store {
     }
 
     /// Returns the state to remember, and whether a new epoch has begun.
-    async fn start(&self, last: LastState) -> Result<(LastState, bool), StoreError> {
+    async fn raise(&self, last: LastState) -> Result<(LastState, bool), StoreError> {
         let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
         match self {
             Store::Sqlite(database) => {
-                let start = move |tx: &rusqlite::Transaction<'_>| {
+                let raise = move |tx: &rusqlite::Transaction<'_>| {
                     let state = state_of(tx)?;
                     let decision = decide(&state, last, shift);
                     match &decision {
@@ -56,16 +77,20 @@ impl Store {
                     }
                     Ok(state_to_remember(&state, &decision))
                 };
-                database.write(start).await
+                database.write(raise).await
             }
             Store::Postgres(database) => {
-                let start = async || {
+                let raise = async || {
                     let mut connection = database.connection().await?;
                     let tx = connection.transaction().await?;
-                    // Waits for writers of vehicles, which lock rows of `feeds`.
-                    tx.batch_execute("LOCK TABLE epoch, feeds IN EXCLUSIVE MODE").await?;
-                    let state = state_of_postgres(tx.client()).await?;
-                    let decision = decide(&state, last, shift);
+                    let mut state = state_of_postgres(tx.client()).await?;
+                    let mut decision = decide(&state, last, shift);
+                    if matches!(decision, Decision::Begin { .. }) {
+                        // Waits for writers of vehicles, which lock rows of `feeds`, and for another server's new epoch.
+                        tx.batch_execute("LOCK TABLE epoch, feeds IN EXCLUSIVE MODE").await?;
+                        state = state_of_postgres(tx.client()).await?;
+                        decision = decide(&state, last, shift);
+                    }
                     match &decision {
                         Decision::Continue { starts } => drop(tx.execute(SET_STARTS, &[starts]).await?),
                         Decision::Begin { starts, base } => {
@@ -76,7 +101,7 @@ impl Store {
                     tx.commit().await?;
                     Ok::<_, Failure>(state_to_remember(&state, &decision))
                 };
-                database.with_retries(start).await
+                database.with_retries(raise).await
             }
         }
     }
@@ -89,14 +114,14 @@ fn state_to_remember(state: &State, decision: &Decision) -> (LastState, bool) {
     }
 }
 
-/// Reads the file of a database: the number of starts and a version. They are 0 if the file cannot be read.
+/// Reads the file of a database: the number and a version. They are 0 if the file cannot be read.
 fn read(file: &PathBuf) -> LastState {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or_default());
     LastState { starts: numbers.next().unwrap_or_default(), version: numbers.next().unwrap_or_default() }
 }
 
-/// Writes the file, unless another server has counted a later start.
+/// Writes the file, unless another server has written a higher number.
 fn remember(file: &PathBuf, last: LastState) -> Result<(), garage_files::Error> {
     let _lock = FileLock::exclusive(&with_suffix(file, ".lock"))?;
     if read(file).starts >= last.starts {
@@ -110,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_keeps_the_latest_start() {
+    fn the_file_keeps_the_highest_number() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("keys.starts/id");
         assert_eq!(read(&file), LastState::default());

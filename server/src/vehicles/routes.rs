@@ -229,6 +229,7 @@ async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome
     let outcome = store::perform(&app.store, &user.0, operation, app.vehicle_quota).await?;
     if matches!(outcome, Outcome::Written(_)) {
         app.metrics.count_feed_write();
+        app.written.notify_one();
     }
     Ok(outcome)
 }

@@ -314,6 +314,8 @@ impl Drop for Write {
 /// Migrates the schema. If it is up to date, this neither takes locks nor needs the right to change it.
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     let mut client = connect(config).await?;
+    // Waiting for the lock of a table must end too: requests of other servers queue behind it.
+    client.batch_execute(&format!("SET lock_timeout = {}", MIGRATION_LOCK_TIMEOUT.as_millis())).await?;
     let runner = migrations::migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or_default();
     let known = i64::from(known);

@@ -136,6 +136,41 @@ async fn entity_tags_are_not_reused_after_a_restore_by_other_means() {
     restored(copy, put_back).await;
 }
 
+/// The backup and the database have seen the same number of starts.
+#[tokio::test]
+async fn entity_tags_are_not_reused_after_a_backup_of_a_running_server_is_put_back() {
+    if postgres_url().is_some() {
+        // Copying a database as a template needs its servers to be stopped.
+        return;
+    }
+    let server = Server::start(&[]).await;
+    let mut client = Client { seen: BTreeMap::new() };
+    let added = Client::ask(&server, Method::POST, "/api/vehicles", Some(json!({ "nickname": "one" })), None).await;
+    let path = format!("/api/vehicles/{}", added.expect(StatusCode::CREATED)["id"].as_str().expect("an id"));
+    let file = server.data().folder.path().join("copy.db");
+    let backup = server.data().command(&["backup", &file.display().to_string()]).output().expect("it runs");
+    assert!(backup.status.success(), "{}", String::from_utf8_lossy(&backup.stderr));
+    client.rename(&server, &path, "two").await;
+    let lost = client.read(&server, &path).await;
+    let data = server.stop();
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(data.folder.path().join(format!("server.db{end}")));
+    }
+    std::fs::copy(&file, data.folder.path().join("server.db")).expect("copied");
+
+    let server = Server::start_on(data, &[]);
+    client.rename(&server, &path, "other").await;
+    let stale = Client::ask(&server, Method::PUT, &path, Some(json!({})), Some((header::IF_MATCH.as_str(), &lost)));
+    stale.await.expect(StatusCode::PRECONDITION_FAILED);
+    let data = server.stop();
+    assert!(data.log().contains("a new epoch begins"), "{}", data.log());
+    // Restoring is possible more than once a second.
+    for _ in 0..3 {
+        let restored = data.command(&["restore", &file.display().to_string()]).output().expect("it runs");
+        assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
+    }
+}
+
 #[tokio::test]
 async fn creates_above_the_quota_are_refused() {
     let server = Server::start(&["--vehicle-quota", "2"]).await;
