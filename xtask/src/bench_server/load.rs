@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::shell;
 
@@ -38,13 +38,17 @@ impl Server {
         }
         let mut process = pinned.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut log = process.stderr.take().context("no log")?;
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().context("no output")?).read_line(&mut url)?;
+        if !url.starts_with("http://") {
+            let mut reason = String::new();
+            log.read_to_string(&mut reason)?;
+            bail!("the server did not start: {reason}");
+        }
         thread::spawn(move || {
             let mut part = [0; 64 * 1024];
             while log.read(&mut part).is_ok_and(|length| length > 0) {}
         });
-        let mut url = String::new();
-        BufReader::new(process.stdout.take().context("no output")?).read_line(&mut url)?;
-        ensure!(url.starts_with("http://"), "the server did not start");
         Ok(Server { process, url: url.trim().to_owned() })
     }
 
