@@ -8,7 +8,12 @@ use garage_decode::SnapshotHolder;
 use ipnet::IpNet;
 
 use crate::{
-    App, auth::Auth, config::ServeArgs, connections::Acceptor, log, metrics, middleware, router, store::Store,
+    App,
+    auth::{Auth, Passwords},
+    config::ServeArgs,
+    connections::Acceptor,
+    log, metrics, middleware, router,
+    store::Store,
 };
 
 /// How long requests under way may take when the server stops.
@@ -38,7 +43,8 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         }
         Some(issuer) => Auth::external(issuer, &args.audience).context("--issuer (GARAGE_ISSUER)")?,
         None => {
-            let auth = Auth::own(&keys, args.open_registration, args.rate_limit);
+            let passwords = Passwords::new().context("the threads that hash passwords cannot be started")?;
+            let auth = Auth::own(&keys, passwords, args.open_registration, args.rate_limit);
             auth.context("--keys (GARAGE_KEYS)")?
         }
     };

@@ -45,7 +45,7 @@ pub struct Tests {
 /// The contract suite. Only this is built, so the page is not required.
 pub const SUITE: Tests = Tests { selection: &["--test", "contract"], filter: "" };
 /// Unit tests of the server's stores.
-pub const STORES: Tests = Tests { selection: &["--lib"], filter: "vehicles::store::" };
+pub const STORES: Tests = Tests { selection: &["--lib"], filter: "store::" };
 
 /// Runs the tests on a temporary PostgreSQL cluster, including those that need PostgreSQL.
 #[cfg(unix)]

@@ -42,10 +42,11 @@ pub use accounts::{
     add as add_account, disable as disable_account, enable as enable_account, list as list_accounts, set_password,
 };
 pub use keys::{KeyError, retire as retire_keys, rotate as rotate_keys};
+pub use passwords::Passwords;
 pub use routes::routes;
 pub use tokens::AUDIENCE;
 
-use self::{external::ExternalIssuer, keys::Keys, limits::Limits, passwords::Passwords, tokens::TokenIssuer};
+use self::{external::ExternalIssuer, keys::Keys, limits::Limits, tokens::TokenIssuer};
 use crate::{error::ApiError, store::Store};
 
 /// The number of verified tokens that are cached; each takes a few hundred bytes.
@@ -89,10 +90,15 @@ impl Auth {
     /// # Errors
     /// [`KeyError::File`] if the folder cannot be read or written, [`KeyError::InvalidKey`] if the first key cannot be
     /// encoded.
-    pub fn own(keys: &Path, open_registration: bool, attempts_per_minute: u32) -> Result<Auth, KeyError> {
+    pub fn own(
+        keys: &Path,
+        passwords: Passwords,
+        open_registration: bool,
+        attempts_per_minute: u32,
+    ) -> Result<Auth, KeyError> {
         Ok(Auth::new(Issuer::Own(Box::new(OwnAccounts {
             tokens: TokenIssuer::new(Keys::open(keys)?),
-            passwords: Passwords::new(),
+            passwords,
             limits: Limits::new(attempts_per_minute),
             open_registration,
         }))))

@@ -1,20 +1,24 @@
 //! Rules for passwords, and hashing with Argon2id and the library's default parameters (OWASP's recommendation).
 //!
-//! A hash takes some 20 MB and tens of milliseconds, so the numbers of concurrent hashes and of waiting requests are
-//! limited. A hash holds its permit until it is computed, even if its request is canceled.
+//! A hash takes some 20 MB and tens of milliseconds. So hashes are computed on a few threads of low priority, fewer than
+//! there are processors, so that other requests do not wait for them; and the number of requests that wait for a hash is
+//! limited.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, PasswordHash, Version,
     password_hash::{Output, ParamsString, Salt, SaltString, rand_core::OsRng},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use thread_priority::{ThreadPriority, set_current_thread_priority};
+use tokio::sync::{Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::ApiError;
 
-const MAX_CONCURRENT_HASHES: usize = 2;
+/// The maximum number of threads that hash.
+const MAX_THREADS: usize = 2;
 /// The memory that is allocated for a hash; some 20 MB of it are used.
 const RESERVED_BYTES: usize = 34 << 20;
 /// The maximum number of requests that wait for a hash or compute one.
@@ -102,20 +106,28 @@ fn normalized(password: &str) -> String {
 
 /// Hashes and verifies passwords, a few at the same time.
 pub struct Passwords {
-    hashes: Arc<Semaphore>,
-    requests: Semaphore,
+    threads: ThreadPool,
+    /// A permit for each request that can wait for a hash. A request holds it until its hash is computed or skipped.
+    requests: Arc<Semaphore>,
     /// Verified for unknown accounts, so that they take as long as known ones.
     dummy_hash: String,
 }
 
 impl Passwords {
-    /// Computes the hash for unknown accounts. Blocks for tens of milliseconds.
-    pub fn new() -> Passwords {
-        Passwords {
-            hashes: Arc::new(Semaphore::new(MAX_CONCURRENT_HASHES)),
-            requests: Semaphore::new(MAX_REQUESTS),
-            dummy_hash: hash("an unknown account's password").unwrap_or_default(),
-        }
+    /// Starts the threads and computes the hash for unknown accounts. Blocks for tens of milliseconds.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn new() -> Result<Passwords, rayon::ThreadPoolBuildError> {
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(thread_count())
+            .thread_name(|_| "passwords".to_owned())
+            .start_handler(|_| lower_priority())
+            // The hook of the process logs it. The default would end the process.
+            .panic_handler(|_| {})
+            .build()?;
+        let dummy_hash = hash("an unknown account's password").unwrap_or_default();
+        Ok(Passwords { threads, requests: Arc::new(Semaphore::new(MAX_REQUESTS)), dummy_hash })
     }
 
     /// Hashes a password.
@@ -136,23 +148,46 @@ impl Passwords {
         Ok(self.run_limited(move || matches_hash(&password, &hash)).await? && is_known)
     }
 
-    /// Runs `work` on a blocking thread when a permit is free.
+    /// Runs `work` on one of the threads, after what was requested before. Skips it if the request has been canceled until
+    /// then.
     async fn run_limited<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-        let _request = self.requests.try_acquire().map_err(|_| ApiError::TooManyRequests(RETRY_AFTER))?;
-        let permit: OwnedSemaphorePermit = self.hashes.clone().acquire_owned().await.map_err(|_| ApiError::Internal)?;
-        let work = move || {
-            // A canceled request drops the future, but not this closure.
-            let _permit = permit;
-            work()
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| ApiError::Internal)
+        let permit = self.requests.clone().try_acquire_owned().map_err(|_| ApiError::TooManyRequests(RETRY_AFTER))?;
+        let (answer, answered) = oneshot::channel();
+        self.threads.spawn_fifo(move || {
+            let result = if answer.is_closed() { None } else { Some(work()) };
+            drop(permit);
+            if let Some(result) = result {
+                // The request may have been canceled in the meantime.
+                let _ = answer.send(result);
+            }
+        });
+        answered.await.map_err(|_| ApiError::Internal)
+    }
+}
+
+/// Leaves one processor to other requests: despite its priority, a thread that hashes can delay a request by a time slice of
+/// the scheduler.
+fn thread_count() -> usize {
+    available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, MAX_THREADS)
+}
+
+/// Lowers the priority of this thread. Where the system refuses, hashes delay other requests, which is tolerable.
+fn lower_priority() {
+    if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+        tracing::warn!(?error, "the priority of a thread that hashes passwords could not be lowered");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use argon2::{PasswordHasher, PasswordVerifier};
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    };
+
+    use tokio::task::JoinHandle;
 
     use super::*;
 
@@ -187,30 +222,72 @@ mod tests {
         assert!(!matches_hash("another password", &old));
     }
 
-    #[tokio::test]
-    async fn a_hash_keeps_its_permit_after_its_request_is_canceled() {
-        let passwords = Arc::new(Passwords::new());
-        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..50 {
-            let (passwords, running, most) = (passwords.clone(), running.clone(), most.clone());
-            let task = tokio::spawn(async move {
-                let work = move || {
-                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::sleep(Duration::from_millis(20));
-                    running.fetch_sub(1, Ordering::SeqCst);
-                };
-                passwords.run_limited(work).await
-            });
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            task.abort();
+    /// Occupies all threads until the sender is dropped. Returns the requests too.
+    async fn occupied(passwords: &Arc<Passwords>) -> (mpsc::Sender<()>, Vec<JoinHandle<Result<(), ApiError>>>) {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let mut requests = Vec::new();
+        for _ in 0..passwords.threads.current_num_threads() {
+            let (begun, has_begun) = oneshot::channel();
+            let (passwords, released) = (passwords.clone(), released.clone());
+            let work = move || {
+                let _ = begun.send(());
+                let _ = released.lock().map(|released| released.recv());
+            };
+            requests.push(tokio::spawn(async move { passwords.run_limited(work).await }));
+            has_begun.await.expect("it has begun");
         }
-        passwords.run_limited(|| ()).await.expect("a permit");
-        assert!((1..=MAX_CONCURRENT_HASHES).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+        (release, requests)
+    }
+
+    #[tokio::test]
+    async fn canceled_requests_are_not_hashed_and_do_not_free_the_threads_that_hash() {
+        let passwords = Arc::new(Passwords::new().expect("threads"));
+        let (release, hashing) = occupied(&passwords).await;
+        let hashed = Arc::new(AtomicUsize::new(0));
+        let request = |passwords: Arc<Passwords>, hashed: Arc<AtomicUsize>| async move {
+            passwords.run_limited(move || hashed.fetch_add(1, Ordering::SeqCst)).await
+        };
+        for _ in 0..10 {
+            let canceled = tokio::spawn(request(passwords.clone(), hashed.clone()));
+            tokio::task::yield_now().await;
+            canceled.abort();
+        }
+        hashing.iter().for_each(JoinHandle::abort);
+        let next = tokio::spawn(request(passwords.clone(), hashed.clone()));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(hashed.load(Ordering::SeqCst), 0, "the threads are still occupied");
+        drop(release);
+        assert_eq!(next.await.expect("joined").expect("hashed"), 0, "none was hashed before it");
+        assert_eq!(passwords.requests.available_permits(), MAX_REQUESTS);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_leaves_the_threads_usable() {
+        let passwords = Passwords::new().expect("threads");
+        for _ in 0..2 * passwords.threads.current_num_threads() {
+            let failed = passwords.run_limited(|| panic!("in a hash")).await;
+            assert!(matches!(failed, Err::<(), _>(ApiError::Internal)), "{failed:?}");
+        }
+        passwords.run_limited(|| ()).await.expect("run");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashes_have_a_lower_priority_than_requests() {
+        let niceness = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("stat");
+            // The name in parentheses may contain spaces; field 3 follows it, and field 19 is the niceness.
+            let (_, fields) = stat.rsplit_once(") ").expect("fields");
+            fields.split(' ').nth(16).expect("field 19").parse::<i32>().expect("a number")
+        };
+        let passwords = Passwords::new().expect("threads");
+        assert!(passwords.run_limited(niceness).await.expect("run") > niceness());
     }
 
     #[tokio::test]
     async fn requests_are_refused_if_too_many_wait() {
-        let passwords = Arc::new(Passwords::new());
+        let passwords = Arc::new(Passwords::new().expect("threads"));
         let tasks: Vec<_> = (0..MAX_REQUESTS + 5)
             .map(|_| {
                 let passwords = passwords.clone();

@@ -33,8 +33,12 @@ pub struct RequestContext {
 impl RequestContext {
     /// The pattern of the route, such as `/api/vehicles/{id}`.
     pub fn pattern(&self) -> &str {
-        self.route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
+        pattern_of(&self.route)
     }
+}
+
+fn pattern_of(route: &Option<MatchedPath>) -> &str {
+    route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str)
 }
 
 /// Everything that is logged while the future runs is logged with the request.
@@ -62,5 +66,5 @@ fn as_name<S: Serializer>(method: &Method, serializer: S) -> Result<S::Ok, S::Er
 }
 
 fn as_pattern<S: Serializer>(route: &Option<MatchedPath>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str))
+    serializer.serialize_str(pattern_of(route))
 }

@@ -12,6 +12,10 @@ use super::{
 use crate::shell;
 
 const WRONG_PASSWORDS: u64 = 10_000;
+/// More than can wait for a hash: the rest is refused, so that 10 000 are soon tried.
+const MANY_CLIENTS: u32 = 100;
+/// As many as can wait for a hash. With more, refusing them would keep the machine and the load's own core busy.
+const WAITING_CLIENTS: u32 = 64;
 const VEHICLES: usize = 10_000;
 const SLOW_READERS: usize = 20;
 
@@ -32,7 +36,7 @@ pub fn print(root: &Path, programs: &Path, folder: &Path, postgres: &str) -> any
         rows[2].2.push(garage.server.peak_private_kb(garage.list_load(2_000, 5))?.0);
         drop(garage);
         let server = Server::start(garage_server(programs, &folder.join(name), &database)?)?;
-        let (peak, report) = server.peak_private_kb(wrong_passwords(root, &server.url, 20))?;
+        let (peak, report) = server.peak_private_kb(wrong_passwords(root, &server.url, MANY_CLIENTS, 20))?;
         let refused = Report::parse(&report)?.requests;
         ensure!(refused >= WRONG_PASSWORDS, "only {refused} passwords were tried");
         rows[3].2.push(peak);
@@ -54,9 +58,9 @@ fn idle(programs: &Path, folder: &Path, database: &str) -> anyhow::Result<u64> {
     server.private_kb()
 }
 
-/// wrk, which logs in with wrong passwords on 100 connections.
-fn wrong_passwords(root: &Path, url: &str, seconds: u32) -> Command {
-    let mut wrk = wrk_command(&format!("{url}/api/auth/login"), 100, seconds);
+/// wrk, which logs in with wrong passwords.
+fn wrong_passwords(root: &Path, url: &str, connections: u32, seconds: u32) -> Command {
+    let mut wrk = wrk_command(&format!("{url}/api/auth/login"), connections, seconds);
     wrk.arg("--script").arg(root.join("bench/server/wrong_passwords.lua"));
     wrk
 }
@@ -105,7 +109,7 @@ fn latency(root: &Path, programs: &Path, folder: &Path, database: &str) -> anyho
     let mut best = [f64::MAX; 2];
     for _ in 0..3 {
         best[0] = best[0].min(read()?);
-        let mut load = wrong_passwords(root, &garage.server.url, 7);
+        let mut load = wrong_passwords(root, &garage.server.url, WAITING_CLIENTS, 7);
         let mut load = load.stdout(std::process::Stdio::null()).spawn()?;
         thread::sleep(Duration::from_secs(1));
         let measured = read();

@@ -39,7 +39,7 @@ const SESSION_SETTINGS: &str =
     "SET lock_timeout = 5000; SET statement_timeout = 15000; SET idle_in_transaction_session_timeout = 20000";
 /// The advisory lock of the program that migrates the schema. "MVSv".
 const MIGRATION_LOCK: i64 = 0x4d56_5376;
-/// The timeout for the migration of another program.
+/// The timeout for the migration of another program, and for the locks of tables that a migration changes.
 const MIGRATION_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// The interval between attempts to lock migrations.
 const MIGRATION_LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -142,7 +142,7 @@ impl Postgres {
     /// # Errors
     /// If the database cannot be reached, or its schema cannot be migrated.
     pub async fn open(config: &Config) -> anyhow::Result<Postgres> {
-        migrate(config).await?;
+        migrate(config, MIGRATION_LOCK_TIMEOUT).await?;
         let fast = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = match config.get_ssl_mode() {
             SslMode::Disable => Manager::from_config(config.clone(), NoTls, fast),
@@ -312,17 +312,17 @@ impl Drop for Write {
 }
 
 /// Migrates the schema. If it is up to date, this neither takes locks nor needs the right to change it.
-async fn migrate(config: &Config) -> anyhow::Result<()> {
+async fn migrate(config: &Config, lock_timeout: Duration) -> anyhow::Result<()> {
     let mut client = connect(config).await?;
     // Waiting for the lock of a table must end too: requests of other servers queue behind it.
-    client.batch_execute(&format!("SET lock_timeout = {}", MIGRATION_LOCK_TIMEOUT.as_millis())).await?;
+    client.batch_execute(&format!("SET lock_timeout = {}", lock_timeout.as_millis())).await?;
     let runner = migrations::migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or_default();
     let known = i64::from(known);
     if schema_version(&client).await? == known {
         return Ok(());
     }
-    lock_migrations(&client).await?;
+    lock_migrations(&client, lock_timeout).await?;
     let found = schema_version(&client).await?;
     if found > known {
         bail!("it was written by a newer version (schema {found}, this version knows {known})");
@@ -342,15 +342,15 @@ async fn schema_version(client: &Client) -> anyhow::Result<i64> {
 }
 
 /// Locks migrations, waiting for other programs. Closing the connection releases the lock.
-async fn lock_migrations(client: &Client) -> anyhow::Result<()> {
-    let until = Instant::now() + MIGRATION_LOCK_TIMEOUT;
+async fn lock_migrations(client: &Client, timeout: Duration) -> anyhow::Result<()> {
+    let until = Instant::now() + timeout;
     for attempt in 0.. {
         let locked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         if locked.get(0) {
             return Ok(());
         }
         if Instant::now() >= until {
-            bail!("another program has been changing the schema for {} s", MIGRATION_LOCK_TIMEOUT.as_secs());
+            bail!("another program has been changing the schema for {} s", timeout.as_secs());
         }
         if attempt == 0 {
             tracing::info!("waiting for another program that is changing the schema");
@@ -405,5 +405,46 @@ mod tests {
         ] {
             assert_eq!(config(url).expect("a URL").get_ssl_mode(), mode, "{url}");
         }
+    }
+
+    /// A new database on the cluster that `GARAGE_TEST_POSTGRES` names.
+    async fn new_database() -> Config {
+        let mut config = config(&std::env::var("GARAGE_TEST_POSTGRES").expect("GARAGE_TEST_POSTGRES")).expect("a URL");
+        let name = format!("migrated_{}", uuid::Uuid::now_v7().simple());
+        let admin = connect(&config).await.expect("a connection");
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        config.dbname(name);
+        config
+    }
+
+    /// While a migration waits for a lock, all statements of other programs that use the table wait behind it.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask contract"]
+    async fn a_migration_that_cannot_lock_a_table_gives_up_and_changes_nothing() {
+        let config = new_database().await;
+        let other = connect(&config).await.expect("a connection");
+        let original = include_str!("../../../../migrations/server-postgres/V0001__vehicles.sql");
+        other.batch_execute(original).await.expect("the original's table");
+        other.batch_execute("BEGIN; LOCK TABLE vehicles IN ACCESS SHARE MODE").await.expect("a lock");
+        let migrated = migrate(&config, Duration::from_millis(100));
+        let failed = tokio::time::timeout(Duration::from_secs(60), migrated).await.expect("it ends");
+        let reason = format!("{:?}", failed.expect_err("it fails"));
+        assert!(reason.contains("lock timeout"), "{reason}");
+        assert_eq!(schema_version(&other).await.expect("a version"), 0);
+        other.batch_execute("ROLLBACK").await.expect("released");
+        migrate(&config, MIGRATION_LOCK_TIMEOUT).await.expect("migrated");
+        assert!(schema_version(&other).await.expect("a version") > 0);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask contract"]
+    async fn a_migration_gives_up_if_another_one_does_not_end() {
+        let config = new_database().await;
+        let other = connect(&config).await.expect("a connection");
+        lock_migrations(&other, Duration::ZERO).await.expect("a lock");
+        let failed = migrate(&config, Duration::from_millis(100)).await.expect_err("it fails");
+        assert!(failed.to_string().contains("another program has been changing the schema"), "{failed:?}");
+        drop(other);
+        migrate(&config, MIGRATION_LOCK_TIMEOUT).await.expect("migrated");
     }
 }

@@ -162,6 +162,46 @@ mod tests {
         store.close().await;
     }
 
+    /// Executes a statement of an operator.
+    async fn execute(store: &Store, sql: String) {
+        match store {
+            Store::Sqlite(database) => {
+                let execute = move |tx: &rusqlite::Transaction<'_>| Ok::<_, StoreError>(tx.execute_batch(&sql)?);
+                database.write(execute).await.expect("executed");
+            }
+            Store::Postgres(database) => {
+                database.connection().await.expect("a connection").batch_execute(&sql).await.expect("executed");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_in_a_batch_that_violates_a_constraint_of_an_operator_is_refused_and_the_others_are_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(folder.path().to_owned()).await;
+        let base = Uuid::now_v7().as_u128() & !0xff;
+        let ada = format!("ada-{base}");
+        let index = format!("plates_{base} ON vehicles (license_plate) WHERE user_id = '{ada}'");
+        execute(&store, format!("CREATE UNIQUE INDEX {index}")).await;
+        let operations = vec![
+            operation(base + 1, create(&json!({ "licensePlate": "BE 1" }))),
+            operation(base + 2, create(&json!({ "licensePlate": "BE 1" }))),
+            operation(base + 3, create(&json!({ "licensePlate": "BE 2" }))),
+            operation(base + 3, update(&json!({ "licensePlate": "BE 1" }))),
+            operation(base + 3, update(&json!({ "licensePlate": "BE 3" }))),
+        ];
+        let outcomes = perform_all(&store, &ada, operations, 10).await.expect("outcomes");
+        let is_written = |outcome: &Outcome| matches!(outcome, Outcome::Written(_));
+        assert_eq!(outcomes.iter().map(is_written).collect::<Vec<_>>(), [true, false, true, false, true]);
+        for refused in [&outcomes[1], &outcomes[3]] {
+            assert_eq!(refused, &Outcome::Refused(Refusal::DuplicateVin));
+        }
+        let (_, vehicles) = list(&store, &ada, Vec::new()).await.expect("a list");
+        let plates: Vec<_> = vehicles.iter().map(|it| it.fields.license_plate.as_deref()).collect();
+        assert_eq!(plates, [Some("BE 3"), Some("BE 1")]);
+        store.close().await;
+    }
+
     #[tokio::test]
     async fn a_list_of_any_length_is_complete_and_newest_first() {
         let folder = tempfile::tempdir().expect("a folder");
