@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -97,7 +97,10 @@ impl Cluster {
                 let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 bail!("PostgreSQL exited ({status}): {log}");
             }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            // Accepting a TCP connection is not enough: PostgreSQL refuses sessions while it starts up.
+            let mut is_ready = Command::new(self.program("pg_isready"));
+            is_ready.args(["--quiet", "--host", "127.0.0.1", "--port", &port.to_string()]);
+            if is_ready.status()?.success() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(50));

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use garage_files::{make_folder_of, with_suffix};
 use rusqlite::{Connection, Transaction};
+use tokio::sync::Semaphore;
 
 use crate::{
     Error, Schema,
@@ -15,6 +16,8 @@ use crate::{
 
 /// How many connections serve [`Database::read`].
 const READERS: usize = 2;
+/// The maximum number of long reads at the same time. Each has a connection, which takes up to 2 MB and is kept.
+const LONG_READERS: usize = 4;
 
 /// How busy a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +37,10 @@ pub struct Usage {
 pub struct Database {
     writer: Writer,
     readers: Pool,
-    /// The connections of long reads, opened as needed and kept. A program runs few of them at the same time.
+    /// The connections of long reads, opened as needed and kept.
     long_readers: Pool,
+    /// One permit for each long read that may run.
+    long_reads: Arc<Semaphore>,
     file: Arc<OpenedFile>,
     prepare: Prepare,
 }
@@ -59,8 +64,9 @@ impl Database {
         };
         let (writer, readers, file) = blocking(open).await?;
         let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
+        let long_reads = Arc::new(Semaphore::new(LONG_READERS));
         let file = Arc::new(file);
-        Ok(Database { writer: Writer::start(writer, file.clone()), readers, long_readers, file, prepare })
+        Ok(Database { writer: Writer::start(writer, file.clone()), readers, long_readers, long_reads, file, prepare })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -114,7 +120,8 @@ impl Database {
         self.readers.lease().await?.run_here(|connection| work(connection))
     }
 
-    /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that other reads do not wait for it.
+    /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that other reads do not wait for it. Waits
+    /// while four other long reads run.
     ///
     /// # Errors
     /// As [`Database::read`], plus [`Error::Sqlite`] if the connection cannot be opened.
@@ -171,16 +178,20 @@ impl Database {
 
     /// A connection for a long read, opened if none is idle.
     pub(crate) async fn long_reader(&self) -> Result<Lease, Error> {
-        if let Some(idle) = self.long_readers.try_lease()? {
-            return Ok(idle);
-        }
-        let (file, prepare) = (self.file.clone(), self.prepare);
-        match blocking(move || open_reader(&file, prepare)).await {
-            Ok(connection) => self.long_readers.add(connection),
-            // Only the open connections still lead to the file, and its content can be saved through them.
-            Err(Error::Moved { .. }) => self.readers.lease().await,
-            Err(error) => Err(error),
-        }
+        let permit = self.long_reads.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
+        let lease = match self.long_readers.try_lease()? {
+            Some(idle) => idle,
+            None => {
+                let (file, prepare) = (self.file.clone(), self.prepare);
+                match blocking(move || open_reader(&file, prepare)).await {
+                    Ok(connection) => self.long_readers.add(connection)?,
+                    // Only the open connections still lead to the file, and its content can be saved through them.
+                    Err(Error::Moved { .. }) => self.readers.lease().await?,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        Ok(lease.holding(permit))
     }
 }
 
@@ -297,6 +308,23 @@ mod tests {
         slow.await.expect("joined").expect("a count");
         database.close().await;
         assert!(!with_suffix(&folder.path().join("garage.db"), "-wal").exists(), "no connection is left open");
+    }
+
+    #[tokio::test]
+    async fn long_reads_wait_while_the_most_that_may_run_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let mut running = Vec::new();
+        for _ in 0..LONG_READERS {
+            running.push(blocked_read(&database, true).await);
+        }
+        let mut waiting = std::pin::pin!(database.read_long(count_rows));
+        let waited = tokio::time::timeout(Duration::from_millis(50), &mut waiting).await;
+        assert!(waited.is_err(), "it waits for a connection");
+        assert_eq!(count(&database).await, 0);
+        drop(running.pop());
+        assert_eq!(waiting.await.expect("a count"), 0);
+        assert_eq!(database.long_readers.usage().0, LONG_READERS);
     }
 
     /// Occupies this many readers of the queue.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use crate::Error;
 
@@ -34,6 +34,8 @@ pub(crate) struct Lease {
     pool: Pool,
     index: usize,
     slot: Slot,
+    /// Dropped after the connection is idle again.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
@@ -77,7 +79,7 @@ impl Pool {
         }
         let slot = Arc::new(Mutex::new(Some(connection)));
         state.all.push(slot.clone());
-        Ok(Lease { pool: self.clone(), index: state.all.len() - 1, slot })
+        Ok(Lease { pool: self.clone(), index: state.all.len() - 1, slot, _permit: None })
     }
 
     /// Closes all connections, after the reads that they are running.
@@ -101,7 +103,7 @@ impl Pool {
     fn take_idle(&self) -> Option<Lease> {
         let mut state = self.state();
         let index = state.idle.pop()?;
-        Some(Lease { pool: self.clone(), index, slot: state.all[index].clone() })
+        Some(Lease { pool: self.clone(), index, slot: state.all[index].clone(), _permit: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -140,6 +142,12 @@ impl Lease {
     {
         let slot = self.slot.clone();
         blocking(move || in_slot(&slot, work)).await
+    }
+
+    /// Holds the permit until the connection is returned to the pool.
+    pub(crate) fn holding(mut self, permit: OwnedSemaphorePermit) -> Lease {
+        self._permit = Some(permit);
+        self
     }
 
     /// Runs `work` on this thread.
