@@ -1,5 +1,6 @@
 // Maps rows to vehicles as they are sent, and to the facts of a write.
 
+import { trim } from '../text.js';
 import { FIELDS } from './fields.js';
 import { COLUMN_COUNT } from './statements.js';
 
@@ -17,7 +18,7 @@ export function vehicleOf(row) {
   const vehicle = { id: row[ID], userId: row[USER_ID] };
   for (const [index, { name, empty }] of FIELDS.entries()) vehicle[name] = row[index] ?? empty;
   // Other programs may have stored a blank VIN.
-  if (vehicle.vin !== null && vehicle.vin.trim() === '') vehicle.vin = null;
+  if (vehicle.vin !== null && trim(vehicle.vin) === '') vehicle.vin = null;
   vehicle.imageUrl = row[IMAGE_URL];
   vehicle.createdAt = row[CREATED_AT];
   vehicle.updatedAt = row[UPDATED_AT];

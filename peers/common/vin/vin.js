@@ -10,7 +10,7 @@ const LETTERS = 'ABCDEFGHJKLMNPRSTUVWXYZ';
 /** The value of each letter in the sum (49 CFR 565.15, table III). */
 const LETTER_VALUES = '12345678123457923456789';
 /** The hyphen and those that word processors put in its place. */
-const DASHES = '-\\u2010-\\u2015\\u2212';
+const DASHES = '\\-\\u2010-\\u2015\\u2212';
 const SPACES_AND_DASHES = new RegExp(`[\\p{White_Space}${DASHES}]`, 'gu');
 const NOT_IN_WORDS = new RegExp(`[^\\p{Alphabetic}\\p{N}${DASHES}]+`, 'u');
 
