@@ -31,6 +31,7 @@ export function createApp(backend) {
   app.addContentTypeParser('*', (request, payload, done) => done(null));
   app.addHook('onRequest', (request, reply, done) => {
     limitTime(reply.raw);
+    hideUnusualMediaType(request);
     done();
   });
   app.addHook('onClose', () => backend.close());
@@ -40,6 +41,16 @@ export function createApp(backend) {
   refuseOtherMethods(app, '/api/health', ['GET']);
   app.register(vehicleRoutes, { backend });
   return app;
+}
+
+/**
+ * Fastify refuses malformed media types before any handler. It does not look at those that it cannot see; the handlers
+ * read the original header.
+ * @param {import('fastify').FastifyRequest} request
+ */
+function hideUnusualMediaType(request) {
+  const { 'content-type': mediaType } = request.raw.headers;
+  if (mediaType !== undefined && mediaType !== 'application/json') request.headers = { 'content-type': undefined };
 }
 
 /** @param {import('fastify').FastifyReply} reply @param {ApiError} error */
