@@ -5,6 +5,7 @@ import { keySource } from './auth/key-source.js';
 import { Keys } from './auth/keys.js';
 import { userOfSubject } from './auth/users.js';
 import { Database } from './database/database.js';
+import { limitTime } from './http/time-limit.js';
 import { ListCache } from './vehicles/list-cache.js';
 import { createRepository } from './vehicles/repository.js';
 import { createVehicleService } from './vehicles/service.js';
@@ -51,6 +52,9 @@ export function createBackend(settings, { name, version, checkTypes, get }) {
       await database.ping();
       return { status: 'ok', backend: name, version, database: 'ok', capabilities: CAPABILITIES };
     },
+
+    /** @param {import('node:http').ServerResponse} response */
+    limitTime: (response) => limitTime(response, settings.requestMilliseconds),
 
     close: () => database.close(),
   };

@@ -5,6 +5,7 @@ const DEFAULT_ISSUER = 'garage-server';
 const DEFAULT_AUDIENCE = 'garage';
 const DEFAULT_VPIC_URL = 'https://vpic.nhtsa.dot.gov/api';
 const LIST_CACHE_MILLISECONDS = 300_000;
+const REQUEST_MILLISECONDS = 30_000;
 
 /**
  * @typedef {object} Settings
@@ -16,6 +17,7 @@ const LIST_CACHE_MILLISECONDS = 300_000;
  * @property {boolean} hasOwnAccounts whether the issuer is garage-server
  * @property {string} vpicUrl the base URL of the vPIC API, without `/vehicles`
  * @property {number} listCacheMilliseconds how long a list is remembered; 0 switches this off
+ * @property {number} requestMilliseconds how long a request may take; the contract's time, but for tests
  */
 
 /**
@@ -39,6 +41,7 @@ export function readSettings(environment) {
     hasOwnAccounts: issuer === DEFAULT_ISSUER,
     vpicUrl: withoutVehicles(optional('GARAGE_VPIC_URL', DEFAULT_VPIC_URL)),
     listCacheMilliseconds: environment.GARAGE_LIST_CACHE === 'off' ? 0 : LIST_CACHE_MILLISECONDS,
+    requestMilliseconds: REQUEST_MILLISECONDS,
   };
 }
 

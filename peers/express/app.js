@@ -3,7 +3,6 @@
 import { createBackend } from '@motovault/peers-common/backend.js';
 import { routeNotFound, sendError, sendJson } from '@motovault/peers-common/http/errors.js';
 import { toApiError } from '@motovault/peers-common/http/failure.js';
-import { limitTime } from '@motovault/peers-common/http/time-limit.js';
 import { decodableUrl } from '@motovault/peers-common/http/url.js';
 import { version } from '@motovault/peers-common/package-version.js';
 import express from 'express';
@@ -23,7 +22,7 @@ export function createApp(backend) {
   app.enable('case sensitive routing');
   app.enable('strict routing');
   app.use((request, response, next) => {
-    limitTime(response);
+    backend.limitTime(response);
     request.url = decodableUrl(request.url);
     next();
   });

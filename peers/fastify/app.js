@@ -3,7 +3,6 @@
 import { createBackend } from '@motovault/peers-common/backend.js';
 import { ApiError, routeNotFound } from '@motovault/peers-common/http/errors.js';
 import { toApiError } from '@motovault/peers-common/http/failure.js';
-import { limitTime } from '@motovault/peers-common/http/time-limit.js';
 import { decodableUrl } from '@motovault/peers-common/http/url.js';
 import { version } from '@motovault/peers-common/package-version.js';
 import fastify from 'fastify';
@@ -30,7 +29,7 @@ export function createApp(backend) {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (request, payload, done) => done(null));
   app.addHook('onRequest', (request, reply, done) => {
-    limitTime(reply.raw);
+    backend.limitTime(reply.raw);
     hideUnusualMediaType(request);
     done();
   });

@@ -2,14 +2,12 @@
 
 import { sendError, tookTooLong } from './errors.js';
 
-const REQUEST_MILLISECONDS = 30_000;
-
 /**
  * Answers with 503 when the time is over.
  * @param {import('node:http').ServerResponse} response
- * @param {number} [milliseconds]
+ * @param {number} milliseconds
  */
-export function limitTime(response, milliseconds = REQUEST_MILLISECONDS) {
+export function limitTime(response, milliseconds) {
   const timer = setTimeout(() => sendError(response, tookTooLong()), milliseconds);
   response.once('close', () => clearTimeout(timer));
 }

@@ -396,6 +396,24 @@ export function testContract(name, start) {
       assert.equal((await decode(ACCORD)).body.fields.make.source, 'vpic', 'an old answer is renewed');
     });
 
+    test('a request that takes too long is 503, and its write is not performed', async (context) => {
+      const server = await openServer(start, {}, { requestMilliseconds: 300 });
+      context.after(() => server.close());
+      const user = await server.user('ada');
+      const held = [];
+      server.vpic.behave((request, response) => held.push(response));
+      const late = await user.post('/api/vehicles', { vin: ACCORD });
+      refused(late, 503, 'Request took too long');
+      assert.equal(late.headers.get('retry-after'), '5');
+      const gone = user.send('POST', '/api/vehicles', { body: { vin: '5YJSA1E26HF000337' }, signal: AbortSignal.timeout(100) });
+      await assert.rejects(gone);
+      for (const response of held) response.writeHead(500).end();
+      // Writes that were begun would be done by then.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      assert.deepEqual(await server.database.sql('SELECT id FROM vehicles'), []);
+      assert.deepEqual((await user.get('/api/vehicles')).body, []);
+    });
+
     test('without the list cache, writes of other programs show at once', async (context) => {
       const server = await openServer(start, { GARAGE_LIST_CACHE: 'off' });
       context.after(() => server.close());

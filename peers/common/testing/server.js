@@ -14,8 +14,8 @@ import { keyFile, newSigner } from './tokens.js';
  */
 /** @callback Start @param {import('../settings.js').Settings} settings @returns {Promise<{server: import('node:http').Server, stop: () => Promise<void>}>} */
 
-/** @param {Start} start @param {Record<string, string>} [environment] */
-export async function openServer(start, environment = {}) {
+/** @param {Start} start @param {Record<string, string>} [environment] @param {object} [otherSettings] */
+export async function openServer(start, environment = {}, otherSettings = {}) {
   const [database, vpic, signer] = await Promise.all([newDatabase(), startFakeVpic(), newSigner()]);
   const keys = keyFile([signer.jwk]);
   const settings = readSettings({
@@ -25,14 +25,15 @@ export async function openServer(start, environment = {}) {
     GARAGE_VPIC_URL: vpic.url,
     ...environment,
   });
-  const running = await start(settings);
+  const running = await start({ ...settings, ...otherSettings });
   const base = `http://127.0.0.1:${running.server.address().port}`;
 
   /** @returns {Promise<Answer>} */
-  async function send(method, path, { body, headers = {}, token } = {}) {
+  async function send(method, path, { body, headers = {}, token, signal } = {}) {
     const isJson = body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
     const response = await fetch(base + path, {
       method,
+      signal,
       body: isJson ? JSON.stringify(body) : body,
       headers: {
         ...(isJson ? { 'content-type': 'application/json' } : {}),
