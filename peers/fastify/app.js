@@ -22,8 +22,6 @@ export function createApp(backend) {
   const app = fastify({
     rewriteUrl: (request) => decodableUrl(request.url ?? '/'),
     routerOptions: { maxParamLength: MAX_PARAMETER_CHARACTERS },
-    // Connections that are open when it stops are closed by the server's own lifecycle.
-    forceCloseConnections: 'idle',
   });
   // Handlers read bodies themselves: who sends one, and which vehicle it is for, comes before what is wrong with it.
   app.removeAllContentTypeParsers();

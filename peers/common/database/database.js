@@ -51,19 +51,23 @@ export class Database {
    * @param {(query: Query) => Promise<T>} work
    * @returns {Promise<T>}
    */
-  transaction(work) {
-    return this.#withRetries(() =>
-      this.#withConnection(async (query) => {
-        await query('BEGIN');
-        const result = await work(query);
-        await query('COMMIT');
-        return result;
-      }),
-    );
+  async transaction(work) {
+    const attempt = async (query) => {
+      await query('BEGIN');
+      const result = await work(query);
+      await query('COMMIT');
+      return result;
+    };
+    try {
+      return await this.#withRetries(() => this.#withConnection(attempt));
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
   }
 
   /**
-   * A write for a user, in two round trips: begin, lock and read; write and commit. Other writes for the user wait.
+   * A write for a user, in two round trips: begin, lock and read; write and commit. Other writes for the user wait. Throws
+   * errors of `pg` as they are, because a violated constraint has a meaning for its caller.
    * @template T
    * @param {string} user
    * @param {Statement} facts a statement that returns one row

@@ -99,6 +99,8 @@ export function testContract(name, start) {
       assert.equal((await known('/api/vehicles', list.headers.get('etag'))).status, 200);
       assert.equal((await user.put(path, { color: 'Red' })).headers.get('etag'), '"2"');
       assert.equal((await user.delete(path, { 'if-match': '"1"' })).status, 412);
+      const incomplete = await user.put(path, { nickname: null }, { 'if-match': '"1"' });
+      assert.equal(incomplete.status, 412, 'a stale change is not validated as a whole');
     });
 
     test('a create can be sent again with the same id', async () => {
@@ -302,7 +304,7 @@ export function testContract(name, start) {
     });
 
     test('unknown routes are not found, and responses are JSON', async () => {
-      for (const path of ['/api/nothing', '/', '/%ff', '/API/vehicles', '/api/vehicles/dropdown/years']) {
+      for (const path of ['/api/nothing', '/', '/api/vehicles/', '/%ff', '/API/vehicles', '/api/vehicles/dropdown/years']) {
         const answer = await ada.get(path);
         refused(answer, 404, 'Not Found');
         assert.equal(answer.headers.get('content-type').split(';')[0], 'application/json');

@@ -35,6 +35,11 @@ export function createVehicleService({ repository, decode, listCache, checkTypes
     return new Map(values.filter(([, value]) => value !== null));
   }
 
+  async function decodedOfNewVin(current, patch, at) {
+    const after = applyPatch(fieldsOf(current), patch);
+    return after.vin === current.vin ? new Map() : decodedValues(after, at);
+  }
+
   async function write(user, operation) {
     try {
       return await repository.write(user, operation);
@@ -96,8 +101,8 @@ export function createVehicleService({ repository, decode, listCache, checkTypes
       const at = new Date();
       const current = await find(user, idText);
       const patch = parsePatch(checkTypes, await readBody(), at);
-      const after = applyPatch(fieldsOf(current), patch);
-      const decoded = after.vin === current.vin ? new Map() : await decodedValues(after, at);
+      // Asks vPIC before the transaction, which would make other writes wait.
+      const decoded = patch.has('vin') ? await decodedOfNewVin(current, patch, at) : new Map();
       const decide = (facts) => decideUpdate({ patch, decoded, versions }, user, facts);
       const { vehicle } = await write(user, { id: current.id, vin: patch.get('vin') ?? null, decide, isAwaited });
       return { vehicle, tag: versionTag(vehicle.version) };
