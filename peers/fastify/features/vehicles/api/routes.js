@@ -2,6 +2,7 @@
 
 import { readJsonObject } from '@motovault/peers-common/http/body.js';
 import { expectedVersions, isNotModified, versionTag } from '@motovault/peers-common/http/conditions.js';
+import { routeNotFound } from '@motovault/peers-common/http/errors.js';
 import { isAwaited } from '@motovault/peers-common/http/time-limit.js';
 import { queryParameter } from '@motovault/peers-common/http/url.js';
 import { VEHICLE_SCHEMA } from '@motovault/peers-common/vehicles/wire.js';
@@ -47,6 +48,10 @@ export async function vehicleRoutes(app, { backend: { name, authenticate, vehicl
     return reply.header('etag', tag).send(vehicle);
   });
   refuseOtherMethods(app, '/api/vehicles', ['GET', 'POST']);
+  // Fastify would take the empty text for an id.
+  app.all('/api/vehicles/', () => {
+    throw routeNotFound();
+  });
 
   app.get('/api/vehicles/:id', vehicleRoute, async (request, reply) => {
     const vehicle = await vehicles.find(request.user, request.params.id);
