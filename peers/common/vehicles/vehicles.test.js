@@ -77,6 +77,7 @@ test('a patch reports all errors in order, and null clears', () => {
       { field: 'year', message: 'year must be an integer' },
     ],
   });
+  assert.throws(() => parsePatch(types, JSON.parse('{"year":1e400}'), AT), { message: 'Request body is not valid JSON' });
   const patch = parsePatch(() => new Map(), { vin: ' ', odometerUnit: null, odometerReading: -0, nickname: ' a ' }, AT);
   assert.deepEqual([...patch], [['vin', null], ['nickname', 'a'], ['odometerReading', 0], ['odometerUnit', null]]);
   assert.ok(Object.is(patch.get('odometerReading'), 0));

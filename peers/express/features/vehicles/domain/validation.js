@@ -25,7 +25,7 @@ function ruleOf(field, at) {
 
 function integer(field, at) {
   const { least, greatest } = limitsOf(field.rule, at);
-  const outside = ['number.min', 'number.max', 'number.unsafe', 'number.infinity'];
+  const outside = ['number.min', 'number.max', 'number.unsafe'];
   const messages = Object.fromEntries(outside.map((code) => [code, outOfRange(field, at)]));
   return Joi.number().integer().min(least).max(greatest).messages({ '*': wrongType(field), ...messages });
 }
