@@ -1,0 +1,32 @@
+// Errors of the database, classified by what a client is told.
+
+import { ApiError, databaseUnavailable, internalError } from '../http/errors.js';
+import { logFailure } from '../log.js';
+
+/**
+ * Classes of errors that pass or that an operator ends: connection, read-only, rollback, resources, locks, operator,
+ * system.
+ */
+const PASSING = ['08', '25006', '40', '53', '55P03', '57', '58'];
+const CONFLICTS = ['40P01', '40001'];
+const UNIQUE_VIOLATION = '23505';
+
+/** Whether a retry may succeed: the cause was another transaction. @param {any} error */
+export const isConflict = (error) => CONFLICTS.includes(error?.code);
+
+/** @param {any} error @returns {string | null} the violated unique constraint */
+export const violatedConstraint = (error) =>
+  error?.code === UNIQUE_VIOLATION ? (error.constraint ?? '') : null;
+
+/**
+ * @param {any} error an error of `pg`
+ * @returns {ApiError}
+ */
+export function toDatabaseError(error) {
+  if (error instanceof ApiError) return error;
+  // Errors of PostgreSQL have a severity; others are of the connection. Never the detail, which has values.
+  const isOfPostgres = error.severity !== undefined;
+  logFailure('the database failed', { code: error.code, reason: error.message });
+  const passes = !isOfPostgres || PASSING.some((prefix) => String(error.code).startsWith(prefix));
+  return passes ? databaseUnavailable() : internalError();
+}

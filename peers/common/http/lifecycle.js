@@ -1,0 +1,42 @@
+// Starts a server, and stops it on a signal.
+
+const KEEP_ALIVE_MILLISECONDS = 65_000;
+const REQUEST_MILLISECONDS = 60_000;
+/** What is not answered by then is cut off. */
+const STOP_MILLISECONDS = 10_000;
+
+/**
+ * Limits that are Node's, not a framework's. The request timeout is that of a body that never ends; the contract's time
+ * limit answers before.
+ * @param {import('node:http').Server} server
+ */
+export function limitConnections(server) {
+  server.keepAliveTimeout = KEEP_ALIVE_MILLISECONDS;
+  server.requestTimeout = REQUEST_MILLISECONDS;
+}
+
+/**
+ * Prints the address as the first line, which is how its callers learn the port.
+ * @param {import('node:http').Server} server
+ */
+export function announce(server) {
+  const { address, family, port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  process.stdout.write(`http://${family === 'IPv6' ? `[${address}]` : address}:${port}\n`);
+}
+
+/**
+ * Stops accepting connections, answers the requests that have begun, and then runs `close`.
+ * @param {import('node:http').Server} server
+ * @param {() => Promise<void>} close
+ */
+export function stopOnSignal(server, close) {
+  const stop = async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeIdleConnections();
+    const cutOff = setTimeout(() => server.closeAllConnections(), STOP_MILLISECONDS);
+    await closed;
+    clearTimeout(cutOff);
+    await close();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, stop);
+}
