@@ -3,8 +3,9 @@
 const DEFAULT_LISTEN = '127.0.0.1:8080';
 const DEFAULT_ISSUER = 'garage-server';
 const DEFAULT_AUDIENCE = 'garage';
-const DEFAULT_VPIC_URL = 'https://vpic.nhtsa.dot.gov/api';
-const LIST_CACHE_MILLISECONDS = 300_000;
+const DEFAULT_VPIC_URL = 'https://vpic.nhtsa.dot.gov/api/vehicles';
+const DEFAULT_LIST_CACHE = '300s';
+const MAX_LIST_CACHE_SECONDS = 86_400;
 const REQUEST_MILLISECONDS = 30_000;
 
 /**
@@ -15,7 +16,7 @@ const REQUEST_MILLISECONDS = 30_000;
  * @property {string} issuer the `iss` of accepted tokens
  * @property {string} audience the `aud` of accepted tokens
  * @property {boolean} hasOwnAccounts whether the issuer is garage-server
- * @property {string} vpicUrl the base URL of the vPIC API, without `/vehicles`
+ * @property {string} vpicUrl the base URL of the vPIC API, without a slash at the end
  * @property {number} listCacheMilliseconds how long a list is remembered; 0 switches this off
  * @property {number} requestMilliseconds how long a request may take; the contract's time, but for tests
  */
@@ -39,10 +40,20 @@ export function readSettings(environment) {
     issuer,
     audience: optional('GARAGE_AUDIENCE', DEFAULT_AUDIENCE),
     hasOwnAccounts: issuer === DEFAULT_ISSUER,
-    vpicUrl: withoutVehicles(optional('GARAGE_VPIC_URL', DEFAULT_VPIC_URL)),
-    listCacheMilliseconds: environment.GARAGE_LIST_CACHE === 'off' ? 0 : LIST_CACHE_MILLISECONDS,
+    vpicUrl: optional('GARAGE_VPIC_URL', DEFAULT_VPIC_URL).replace(/\/+$/, ''),
+    listCacheMilliseconds: 1_000 * parseListCache(optional('GARAGE_LIST_CACHE', DEFAULT_LIST_CACHE)),
     requestMilliseconds: REQUEST_MILLISECONDS,
   };
+}
+
+/** The seconds that a list is remembered: `off`, or such as `300s`. */
+function parseListCache(text) {
+  if (text === 'off') return 0;
+  const seconds = Number(/^(\d+)s?$/.exec(text)?.[1]);
+  if (!(seconds >= 1 && seconds <= MAX_LIST_CACHE_SECONDS)) {
+    throw new Error('GARAGE_LIST_CACHE must be off, or a number of seconds from 1 to 86400, such as 300s');
+  }
+  return seconds;
 }
 
 /** Splits `host:port`, where the host can be an IPv6 address in brackets. */
@@ -51,9 +62,4 @@ function parseListen(text) {
   const port = Number(digits);
   if (!(port <= 65_535)) throw new Error('GARAGE_LISTEN must be an address and a port, such as 127.0.0.1:8080');
   return { host: v6 ?? other, port };
-}
-
-/** The app's setting of the same name ends with `/vehicles`; both forms work here. */
-function withoutVehicles(url) {
-  return url.replace(/\/+$/, '').replace(/\/vehicles$/, '');
 }

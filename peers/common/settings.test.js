@@ -8,7 +8,7 @@ test('settings have defaults, and empty ones are not set', () => {
   const settings = readSettings({ ...REQUIRED, GARAGE_ISSUER: '', GARAGE_LISTEN: '' });
   assert.deepEqual(settings.listen, { host: '127.0.0.1', port: 8080 });
   assert.deepEqual([settings.issuer, settings.audience, settings.hasOwnAccounts], ['garage-server', 'garage', true]);
-  assert.equal(settings.vpicUrl, 'https://vpic.nhtsa.dot.gov/api');
+  assert.equal(settings.vpicUrl, 'https://vpic.nhtsa.dot.gov/api/vehicles');
   assert.equal(settings.listCacheMilliseconds, 300_000);
 });
 
@@ -23,7 +23,13 @@ test('settings are read', () => {
   assert.deepEqual(settings.listen, { host: '::1', port: 0 });
   assert.equal(settings.hasOwnAccounts, false);
   assert.equal(settings.listCacheMilliseconds, 0);
-  assert.equal(settings.vpicUrl, 'http://127.0.0.1:9/api', 'with and without /vehicles');
+  assert.equal(settings.vpicUrl, 'http://127.0.0.1:9/api/vehicles');
+});
+
+test('the time for which lists are remembered is off or a number of seconds', () => {
+  const lifetime = (text) => readSettings({ ...REQUIRED, GARAGE_LIST_CACHE: text }).listCacheMilliseconds;
+  assert.deepEqual(['off', '', '60', '300s'].map(lifetime), [0, 300_000, 60_000, 300_000]);
+  for (const text of ['0', '-1', 'on', '5m', '86401']) assert.throws(() => lifetime(text), /GARAGE_LIST_CACHE/, text);
 });
 
 test('missing and malformed settings are refused', () => {

@@ -1,6 +1,6 @@
 //! State shared by all request handlers.
 
-use std::{ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use garage_decode::{Decode, Detail, SnapshotHolder, VinQuery};
 use ipnet::IpNet;
@@ -12,7 +12,7 @@ use crate::{
     error::ApiError,
     metrics::Metrics,
     store::Store,
-    vehicles::EncodedLists,
+    vehicles::{EncodedLists, RememberedLists},
 };
 
 /// The name of this backend in responses.
@@ -31,6 +31,8 @@ pub struct Shared {
     /// The number of vehicles that an account can have, removed ones included.
     pub(crate) vehicle_quota: i64,
     pub(crate) lists: EncodedLists,
+    /// With `--list-cache`.
+    pub(crate) remembered_lists: Option<RememberedLists>,
     pub(crate) metrics: Arc<Metrics>,
     /// Notified after each change of a vehicle.
     pub(crate) written: Arc<Notify>,
@@ -64,6 +66,7 @@ impl App {
         decoder: SnapshotHolder,
         trusted_proxies: Vec<IpNet>,
         vehicle_quota: u32,
+        list_cache: Option<Duration>,
     ) -> App {
         App(Arc::new(Shared {
             store,
@@ -71,6 +74,7 @@ impl App {
             trusted_proxies,
             vehicle_quota: vehicle_quota.into(),
             lists: EncodedLists::new(),
+            remembered_lists: list_cache.map(RememberedLists::new),
             metrics: Arc::new(Metrics::new()),
             written: Arc::default(),
             decoder,

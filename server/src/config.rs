@@ -46,9 +46,28 @@ pub enum Command {
     /// Replace the content of a SQLite database with a backup; the replaced content is saved next to the database
     ///
     /// Servers can keep running. A restore begins a new epoch: no version that a client has is assigned again. For
-    /// PostgreSQL, use its own tools: at its next start, a server detects that the database is older than the one it
-    /// served before
+    /// PostgreSQL, use its own tools, and new-epoch
     Restore(FileArgs),
+    /// Begin a new epoch, after a PostgreSQL database was restored: no version that a client has is assigned again
+    ///
+    /// At its next start a server does this itself if it has served a newer state of the database. It does not know about
+    /// writes of other backends
+    NewEpoch {
+        /// The database to use.
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// The folder of the keys.
+        #[command(flatten)]
+        keys: KeyArgs,
+    },
+    /// Ask a running server of any backend whether it and its database work
+    ///
+    /// Prints the response, and fails unless it is positive
+    Health {
+        /// The server
+        #[arg(env = "GARAGE_URL", default_value = "http://127.0.0.1:3001", value_name = "URL")]
+        url: String,
+    },
     /// Add, list, disable and enable accounts, and reset their passwords
     #[command(subcommand)]
     User(UserCommand),
@@ -121,6 +140,10 @@ pub struct ServeArgs {
     #[arg(long, env = "GARAGE_VEHICLE_QUOTA", default_value_t = 100_000, value_name = "NUMBER",
         value_parser = clap::value_parser!(u32).range(1..))]
     pub vehicle_quota: u32,
+    /// How long a user's list is sent again without a look at the database, such as 300s. A write through this server ends
+    /// that for its user; a write by another program shows only after this time
+    #[arg(long, env = "GARAGE_LIST_CACHE", default_value = "off", value_name = "SECONDS|off", value_parser = list_cache)]
+    pub list_cache: ListCache,
     /// An OpenID Connect issuer whose tokens are accepted; the server then has no accounts of its own
     #[arg(long, env = "GARAGE_ISSUER", value_name = "URL")]
     pub issuer: Option<String>,
@@ -140,6 +163,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 }
+
+/// How long lists are remembered, if they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListCache(pub Option<Duration>);
 
 /// Limits on connections and requests.
 #[derive(Debug, ClapArgs)]
@@ -173,6 +200,13 @@ fn number(text: &str) -> Result<usize, String> {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| "must be a number of seconds from 1 to 86400".to_owned())
+}
+
+fn list_cache(text: &str) -> Result<ListCache, String> {
+    match text {
+        "off" => Ok(ListCache(None)),
+        text => seconds(text.strip_suffix('s').unwrap_or(text)).map(|lifetime| ListCache(Some(lifetime))),
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, IsTerminal},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -15,6 +16,9 @@ use garage_server::{
     store::Store,
 };
 use jiff::SignedDuration;
+
+/// Longer than a server takes to find out that its database does not respond.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -52,6 +56,18 @@ async fn run(command: Command) -> anyhow::Result<()> {
             println!("What it was before is {}", saved_as.display());
             Ok(())
         }
+        Command::NewEpoch { database, keys } => {
+            let location = database.location()?;
+            let store = Store::open(&location).await?;
+            store.begin_epoch(&keys.folder()?).await?;
+            store.close().await;
+            println!("{location} has a new epoch");
+            Ok(())
+        }
+        Command::Health { url } => {
+            println!("{}", ask_health(&url).await?);
+            Ok(())
+        }
         Command::User(command) => manage_accounts(command).await,
         Command::Openapi => {
             println!("{}", garage_server::openapi().to_pretty_json()?);
@@ -69,6 +85,17 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// The body of a server's positive response to a health request.
+async fn ask_health(url: &str) -> anyhow::Result<String> {
+    let client = reqwest::Client::builder().timeout(HEALTH_TIMEOUT).build()?;
+    let response = client.get(format!("{}/api/health", url.trim_end_matches('/'))).send().await;
+    let response = response.with_context(|| format!("{url} does not respond"))?;
+    let status = response.status();
+    let body = response.text().await.with_context(|| format!("{url} does not respond"))?;
+    anyhow::ensure!(status == reqwest::StatusCode::OK, "{url} responds {status}: {body}");
+    Ok(body)
 }
 
 async fn manage_accounts(command: UserCommand) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     if let Err(error) = decoder.get().await {
         tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
     }
-    let app = App::new(store.clone(), auth, decoder, args.trusted_proxy, args.vehicle_quota);
+    let app = App::new(store.clone(), auth, decoder, args.trusted_proxy, args.vehicle_quota, args.list_cache.0);
     if let Some(address) = args.metrics {
         let served = metrics::serve(address, app.metrics.clone(), store.clone()).await;
         let address = served.with_context(|| format!("--metrics (GARAGE_METRICS): {address} cannot be served"))?;

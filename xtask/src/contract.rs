@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use clap::ValueEnum;
+
 use crate::{setup, shell};
 
 /// A running server to test, and the key of its tokens.
@@ -23,6 +25,27 @@ pub struct Options {
     /// Audience (`aud`) of these tokens [default: garage]
     #[arg(long, value_name = "NAME", requires = "key")]
     audience: Option<String>,
+    /// Only the suite on this backend, on PostgreSQL [default: all tests of all backends]
+    #[arg(long, env = "VEHICLES_BACKEND", conflicts_with = "base_url")]
+    backend: Option<Backend>,
+}
+
+/// The programs that serve the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// garage-server
+    Axum,
+    /// peers/fastify
+    Fastify,
+    /// peers/express
+    Express,
+}
+
+impl Backend {
+    /// The value of `VEHICLES_BACKEND`.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 /// Runs the suite against the given server, or on SQLite and on PostgreSQL.
@@ -31,8 +54,26 @@ pub fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
         return on_backend(base_url, options);
     }
     setup::for_contract(root)?;
-    shell::run(all_features(SUITE.selection, &[]))?;
-    on_postgres(root, &[&SUITE])
+    match options.backend {
+        None => {
+            shell::run(all_features(SUITE.selection, &[]))?;
+            on_postgres(root, &[&SUITE])
+        }
+        Some(Backend::Axum) => {
+            on_postgres(root, &[&Tests { filter: "suite_passes_with_tokens_of_the_servers_own_key", ..SUITE }])
+        }
+        Some(Backend::Fastify) => on_postgres(root, &[&Tests { filter: "suite_passes_on_fastify", ..SUITE }]),
+        Some(Backend::Express) => on_postgres(root, &[&Tests { filter: "suite_passes_on_express", ..SUITE }]),
+    }
+}
+
+/// Runs the own tests of the backends on Node.
+#[cfg(unix)]
+pub fn peers(root: &Path) -> anyhow::Result<()> {
+    let cluster = crate::cluster::Cluster::start(root)?;
+    let mut tests = shell::npm("peers", &["test"]);
+    tests.env("GARAGE_TEST_POSTGRES", &cluster.url);
+    shell::run(tests)
 }
 
 /// Tests that run on PostgreSQL if `GARAGE_TEST_POSTGRES` names a cluster.
@@ -44,8 +85,11 @@ pub struct Tests {
 
 /// The contract suite. Only this is built, so the page is not required.
 pub const SUITE: Tests = Tests { selection: &["--test", "contract"], filter: "" };
-/// Unit tests of the server's stores.
-pub const STORES: Tests = Tests { selection: &["--lib"], filter: "store::" };
+/// Unit tests of the server's stores. No other crate has such modules.
+pub const STORES: [Tests; 2] = [
+    Tests { selection: &["--lib"], filter: "vehicles::store::" },
+    Tests { selection: &["--lib"], filter: "store::postgres::" },
+];
 
 /// Runs the tests on a temporary PostgreSQL cluster, including those that need PostgreSQL.
 #[cfg(unix)]

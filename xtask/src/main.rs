@@ -50,7 +50,13 @@ enum Task {
     /// find flaky tests: `cargo xtask test --only journeys --repeat 10 --slow 6`.
     Test(test::Options),
     /// Start the server on a SQLite file in the user's data folder; downloads the vPIC data if necessary
+    ///
+    /// Another backend needs a PostgreSQL database that `garage-server migrate` has migrated, and has its settings in the
+    /// environment (docs/operating.md): `VEHICLES_BACKEND=fastify GARAGE_DATABASE=... GARAGE_JWKS=... cargo xtask serve`.
     Serve {
+        /// The backend to start
+        #[arg(long, env = "VEHICLES_BACKEND", default_value = "axum")]
+        backend: contract::Backend,
         /// Options for `garage-server serve`, after --
         #[arg(last = true)]
         options: Vec<String>,
@@ -117,7 +123,14 @@ fn perform() -> anyhow::Result<()> {
     match task {
         Task::Run { release } => run::run(&root, release),
         Task::Test(options) => test::test(&root, &options),
-        Task::Serve { options } => {
+        Task::Serve { backend, options } if backend != contract::Backend::Axum => {
+            anyhow::ensure!(options.is_empty(), "the settings of this backend are environment variables");
+            setup::for_peers(&root)?;
+            let mut serve = Command::new("deploy/serve.sh");
+            serve.env("VEHICLES_BACKEND", backend.name());
+            shell::run(serve)
+        }
+        Task::Serve { options, .. } => {
             if let Err(reason) = setup::snapshot::fetch() {
                 println!("VIN decoding is not available: {reason:#}");
             }

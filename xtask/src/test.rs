@@ -33,8 +33,10 @@ pub enum Step {
     Clippy,
     /// Rust tests
     Rust,
-    /// Contract suite on PostgreSQL; on SQLite it is part of the Rust tests
+    /// Contract suite on PostgreSQL and on all backends; on SQLite it is part of the Rust tests
     Contract,
+    /// Tests of the backends on Node, with the coverage of their lines
+    Peers,
     /// A minute of fuzzing with the OpenAPI document
     Fuzz,
     /// Journeys in Chromium against the app's command layer
@@ -208,11 +210,13 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&words))
         }
         Step::Rust => rust_tests(),
-        Step::Contract => contract::on_postgres(root, &[&contract::SUITE, &contract::STORES]),
+        Step::Contract => contract::on_postgres(root, &[&contract::SUITE, &contract::STORES[0], &contract::STORES[1]]),
+        #[cfg(unix)]
+        Step::Peers => contract::peers(root),
         #[cfg(unix)]
         Step::Fuzz => crate::fuzz::fuzz(root, 60),
         #[cfg(not(unix))]
-        Step::Fuzz => {
+        Step::Peers | Step::Fuzz => {
             println!("skipped: the temporary PostgreSQL cluster requires Debian");
             Ok(())
         }

@@ -74,6 +74,7 @@ impl Database {
     pub async fn close(self) {
         // The connection that is closed last moves the log's content, and only the writer can. If that fails, the next
         // opening does it.
+        self.long_reads.close();
         self.readers.close().await;
         self.long_readers.close().await;
         self.writer.close().await;
@@ -120,8 +121,8 @@ impl Database {
         self.readers.lease().await?.run_here(|connection| work(connection))
     }
 
-    /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that other reads do not wait for it. Waits
-    /// while four other long reads run.
+    /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that short reads do not wait for it. At most
+    /// four long reads run; others wait.
     ///
     /// # Errors
     /// As [`Database::read`], plus [`Error::Sqlite`] if the connection cannot be opened.
@@ -325,6 +326,13 @@ mod tests {
         drop(running.pop());
         assert_eq!(waiting.await.expect("a count"), 0);
         assert_eq!(database.long_readers.usage().0, LONG_READERS);
+        running.push(blocked_read(&database, true).await);
+        let mut waiting = std::pin::pin!(database.read_long(count_rows));
+        assert!(tokio::time::timeout(Duration::from_millis(50), &mut waiting).await.is_err());
+        let closing = tokio::spawn(database.clone().close());
+        assert!(matches!(waiting.await, Err(Error::Closed)), "although the others still run");
+        drop(running);
+        closing.await.expect("closed");
     }
 
     /// Occupies this many readers of the queue.

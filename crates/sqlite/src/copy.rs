@@ -13,6 +13,7 @@ use crate::{
     Database, Error, Schema,
     open::{configure, has_content, refuse_foreign, refuse_newer},
     opened::sqlite_path,
+    pool::Lease,
     vacuum::vacuum_into,
 };
 
@@ -38,9 +39,19 @@ impl Database {
         existing: Existing,
         may_continue: impl Fn(u64, u64) -> bool,
     ) -> Result<(), Error> {
+        let reader = self.long_reader().await?;
+        self.back_up_with(&reader, path, existing, may_continue).await
+    }
+
+    async fn back_up_with(
+        &self,
+        reader: &Lease,
+        path: &Path,
+        existing: Existing,
+        may_continue: impl Fn(u64, u64) -> bool,
+    ) -> Result<(), Error> {
         self.refuse_own_file(path)?;
         let file = PartialFile::beside(path)?;
-        let reader = self.long_reader().await?;
         let prepare = reader.call(|connection| {
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             let size_bytes = (pragma("page_count")? * pragma("page_size")?).unsigned_abs();
@@ -101,12 +112,14 @@ impl Database {
         may_continue: impl Fn(u64, u64) -> bool + Send + 'static,
     ) -> Result<(), Error> {
         let (database, saved_as, runtime) = (self.clone(), saved_as.to_owned(), Handle::current());
+        // It may have to wait for other long reads, which writers must not.
+        let reader = self.long_reader().await?;
         let replace = move |connection: &mut Connection| {
             let backup = Backup::new(&source, connection)?;
             // Copies no page, but takes the write lock.
             advance(&backup, 0)?;
             database.file().refuse_moved()?;
-            runtime.block_on(database.back_up(&saved_as, Existing::Keep, |_, _| true))?;
+            runtime.block_on(database.back_up_with(&reader, &saved_as, Existing::Keep, |_, _| true))?;
             let replaced = copy_pages(&backup, may_continue);
             // SQLite rolls back a copy that is not complete.
             drop(backup);

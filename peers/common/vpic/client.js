@@ -31,7 +31,7 @@ export function createVpicClient(baseUrl, get, milliseconds = ANSWER_MILLISECOND
 
   return (query, modelYear) => {
     const year = modelYear === undefined ? '' : `&modelyear=${modelYear}`;
-    const url = `${baseUrl}/vehicles/DecodeVinValues/${encodeURIComponent(query)}?format=json${year}`;
+    const url = `${baseUrl}/DecodeVinValues/${encodeURIComponent(query)}?format=json${year}`;
     const known = pending.get(url);
     if (known !== undefined) return known;
     if (pending.size >= MAX_REQUESTS || !breaker.permits()) return Promise.resolve(null);

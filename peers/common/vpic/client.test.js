@@ -22,11 +22,11 @@ test('equal questions are asked once at a time', async (context) => {
   const answers = await Promise.all([ask(ACCORD), ask(ACCORD), ask(ACCORD, 2003)]);
   assert.deepEqual(answers.map(({ Make }) => Make), ['HONDA', 'HONDA', 'HONDA']);
   assert.deepEqual(vpic.questions.sort(), [
-    `/vehicles/DecodeVinValues/${ACCORD}?format=json`,
-    `/vehicles/DecodeVinValues/${ACCORD}?format=json&modelyear=2003`,
+    `/DecodeVinValues/${ACCORD}?format=json`,
+    `/DecodeVinValues/${ACCORD}?format=json&modelyear=2003`,
   ]);
   await ask('5UXWX7C5*BA');
-  assert.equal(vpic.questions.at(-1), '/vehicles/DecodeVinValues/5UXWX7C5*BA?format=json');
+  assert.equal(vpic.questions.at(-1), '/DecodeVinValues/5UXWX7C5*BA?format=json');
 });
 
 test('there is no answer when vPIC fails, stalls, or sends too much or nonsense', async (context) => {

@@ -1,8 +1,7 @@
 //! Rules for passwords, and hashing with Argon2id and the library's default parameters (OWASP's recommendation).
 //!
-//! A hash takes some 20 MB and tens of milliseconds. So hashes are computed on a few threads of low priority, fewer than
-//! there are processors, so that other requests do not wait for them; and the number of requests that wait for a hash is
-//! limited.
+//! A hash takes some 20 MB and tens of milliseconds. So hashes are computed on one or two threads of lower priority, which
+//! leave a processor to other requests if there is more than one; and the number of requests that wait for a hash is limited.
 
 use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
 
@@ -11,7 +10,7 @@ use argon2::{
     password_hash::{Output, ParamsString, Salt, SaltString, rand_core::OsRng},
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use thread_priority::{ThreadPriority, set_current_thread_priority};
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::sync::{Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization;
 
@@ -19,6 +18,9 @@ use crate::error::ApiError;
 
 /// The maximum number of threads that hash.
 const MAX_THREADS: usize = 2;
+/// The priority of these threads, from 0 to 99. On Linux it is niceness 10: a tenth of a processor's time that is contended,
+/// so that log-ins do not starve under load.
+const PRIORITY: u8 = 22;
 /// The memory that is allocated for a hash; some 20 MB of it are used.
 const RESERVED_BYTES: usize = 34 << 20;
 /// The maximum number of requests that wait for a hash or compute one.
@@ -154,9 +156,9 @@ impl Passwords {
         let permit = self.requests.clone().try_acquire_owned().map_err(|_| ApiError::TooManyRequests(RETRY_AFTER))?;
         let (answer, answered) = oneshot::channel();
         self.threads.spawn_fifo(move || {
-            let result = if answer.is_closed() { None } else { Some(work()) };
-            drop(permit);
-            if let Some(result) = result {
+            if !answer.is_closed() {
+                let result = work();
+                drop(permit);
                 // The request may have been canceled in the meantime.
                 let _ = answer.send(result);
             }
@@ -165,15 +167,18 @@ impl Passwords {
     }
 }
 
-/// Leaves one processor to other requests: despite its priority, a thread that hashes can delay a request by a time slice of
-/// the scheduler.
+/// Leaves a processor to other requests, if there is more than one: despite its priority, a thread that hashes can delay a
+/// request by a time slice of the scheduler.
 fn thread_count() -> usize {
     available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, MAX_THREADS)
 }
 
 /// Lowers the priority of this thread. Where the system refuses, hashes delay other requests, which is tolerable.
 fn lower_priority() {
-    if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
+    let lowered = ThreadPriorityValue::try_from(PRIORITY)
+        .map_err(|_| thread_priority::Error::Priority("not a priority"))
+        .and_then(|priority| set_current_thread_priority(ThreadPriority::Crossplatform(priority)));
+    if let Err(error) = lowered {
         tracing::warn!(?error, "the priority of a thread that hashes passwords could not be lowered");
     }
 }
@@ -240,6 +245,12 @@ mod tests {
         (release, requests)
     }
 
+    /// Waits until no request holds a permit.
+    async fn returns_all_permits(passwords: &Passwords) {
+        let all = passwords.requests.acquire_many(u32::try_from(MAX_REQUESTS).expect("a number"));
+        drop(tokio::time::timeout(Duration::from_secs(60), all).await.expect("in time").expect("permits"));
+    }
+
     #[tokio::test]
     async fn canceled_requests_are_not_hashed_and_do_not_free_the_threads_that_hash() {
         let passwords = Arc::new(Passwords::new().expect("threads"));
@@ -259,7 +270,7 @@ mod tests {
         assert_eq!(hashed.load(Ordering::SeqCst), 0, "the threads are still occupied");
         drop(release);
         assert_eq!(next.await.expect("joined").expect("hashed"), 0, "none was hashed before it");
-        assert_eq!(passwords.requests.available_permits(), MAX_REQUESTS);
+        returns_all_permits(&passwords).await;
     }
 
     #[tokio::test]
@@ -270,6 +281,7 @@ mod tests {
             assert!(matches!(failed, Err::<(), _>(ApiError::Internal)), "{failed:?}");
         }
         passwords.run_limited(|| ()).await.expect("run");
+        returns_all_permits(&passwords).await;
     }
 
     #[cfg(target_os = "linux")]
@@ -282,20 +294,23 @@ mod tests {
             fields.split(' ').nth(16).expect("field 19").parse::<i32>().expect("a number")
         };
         let passwords = Passwords::new().expect("threads");
-        assert!(passwords.run_limited(niceness).await.expect("run") > niceness());
+        assert_eq!(passwords.run_limited(niceness).await.expect("run"), niceness() + 10);
     }
 
     #[tokio::test]
     async fn requests_are_refused_if_too_many_wait() {
         let passwords = Arc::new(Passwords::new().expect("threads"));
-        let tasks: Vec<_> = (0..MAX_REQUESTS + 5)
+        let (release, hashing) = occupied(&passwords).await;
+        let tasks: Vec<_> = (hashing.len()..MAX_REQUESTS + 5)
             .map(|_| {
                 let passwords = passwords.clone();
-                tokio::spawn(
-                    async move { passwords.run_limited(|| std::thread::sleep(Duration::from_millis(5))).await },
-                )
+                tokio::spawn(async move { passwords.run_limited(|| ()).await })
             })
             .collect();
+        while tasks.iter().filter(|task| task.is_finished()).count() < 5 {
+            tokio::task::yield_now().await;
+        }
+        drop(release);
         let mut refused = 0;
         for task in tasks {
             match task.await.expect("no panic") {

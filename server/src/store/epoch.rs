@@ -6,7 +6,8 @@
 //! server.
 //!
 //! A restore with other tools is detected by the number `starts`, which servers raise (`starts`): a database with a lower
-//! number than a server remembers is an older one.
+//! number than a server remembers is an older one. Backends of other programs do not raise it, so a restore that takes
+//! only their writes back is not detected: `new-epoch` is for that.
 
 use rusqlite::{Connection, params};
 use tokio_postgres::Client;
@@ -54,9 +55,10 @@ pub(super) enum Decision {
     },
 }
 
-pub(super) fn decide(state: &State, last: LastState, shift: i64) -> Decision {
+/// `is_restored` is what an operator says about the database.
+pub(super) fn decide(state: &State, last: LastState, is_restored: bool, shift: i64) -> Decision {
     let starts = state.starts.max(last.starts) + 1;
-    match state.starts < last.starts {
+    match is_restored || state.starts < last.starts {
         true => Decision::Begin { starts, base: new_base(state, last, shift) },
         false => Decision::Continue { starts },
     }
@@ -119,15 +121,16 @@ mod tests {
     #[test]
     fn a_database_with_fewer_starts_begins_a_new_epoch_above_all_versions() {
         let last = |starts, version| LastState { starts, version };
-        assert_eq!(decide(&state(0, 3, 7), last(3, 7), 100), Decision::Continue { starts: 4 });
+        assert_eq!(decide(&state(0, 3, 7), last(3, 7), false, 100), Decision::Continue { starts: 4 });
         assert_eq!(
-            decide(&state(0, 4, 9), last(3, 7), 100),
+            decide(&state(0, 4, 9), last(3, 7), false, 100),
             Decision::Continue { starts: 5 },
             "another server started"
         );
-        assert_eq!(decide(&state(0, 0, 0), LastState::default(), 100), Decision::Continue { starts: 1 });
-        assert_eq!(decide(&state(0, 2, 7), last(3, 9), 100), Decision::Begin { starts: 4, base: 109 });
-        assert_eq!(decide(&state(50, 2, 60), last(3, 9), 100), Decision::Begin { starts: 4, base: 160 });
-        assert_eq!(decide(&state(90, 2, 0), last(3, 9), 100), Decision::Begin { starts: 4, base: 190 });
+        assert_eq!(decide(&state(0, 0, 0), LastState::default(), false, 100), Decision::Continue { starts: 1 });
+        assert_eq!(decide(&state(0, 2, 7), last(3, 9), false, 100), Decision::Begin { starts: 4, base: 109 });
+        assert_eq!(decide(&state(50, 2, 60), last(3, 9), false, 100), Decision::Begin { starts: 4, base: 160 });
+        assert_eq!(decide(&state(90, 2, 0), last(3, 9), false, 100), Decision::Begin { starts: 4, base: 190 });
+        assert_eq!(decide(&state(0, 5, 9), last(3, 7), true, 100), Decision::Begin { starts: 6, base: 109 });
     }
 }

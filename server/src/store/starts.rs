@@ -34,8 +34,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] and [`StoreError::Failed`] if the database cannot be read or written.
     pub async fn count(&self, keys: &Path) -> Result<(), StoreError> {
+        self.raise_and_remember(keys, false).await
+    }
+
+    /// Counts, and begins a new epoch although no server has noticed that the database was restored.
+    ///
+    /// # Errors
+    /// As [`Store::count`].
+    pub async fn begin_epoch(&self, keys: &Path) -> Result<(), StoreError> {
+        self.raise_and_remember(keys, true).await
+    }
+
+    async fn raise_and_remember(&self, keys: &Path, is_restored: bool) -> Result<(), StoreError> {
         let file = with_suffix(keys, ".starts").join(self.state().await?.database_id);
-        let (last, has_begun) = self.raise(read(&file)).await?;
+        let (last, has_begun) = self.raise(read(&file), is_restored).await?;
         if has_begun {
             tracing::warn!("the database was restored from a backup: a new epoch begins");
         }
@@ -64,13 +76,13 @@ impl Store {
     }
 
     /// Returns the state to remember, and whether a new epoch has begun.
-    async fn raise(&self, last: LastState) -> Result<(LastState, bool), StoreError> {
+    async fn raise(&self, last: LastState, is_restored: bool) -> Result<(LastState, bool), StoreError> {
         let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
         match self {
             Store::Sqlite(database) => {
                 let raise = move |tx: &rusqlite::Transaction<'_>| {
                     let state = state_of(tx)?;
-                    let decision = decide(&state, last, shift);
+                    let decision = decide(&state, last, is_restored, shift);
                     match &decision {
                         Decision::Continue { starts } => drop(tx.execute(&positional(SET_STARTS), [starts])?),
                         Decision::Begin { starts, base } => begin(tx, *base, *starts)?,
@@ -84,12 +96,12 @@ impl Store {
                     let mut connection = database.connection().await?;
                     let tx = connection.transaction().await?;
                     let mut state = state_of_postgres(tx.client()).await?;
-                    let mut decision = decide(&state, last, shift);
+                    let mut decision = decide(&state, last, is_restored, shift);
                     if matches!(decision, Decision::Begin { .. }) {
                         // Waits for writers of vehicles, which lock rows of `feeds`, and for another server's new epoch.
                         tx.batch_execute("LOCK TABLE epoch, feeds IN EXCLUSIVE MODE").await?;
                         state = state_of_postgres(tx.client()).await?;
-                        decision = decide(&state, last, shift);
+                        decision = decide(&state, last, is_restored, shift);
                     }
                     match &decision {
                         Decision::Continue { starts } => drop(tx.execute(SET_STARTS, &[starts]).await?),

@@ -13,5 +13,5 @@ mod list;
 mod routes;
 mod store;
 
-pub use list::EncodedLists;
+pub use list::{EncodedLists, RememberedLists};
 pub use routes::routes;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{
     decide::{Base, Kind, Operation, Outcome, Refusal},
-    list::ListEncoder,
+    list::{EncodedList, ListEncoder},
     store,
 };
 use crate::{
@@ -74,6 +74,11 @@ async fn health() -> Json<FeatureHealth> {
     )
 )]
 async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(list) = app.remembered_lists.as_ref().and_then(|lists| lists.get(&user.0)) {
+        let tag = list_tag(list.version());
+        return if is_not_modified(&headers, &tag) { Ok(not_modified(tag)) } else { list_response(&list, &headers) };
+    }
+    let before = app.remembered_lists.as_ref().map(|lists| lists.before_read(&user.0));
     // Most requests find the list unchanged, and read no vehicles.
     let version = store::feed_version(&app.store, &user.0).await?;
     let tag = list_tag(version);
@@ -87,7 +92,14 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
             app.lists.insert(&user.0, encoder.finish(version).map_err(|_| ApiError::Internal)?)
         }
     };
-    let mut response = list.response(&headers).map_err(|_| ApiError::Internal)?;
+    if let (Some(lists), Some(before)) = (&app.remembered_lists, before) {
+        lists.insert(&user.0, list.clone(), before);
+    }
+    list_response(&list, &headers)
+}
+
+fn list_response(list: &EncodedList, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let mut response = list.response(headers).map_err(|_| ApiError::Internal)?;
     response.headers_mut().insert(header::ETAG, list_tag(list.version()));
     Ok(response)
 }
@@ -226,6 +238,7 @@ async fn remove(
 }
 
 async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome, ApiError> {
+    let _counted = app.remembered_lists.as_ref().map(|lists| lists.write(&user.0));
     let outcome = store::perform(&app.store, &user.0, operation, app.vehicle_quota).await?;
     if matches!(outcome, Outcome::Written(_)) {
         app.metrics.count_feed_write();

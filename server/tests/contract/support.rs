@@ -142,9 +142,14 @@ impl Server {
 
     /// Starts a server on existing data, with arguments and environment variables.
     pub fn start_as(data: Data, settings: impl FnOnce(&mut Command)) -> Server {
-        let log = std::fs::File::create(data.folder.path().join("log")).expect("a file");
         let mut command = data.command(&["serve", "--listen", "127.0.0.1:0"]);
         settings(&mut command);
+        Server::run(data, command)
+    }
+
+    /// Runs a command that prints the server's URL.
+    pub fn run(data: Data, mut command: Command) -> Server {
+        let log = std::fs::File::create(data.folder.path().join("log")).expect("a file");
         let mut process = command.stderr(log).spawn().expect("a process");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("an output")).read_line(&mut line).expect("the first line");

@@ -24,7 +24,13 @@ pub fn for_running(root: &Path, is_without_display: bool) -> anyhow::Result<()> 
 pub fn for_contract(root: &Path) -> anyhow::Result<()> {
     packages::install(&[packages::BUILD, packages::FETCH])?;
     node::install(root, "server/tests/issuer")?;
+    node::install(root, "peers")?;
     snapshot::fetch()
+}
+
+/// Sets up everything needed to run a backend on Node.
+pub fn for_peers(root: &Path) -> anyhow::Result<()> {
+    node::install(root, "peers")
 }
 
 /// Sets up everything needed for the tests.
@@ -39,6 +45,7 @@ pub fn for_tests(root: &Path) -> anyhow::Result<()> {
     node::install(root, "ui")?;
     node::install(root, "e2e")?;
     node::install(root, "server/tests/issuer")?;
+    node::install(root, "peers")?;
     snapshot::fetch()?;
     browser().map(drop)
 }

@@ -5,38 +5,50 @@
 //! - `decompressed`: the body of a large list for a client that does not accept zstd
 //!
 //! A cached list is valid while the user's feed is at its version. A version never stands for two states, so the cache
-//! needs no other invalidation.
+//! needs no other invalidation. With `--list-cache` a list is also valid for some time without a look at the feed
+//! (`remembered`).
 
 mod decompressed;
 mod encoded;
+mod remembered;
 
 use std::sync::Arc;
 
 use quick_cache::{Weighter, sync::Cache};
 
-pub use self::encoded::{EncodedList, ListEncoder};
+pub use self::{
+    encoded::{EncodedList, ListEncoder},
+    remembered::RememberedLists,
+};
 
-/// The size of the cache.
+/// The size of a cache.
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// The expected size of a cached list: some 20 vehicles.
 const USUAL_BYTES: u64 = 16 * 1024;
 
+/// A value by user, limited by the memory of its list.
+type CacheByUser<T> = Cache<String, T, ByBytes>;
+
 /// The lists of the users that asked last.
-pub struct EncodedLists(Cache<String, Arc<EncodedList>, ByBytes>);
+pub struct EncodedLists(CacheByUser<Arc<EncodedList>>);
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<String, Arc<EncodedList>> for ByBytes {
-    fn weight(&self, user: &String, list: &Arc<EncodedList>) -> u64 {
-        (user.len() + list.memory_bytes()) as u64
+impl<T: AsRef<EncodedList>> Weighter<String, T> for ByBytes {
+    fn weight(&self, user: &String, list: &T) -> u64 {
+        (user.len() + list.as_ref().memory_bytes()) as u64
     }
+}
+
+fn new_cache<T: AsRef<EncodedList> + Clone>() -> CacheByUser<T> {
+    let lists = usize::try_from(CACHE_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
+    Cache::with_weighter(lists, CACHE_BYTES, ByBytes)
 }
 
 impl EncodedLists {
     pub fn new() -> EncodedLists {
-        let lists = usize::try_from(CACHE_BYTES / USUAL_BYTES).unwrap_or(usize::MAX);
-        EncodedLists(Cache::with_weighter(lists, CACHE_BYTES, ByBytes))
+        EncodedLists(new_cache())
     }
 
     /// Returns the user's list if it is cached at this version.

@@ -194,7 +194,7 @@ mod tests {
         let is_written = |outcome: &Outcome| matches!(outcome, Outcome::Written(_));
         assert_eq!(outcomes.iter().map(is_written).collect::<Vec<_>>(), [true, false, true, false, true]);
         for refused in [&outcomes[1], &outcomes[3]] {
-            assert_eq!(refused, &Outcome::Refused(Refusal::DuplicateVin));
+            assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
         }
         let (_, vehicles) = list(&store, &ada, Vec::new()).await.expect("a list");
         let plates: Vec<_> = vehicles.iter().map(|it| it.fields.license_plate.as_deref()).collect();

@@ -136,6 +136,25 @@ async fn entity_tags_are_not_reused_after_a_restore_by_other_means() {
     restored(copy, put_back).await;
 }
 
+/// For a restore that no server can notice, because only other programs have written since the backup.
+#[tokio::test]
+async fn new_epoch_raises_the_versions_of_all_users() {
+    let server = Server::start(&[]).await;
+    let mut client = Client { seen: BTreeMap::new() };
+    let added = Client::ask(&server, Method::POST, "/api/vehicles", Some(json!({ "nickname": "one" })), None).await;
+    let path = format!("/api/vehicles/{}", added.expect(StatusCode::CREATED)["id"].as_str().expect("an id"));
+    let before = client.read(&server, "/api/vehicles").await;
+    let data = server.stop();
+    let output = data.command(&["new-epoch"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let server = Server::start_on(data, &[]);
+    assert_ne!(client.read(&server, "/api/vehicles").await, before);
+    client.rename(&server, &path, "two").await;
+    let version = Client::ask(&server, Method::GET, &path, None, None).await.expect(StatusCode::OK)["version"].as_i64();
+    assert!(version.is_some_and(|version| version > 1 << 32), "{version:?}");
+    assert!(!server.stop().log().contains("was restored"), "the start has found nothing");
+}
+
 /// The backup and the database have seen the same number of starts.
 #[tokio::test]
 async fn entity_tags_are_not_reused_after_a_backup_of_a_running_server_is_put_back() {

@@ -40,3 +40,25 @@ async fn health_fails_if_the_database_is_locked_or_its_file_was_moved() {
     std::fs::rename(&aside, path).expect("put back");
     health().await.expect(StatusCode::OK);
 }
+
+#[tokio::test]
+async fn the_command_health_fails_unless_the_server_and_its_database_work() {
+    let server = Server::start(&[]).await;
+    let health = || server.data().command(&["health", &server.base]).output().expect("it runs");
+    let output = health();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(printed["status"], "ok");
+    if let Some(path) = server.data().database.strip_prefix("sqlite:") {
+        let other = rusqlite::Connection::open(path).expect("a connection");
+        other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+        let output = health();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains("Database unavailable"), "{said}");
+    }
+    let base = server.base.clone();
+    let data = server.stop();
+    let output = data.command(&["health", &base]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("does not respond"), "{said}");
+}

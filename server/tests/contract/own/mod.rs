@@ -1,4 +1,5 @@
-//! Tests of this repository's server alone: its options, keys, log, start and exit.
+//! Tests that start servers themselves: options, keys, log, start and exit of this repository's server, and the other
+//! backends.
 
 mod accounts;
 mod backend;
@@ -10,4 +11,5 @@ mod keys;
 mod kill;
 mod limits;
 mod metrics;
+mod peers;
 mod serving;
