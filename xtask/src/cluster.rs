@@ -76,6 +76,13 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Moves the cluster to these cores, such as `1`. Later connections have their processes there.
+    pub fn pin(&self, cores: &str) -> anyhow::Result<()> {
+        let mut taskset = Command::new("taskset");
+        taskset.args(["--all-tasks", "--cpu-list", "--pid", cores, &self.process.id().to_string()]);
+        shell::output(taskset).map(drop)
+    }
+
     /// The path of one of PostgreSQL's programs.
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)

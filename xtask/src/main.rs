@@ -82,6 +82,9 @@ enum Task {
     Bench {
         #[arg(value_enum)]
         what: Bench,
+        /// Only this backend of `server`
+        #[arg(long, env = "VEHICLES_BACKEND")]
+        backend: Option<contract::Backend>,
     },
     /// Build the app in release mode, and its packages for this system (.deb and .rpm)
     Bundle {
@@ -101,7 +104,7 @@ enum Bench {
     App,
     /// Input latency, scrolling and size of the page with 10 000 vehicles, in Chromium
     Ui,
-    /// Requests a second and memory of the server, compared with a bare axum handler
+    /// Requests a second and memory of the server, compared with a bare axum handler and the backends on Node
     Server,
 }
 
@@ -147,17 +150,17 @@ fn perform() -> anyhow::Result<()> {
         #[cfg(not(unix))]
         Task::Fuzz { .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Setup => setup::for_tests(&root),
-        Task::Bench { what: Bench::Core } => bench_core(&root),
-        Task::Bench { what: Bench::Ui } => {
+        Task::Bench { what: Bench::Core, .. } => bench_core(&root),
+        Task::Bench { what: Bench::Ui, .. } => {
             setup::for_tests(&root)?;
             run::build(&root, run::Scope::Programs)?;
             test::in_browser(&root, "bench")
         }
         #[cfg(unix)]
-        Task::Bench { what: Bench::Server } => bench_server::bench(&root),
+        Task::Bench { what: Bench::Server, backend } => bench_server::bench(&root, backend),
         #[cfg(not(unix))]
-        Task::Bench { what: Bench::Server } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
-        Task::Bench { what: Bench::App } => bench_app::bench(&root),
+        Task::Bench { what: Bench::Server, .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
+        Task::Bench { what: Bench::App, .. } => bench_app::bench(&root),
         #[cfg(unix)]
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),
         #[cfg(not(unix))]

@@ -113,7 +113,7 @@ test('a database that can only be read is unavailable', async (context) => {
   const readOnly = new Database(url);
   context.after(() => readOnly.close());
   const write = { id: newId(), vin: null, decide: () => assert.fail('it was begun'), isAwaited: () => true };
-  for (const refused of [readOnly.ping(), createRepository(readOnly).write('x', write)]) {
+  for (const refused of [() => readOnly.ping(), () => createRepository(readOnly).write('x', write)]) {
     await assert.rejects(refused, { status: 503, message: 'Database unavailable' });
   }
 });

@@ -4,10 +4,10 @@ import { ApiError, databaseUnavailable, internalError } from '../http/errors.js'
 import { logFailure } from '../log.js';
 
 /**
- * Classes of errors that pass or that an operator ends: connection, read-only, rollback, resources, locks, operator,
- * system.
+ * Classes of errors that pass or that an operator ends: connection, read-only, log-in and name of the database, rollback,
+ * resources, a database that accepts no connections, locks, operator, system.
  */
-const PASSING = ['08', '25006', '40', '53', '55P03', '57', '58'];
+const PASSING = ['08', '25006', '28', '3D', '40', '53', '55000', '55P03', '57', '58'];
 const CONFLICTS = ['40P01', '40001'];
 const UNIQUE_VIOLATION = '23505';
 

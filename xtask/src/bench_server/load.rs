@@ -15,6 +15,8 @@ use crate::shell;
 
 pub const SERVER_CORE: &str = "0";
 pub const LOAD_CORE: &str = "1";
+/// The unit of times in `/proc`, on every architecture that Linux runs this on.
+const TICKS_PER_SECOND: u64 = 100;
 const PASSWORD: &str = "correct horse battery staple";
 
 /// A server process on its core; dropping it stops it.
@@ -50,6 +52,23 @@ impl Server {
             while log.read(&mut part).is_ok_and(|length| length > 0) {}
         });
         Ok(Server { process, url: url.trim().to_owned() })
+    }
+
+    /// A line of the process's status in KiB, such as `RssAnon`.
+    pub fn status_kb(&self, name: &str) -> anyhow::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("no {name}"))?.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// The processor's time that the process has used.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The name in parentheses may contain spaces. Field 3 follows it; fields 14 and 15 are user and system time.
+        let (_, fields) = stat.rsplit_once(") ").context("no fields")?;
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| Ok(field.parse::<u64>()?));
+        let ticks: u64 = ticks.collect::<anyhow::Result<Vec<_>>>()?.iter().sum();
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
     }
 
     /// The process's private memory. taskset replaces itself by the server, so the id is the server's.
@@ -126,6 +145,7 @@ pub fn wrk_command(url: &str, connections: u32, seconds: u32) -> Command {
 pub struct Report {
     pub requests: u64,
     pub requests_per_second: f64,
+    pub p50_microseconds: f64,
     pub p99_microseconds: f64,
     /// Responses with another status than 2xx or 3xx.
     pub failures: u64,
@@ -136,17 +156,21 @@ impl Report {
         let after = |label: &str| text.lines().find_map(|line| line.trim().strip_prefix(label)).map(str::trim);
         let requests = text.lines().find_map(|line| line.trim().split_once(" requests in ")).context("no requests")?.0;
         let rate = after("Requests/sec:").context("no rate in wrk's report")?;
-        let p99 = after("99%").context("no percentiles in wrk's report")?;
-        let (number, factor) = match (p99.strip_suffix("us"), p99.strip_suffix("ms"), p99.strip_suffix('s')) {
-            (Some(number), ..) => (number, 1.0),
-            (_, Some(number), _) => (number, 1e3),
-            (.., Some(number)) => (number, 1e6),
-            _ => (p99, 1e6),
+        let microseconds = |label: &str| -> anyhow::Result<f64> {
+            let text = after(label).context("no percentiles in wrk's report")?;
+            let (number, factor) = match (text.strip_suffix("us"), text.strip_suffix("ms"), text.strip_suffix('s')) {
+                (Some(number), ..) => (number, 1.0),
+                (_, Some(number), _) => (number, 1e3),
+                (.., Some(number)) => (number, 1e6),
+                _ => (text, 1e6),
+            };
+            Ok(number.trim().parse::<f64>()? * factor)
         };
         Ok(Report {
             requests: requests.parse()?,
             requests_per_second: rate.parse()?,
-            p99_microseconds: number.trim().parse::<f64>()? * factor,
+            p50_microseconds: microseconds("50%")?,
+            p99_microseconds: microseconds("99%")?,
             failures: after("Non-2xx or 3xx responses:").map_or(Ok(0), str::parse)?,
         })
     }
@@ -164,6 +188,7 @@ mod tests {
                     Requests/sec:   8192.50\nTransfer/sec:     49.50MB\n";
         let report = Report::parse(text).expect("a report");
         assert_eq!((report.requests, report.failures), (16_384, 7));
-        assert_eq!((report.requests_per_second, report.p99_microseconds), (8192.5, 1250.0));
+        assert_eq!((report.requests_per_second, report.p50_microseconds), (8192.5, 150.0));
+        assert_eq!(report.p99_microseconds, 1250.0);
     }
 }

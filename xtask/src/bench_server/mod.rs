@@ -3,8 +3,10 @@
 //! The servers run on one core and the load on the other. Prints the tables of `docs/benchmarks.md`.
 //!
 //! - `load`: servers, wrk and curl
-//! - `reads`, `writes`, `memory`: the tables
+//! - `reads`, `writes`, `memory`: the tables of this server
+//! - `backends`: the tables of the three backends
 
+mod backends;
 mod load;
 mod memory;
 mod reads;
@@ -13,10 +15,12 @@ mod writes;
 use std::path::Path;
 
 use self::reads::Garage;
-use crate::{cluster::Cluster, run, setup, setup::packages, shell};
+use crate::{cluster::Cluster, contract::Backend, run, setup, setup::packages, shell};
 
 /// Builds the servers with optimizations, measures them, and prints the tables.
-pub fn bench(root: &Path) -> anyhow::Result<()> {
+///
+/// With a backend, only the tables of the backends, and only of this one.
+pub fn bench(root: &Path, only: Option<Backend>) -> anyhow::Result<()> {
     packages::install(&[packages::LOAD])?;
     setup::for_contract(root)?;
     shell::run(shell::cargo(&[
@@ -32,6 +36,9 @@ pub fn bench(root: &Path) -> anyhow::Result<()> {
     let programs = run::target_folder(root).join("release");
     // On the disk of the target folder, not on a tmpfs.
     let folder = tempfile::tempdir_in(&programs)?;
+    if only.is_some() {
+        return backends::print(root, &programs, folder.path(), only);
+    }
     let cluster = Cluster::start(root)?;
     let database = format!("sqlite:{}", folder.path().join("reads.db").display());
     let sqlite = Garage::start(&programs, &folder.path().join("sqlite"), &database)?;
@@ -39,5 +46,7 @@ pub fn bench(root: &Path) -> anyhow::Result<()> {
     reads::print(&programs, folder.path(), &sqlite, &postgres)?;
     drop((sqlite, postgres));
     writes::print(root, &programs, folder.path())?;
-    memory::print(root, &programs, folder.path(), &cluster.new_database("memory")?)
+    memory::print(root, &programs, folder.path(), &cluster.new_database("memory")?)?;
+    drop(cluster);
+    backends::print(root, &programs, folder.path(), None)
 }

@@ -57,6 +57,15 @@ impl Garage {
         wrk
     }
 
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The list in JSON.
+    pub fn list(&self) -> &str {
+        &self.list
+    }
+
     fn headers(&self, headers: Headers) -> Vec<String> {
         let token = format!("Authorization: Bearer {}", self.token);
         match headers {
@@ -68,7 +77,7 @@ impl Garage {
 }
 
 /// A baseline: a handler that returns these bytes.
-fn start_bare(programs: &Path, folder: &Path, name: &str, bytes: &str) -> anyhow::Result<Server> {
+pub fn start_bare(programs: &Path, folder: &Path, name: &str, bytes: &str) -> anyhow::Result<Server> {
     let file = folder.join(name);
     fs::write(&file, bytes)?;
     let mut bare = Command::new(programs.join("bare-server"));

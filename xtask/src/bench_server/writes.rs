@@ -15,9 +15,9 @@ use crate::{cluster::Cluster, shell};
 
 const ROUNDS: usize = 3;
 const SECONDS: u32 = 4;
-const USERS: usize = 200;
+pub const USERS: usize = 200;
 /// Connections of the clients, on PostgreSQL.
-const CLIENTS: u32 = 64;
+pub const CLIENTS: u32 = 64;
 /// The connections of the server to PostgreSQL, and of pgbench.
 const POSTGRES_CONNECTIONS: &str = "16";
 
@@ -51,13 +51,14 @@ pub fn print(root: &Path, programs: &Path, folder: &Path) -> anyhow::Result<()> 
 }
 
 /// A server and a file with the tokens of users.
-struct Writers {
-    server: Server,
-    tokens: std::path::PathBuf,
+pub struct Writers {
+    pub server: Server,
+    /// A token in each line.
+    pub tokens: std::path::PathBuf,
 }
 
 impl Writers {
-    fn start(programs: &Path, folder: &Path, database: &str, users: usize) -> anyhow::Result<Writers> {
+    pub fn start(programs: &Path, folder: &Path, database: &str, users: usize) -> anyhow::Result<Writers> {
         let server = Server::start(garage_server(programs, folder, database)?)?;
         let tokens = (0..users).map(|number| register(&server.url, &format!("writer-{number}")));
         let file = folder.join("tokens");
@@ -66,19 +67,24 @@ impl Writers {
     }
 
     fn rate(&self, root: &Path, connections: u32) -> anyhow::Result<f64> {
-        static RUN: AtomicU32 = AtomicU32::new(1);
-        let mut wrk = wrk_command(&self.server.url, connections, SECONDS);
-        wrk.arg("--script").arg(root.join("bench/server/writes.lua")).env("TOKENS", &self.tokens);
-        wrk.env("RUN", RUN.fetch_add(1, Ordering::Relaxed).to_string());
-        let report = Report::parse(&shell::output(wrk)?)?;
-        ensure!(report.failures == 0, "{} of {} writes failed", report.failures, report.requests);
-        Ok(report.requests_per_second)
+        rate(root, &self.server.url, &self.tokens, connections)
     }
+}
+
+/// The writes a second of clients with these tokens.
+pub fn rate(root: &Path, url: &str, tokens: &Path, connections: u32) -> anyhow::Result<f64> {
+    static RUN: AtomicU32 = AtomicU32::new(1);
+    let mut wrk = wrk_command(url, connections, SECONDS);
+    wrk.arg("--script").arg(root.join("bench/server/writes.lua")).env("TOKENS", tokens);
+    wrk.env("RUN", RUN.fetch_add(1, Ordering::Relaxed).to_string());
+    let report = Report::parse(&shell::output(wrk)?)?;
+    ensure!(report.failures == 0, "{} of {} writes failed", report.failures, report.requests);
+    Ok(report.requests_per_second)
 }
 
 /// The writes a second of pgbench, in its faster way: with prepared statements, or with two round trips for each
 /// transaction. It cannot do both at once. Each run of the script has three writes.
-fn pgbench(root: &Path, cluster: &Cluster, folder: &Path) -> anyhow::Result<f64> {
+pub fn pgbench(root: &Path, cluster: &Cluster, folder: &Path) -> anyhow::Result<f64> {
     let pipelined = root.join("bench/server/writes.sql");
     let statements = fs::read_to_string(&pipelined)?;
     let prepared = folder.join("writes.sql");
