@@ -12,6 +12,8 @@ mod deny;
 mod display;
 #[cfg(unix)]
 mod fuzz;
+#[cfg(target_os = "linux")]
+mod image;
 mod run;
 mod setup;
 mod shell;
@@ -92,6 +94,8 @@ enum Task {
         #[arg(long = "try")]
         is_tried: bool,
     },
+    /// Build the container image of the server with buildah, and print its sizes and how long it takes to start; requires root
+    Image,
     /// Type-check the app for Android and iOS
     CheckTargets,
 }
@@ -165,6 +169,10 @@ fn perform() -> anyhow::Result<()> {
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),
         #[cfg(not(unix))]
         Task::Bundle { .. } => anyhow::bail!("use `tauri build` on this system"),
+        #[cfg(target_os = "linux")]
+        Task::Image => image::image(&root),
+        #[cfg(not(target_os = "linux"))]
+        Task::Image => anyhow::bail!("the image can be built only on Linux"),
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))

@@ -50,6 +50,8 @@ pub const POSTGRES: Packages = Packages {
     programs: &["initdb", "openssl", "setpriv"],
     libraries: &[],
 };
+pub const IMAGE: Packages =
+    Packages { purpose: "make a container image", names: &["buildah"], programs: &["buildah"], libraries: &[] };
 pub const LOAD: Packages = Packages {
     purpose: "put load on the server",
     names: &["curl", "util-linux", "wrk"],
