@@ -89,7 +89,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 /// The body of a server's positive response to a health request.
 async fn ask_health(url: &str) -> anyhow::Result<String> {
-    let client = reqwest::Client::builder().timeout(HEALTH_TIMEOUT).build()?;
+    let client = reqwest::Client::builder().timeout(HEALTH_TIMEOUT).no_proxy().build()?;
     let response = client.get(format!("{}/api/health", url.trim_end_matches('/'))).send().await;
     let response = response.with_context(|| format!("{url} does not respond"))?;
     let status = response.status();

@@ -69,6 +69,7 @@ pub fn print(root: &Path, programs: &Path, folder: &Path, only: Option<Backend>)
                 memory.entry(name).or_default()[..2]
                     .copy_from_slice(&[server.status_kb("RssAnon")?, server.status_kb("VmRSS")?]);
             }
+            data.check(&server)?;
             servers.push((name, server, data.token.clone()));
         }
         for _ in 0..ROUNDS {
@@ -79,8 +80,8 @@ pub fn print(root: &Path, programs: &Path, folder: &Path, only: Option<Backend>)
                 }
             }
         }
-        for (name, server, _) in servers.iter().skip(1) {
-            let under_load = [server.status_kb("RssAnon")?, server.status_kb("VmRSS")?];
+        for (name, server, token) in servers.iter().skip(1) {
+            let under_load = server.peak_kb(load(server, path, token, USUAL_CONNECTIONS))?;
             let memory = memory.entry(name).or_default();
             memory[2] = memory[2].max(under_load[0]);
             memory[3] = memory[3].max(under_load[1]);
@@ -100,7 +101,9 @@ pub fn print(root: &Path, programs: &Path, folder: &Path, only: Option<Backend>)
             println!("| {what} | {connections} | {} |", cells.collect::<Vec<_>>().join(" | "));
         }
     }
-    println!("In parentheses: how often the first backend's rate contains it.");
+    println!(
+        "In parentheses: the first backend's rate divided by this one. axum logs every response, the others errors."
+    );
     println!("\n| list, always fresh, {USUAL_CONNECTIONS} connections | p50 | p99 | CPU of 1 000 requests |");
     println!("| --- | --- | --- | --- |");
     for name in &names {
@@ -174,6 +177,14 @@ impl Data {
         })
     }
 
+    /// Checks that the server sends this list.
+    fn check(&self, server: &Server) -> anyhow::Result<()> {
+        let list = shell::output(curl(&server.url, "/api/vehicles", &self.token))?;
+        let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json);
+        ensure!(parsed(&list)? == parsed(&self.list)?, "{} sends another list", server.url);
+        Ok(())
+    }
+
     fn start(&self, root: &Path, programs: &Path, backend: Backend, list_cache: &str) -> anyhow::Result<Server> {
         let command = command(root, programs, backend, &self.folder, &self.database, &self.jwks, list_cache)?;
         Server::start(command)
@@ -209,13 +220,17 @@ fn command(
     Ok(command)
 }
 
-fn measure(server: &Server, path: &str, token: &str, connections: u32) -> anyhow::Result<Best> {
+fn load(server: &Server, path: &str, token: &str, connections: u32) -> Command {
     let mut wrk = wrk_command(&format!("{}{path}", server.url), connections, SECONDS);
     if !token.is_empty() {
         wrk.args(["--header", &format!("Authorization: Bearer {token}")]);
     }
+    wrk
+}
+
+fn measure(server: &Server, path: &str, token: &str, connections: u32) -> anyhow::Result<Best> {
     let before = server.cpu_time()?;
-    let report = Report::parse(&shell::output(wrk)?)?;
+    let report = Report::parse(&shell::output(load(server, path, token, connections))?)?;
     ensure!(report.failures == 0, "{} requests failed", report.failures);
     let cpu_per_request = (server.cpu_time()? - before).div_f64(report.requests as f64);
     Ok(Best {

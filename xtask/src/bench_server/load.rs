@@ -79,17 +79,37 @@ impl Server {
     }
 
     /// The most private memory while a command runs, and its output.
-    pub fn peak_private_kb(&self, mut command: Command) -> anyhow::Result<(u64, String)> {
-        let mut running = command.stdout(Stdio::piped()).spawn()?;
+    pub fn peak_private_kb(&self, command: Command) -> anyhow::Result<(u64, String)> {
         let mut peak = 0;
-        while running.try_wait()?.is_none() {
+        let output = while_running(command, || {
             peak = peak.max(self.private_kb()?);
-            thread::sleep(Duration::from_millis(20));
-        }
-        let output = running.wait_with_output()?;
-        ensure!(output.status.success(), "the load failed");
-        Ok((peak, String::from_utf8(output.stdout)?))
+            Ok(())
+        })?;
+        Ok((peak, output))
     }
+
+    /// The most `RssAnon` and RSS while a command runs.
+    pub fn peak_kb(&self, command: Command) -> anyhow::Result<[u64; 2]> {
+        let mut peak = [0; 2];
+        while_running(command, || {
+            peak[0] = peak[0].max(self.status_kb("RssAnon")?);
+            peak[1] = peak[1].max(self.status_kb("VmRSS")?);
+            Ok(())
+        })?;
+        Ok(peak)
+    }
+}
+
+/// Observes something every 20 ms while a command runs. Returns the command's output.
+fn while_running(mut command: Command, mut observe: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<String> {
+    let mut running = command.stdout(Stdio::piped()).spawn()?;
+    while running.try_wait()?.is_none() {
+        observe()?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    let output = running.wait_with_output()?;
+    ensure!(output.status.success(), "the load failed");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 impl Drop for Server {
@@ -147,7 +167,7 @@ pub struct Report {
     pub requests_per_second: f64,
     pub p50_microseconds: f64,
     pub p99_microseconds: f64,
-    /// Responses with another status than 2xx or 3xx.
+    /// Responses with another status than 2xx or 3xx, and errors of connections.
     pub failures: u64,
 }
 
@@ -166,12 +186,16 @@ impl Report {
             };
             Ok(number.trim().parse::<f64>()? * factor)
         };
+        // `Socket errors: connect 0, read 0, write 0, timeout 7`
+        let socket_errors =
+            after("Socket errors:").unwrap_or_default().split(&[' ', ',']).filter_map(|it| it.parse::<u64>().ok());
+        let socket_errors: u64 = socket_errors.sum();
         Ok(Report {
             requests: requests.parse()?,
             requests_per_second: rate.parse()?,
             p50_microseconds: microseconds("50%")?,
             p99_microseconds: microseconds("99%")?,
-            failures: after("Non-2xx or 3xx responses:").map_or(Ok(0), str::parse)?,
+            failures: after("Non-2xx or 3xx responses:").map_or(Ok(0), str::parse::<u64>)? + socket_errors,
         })
     }
 }
@@ -184,10 +208,10 @@ mod tests {
     fn the_report_of_wrk_is_parsed() {
         let text = "Running 2s test @ http://127.0.0.1:3001/api/vehicles\n  1 threads and 10 connections\n  \
                     Latency Distribution\n     50%  150.00us\n     99%    1.25ms\n  \
-                    16384 requests in 2.00s, 99.00MB read\n  Non-2xx or 3xx responses: 7\n\
+                    16384 requests in 2.00s, 99.00MB read\n  Socket errors: connect 0, read 2, write 0, timeout 1\n  Non-2xx or 3xx responses: 7\n\
                     Requests/sec:   8192.50\nTransfer/sec:     49.50MB\n";
         let report = Report::parse(text).expect("a report");
-        assert_eq!((report.requests, report.failures), (16_384, 7));
+        assert_eq!((report.requests, report.failures), (16_384, 7 + 2 + 1));
         assert_eq!((report.requests_per_second, report.p50_microseconds), (8192.5, 150.0));
         assert_eq!(report.p99_microseconds, 1250.0);
     }

@@ -227,8 +227,14 @@ impl Postgres {
     }
 
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
-        let ping = async { Ok::<_, Failure>(self.connection().await?.simple_query("SELECT 1").await?) };
-        Ok(ping.await.map(drop)?)
+        let is_writable = async {
+            let connection = self.connection().await?;
+            // A standby, and a database that an operator has made read-only, still answer reads.
+            let sql = "SELECT current_setting('transaction_read_only') = 'off' FROM epoch";
+            let row = connection.query_one(&connection.prepare_cached(sql).await?, &[]).await?;
+            Ok::<bool, Failure>(row.try_get(0)?)
+        };
+        if is_writable.await? { Ok(()) } else { Err(StoreError::Unavailable) }
     }
 
     /// The numbers of connections, of idle ones, and of requests that wait for one.

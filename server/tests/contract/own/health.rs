@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::{Answer, CAPABILITIES, Server};
+use crate::support::{Answer, CAPABILITIES, Server, postgres};
 
 #[tokio::test]
 async fn health_names_the_backend_its_version_and_its_capabilities() {
@@ -39,6 +39,29 @@ async fn health_fails_if_the_database_is_locked_or_its_file_was_moved() {
     health().await.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
     std::fs::rename(&aside, path).expect("put back");
     health().await.expect(StatusCode::OK);
+}
+
+/// As on a standby. A lock that prevents all writes is only on SQLite.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask contract"]
+async fn health_fails_if_the_database_accepts_no_writes() {
+    let server = Server::start(&[]).await;
+    let health = async || Answer::of(server.request(Method::GET, "/api/health")).await;
+    health().await.expect(StatusCode::OK);
+    let database = &server.data().database;
+    let (_, name) = database.rsplit_once('/').expect("a name");
+    let admin = postgres(database).await;
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    admin.batch_execute(&read_only).await.expect("altered");
+    // For new connections.
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    admin.batch_execute(end).await.expect("ended");
+    let mut refused = health().await;
+    if refused.status == StatusCode::OK {
+        refused = health().await;
+    }
+    refused.refused(StatusCode::SERVICE_UNAVAILABLE, "Database unavailable");
 }
 
 #[tokio::test]

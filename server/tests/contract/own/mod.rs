@@ -10,6 +10,7 @@ mod issuer;
 mod keys;
 mod kill;
 mod limits;
+mod list_cache;
 mod metrics;
 mod peers;
 mod serving;

@@ -143,6 +143,47 @@ fn comparable(answer: &Answer) -> Value {
     })
 }
 
+/// The methods in `Allow`, whose order has no meaning.
+fn sorted(methods: &str) -> Vec<&str> {
+    let mut methods: Vec<&str> = methods.split(',').map(str::trim).collect();
+    methods.sort_unstable();
+    methods
+}
+
+/// Responses to requests that are in conflict with a vehicle, or that no route takes.
+async fn conflicts(server: &Server) -> Vec<(String, Value)> {
+    let used = Uuid::now_v7();
+    let existing = json!({ "id": used, "vin": "1M8GDM9AXKP042788", "color": "Blue" });
+    let added = ask(server, "ada", Method::POST, "/api/vehicles", Some(existing)).await.expect(StatusCode::CREATED);
+    let path = format!("/api/vehicles/{used}");
+    let ada = token(&server.data().keys(), "ada");
+    let request = |method: Method, path: &str| server.request(method, path).bearer_auth(&ada);
+    let mut conflicts = Vec::new();
+    for (what, request) in [
+        ("a used VIN", request(Method::POST, "/api/vehicles").json(&json!({ "vin": "1M8GDM9AXKP042788" }))),
+        ("a used id", request(Method::POST, "/api/vehicles").json(&json!({ "id": used, "nickname": "x" }))),
+        ("a stale change", request(Method::PUT, &path).header("if-match", "\"99\"").json(&json!({ "color": "Red" }))),
+        ("a stale removal", request(Method::DELETE, &path).header("if-match", "\"99\"")),
+        ("another method of a vehicle", request(Method::PATCH, &path)),
+        ("another method of the list", request(Method::DELETE, "/api/vehicles")),
+        ("another media type", request(Method::POST, "/api/vehicles").body("nickname=x")),
+        ("no JSON", request(Method::POST, "/api/vehicles").header("content-type", "application/json").body("{")),
+        ("too much", request(Method::POST, "/api/vehicles").json(&json!({ "notes": "x".repeat(1_100_000) }))),
+        ("no route", request(Method::GET, "/api/nothing")),
+    ] {
+        let answer = Answer::of(request).await;
+        let mut comparable = comparable(&answer);
+        // The current state has the identity of another vehicle on each backend.
+        let identity = ["id", "createdAt", "updatedAt"].map(|name| added[name].as_str().expect("text"));
+        let text = identity.iter().fold(answer.text.clone(), |text, value| text.replace(value, "…"));
+        comparable["body"] = json!(text.replace(&format!("\"version\":{}", added["version"]), "\"version\":…"));
+        comparable["allow"] = json!(sorted(answer.header("allow")));
+        conflicts.push((what.to_owned(), comparable));
+    }
+    assert_eq!(ask(server, "ada", Method::DELETE, &path, None).await.status, StatusCode::NO_CONTENT);
+    conflicts
+}
+
 /// Responses to requests that are invalid, not authenticated, or need a decoder that is away.
 async fn refusals(server: &Server) -> Vec<(String, Value)> {
     let keys = server.data().keys();
@@ -167,6 +208,7 @@ async fn refusals(server: &Server) -> Vec<(String, Value)> {
         let answer = ask(server, "ada", method, path, (!body.is_null()).then_some(body)).await;
         refusals.push((what, comparable(&answer)));
     }
+    refusals.extend(conflicts(server).await);
     let valid = claims("ada");
     let changed = |name: &str, value: Value| {
         let mut claims = valid.clone();
@@ -244,15 +286,18 @@ async fn all_backends_refuse_with_the_same_responses() {
     let is_error = |(_, answer): &(String, Value)| answer["status"].as_u64().is_some_and(|status| status >= 400);
     assert!(all[0].iter().all(is_error), "{:#?}", all[0]);
     let statuses: std::collections::BTreeSet<_> = all[0].iter().map(|(_, it)| it["status"].as_u64()).collect();
-    assert_eq!(statuses, [400, 401, 404, 503].map(Some).into());
+    assert_eq!(statuses, [400, 401, 404, 405, 409, 412, 413, 415, 503].map(Some).into());
 }
 
-/// The live vehicles and tombstones in the database, and whether the feed agrees with them.
-async fn feed(database: &str) -> Vec<(String, i64)> {
+/// The versions of all vehicles in the database, in ascending order. Asserts that the feed agrees.
+async fn versions(database: &str) -> Vec<i64> {
     let client = postgres(database).await;
-    let rows =
-        client.query("SELECT CAST(id AS TEXT), version FROM vehicles ORDER BY version", &[]).await.expect("rows");
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    let rows = client.query("SELECT version FROM vehicles ORDER BY version", &[]).await.expect("rows");
+    let versions: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let feed = client.query_one("SELECT version, record_count FROM feeds", &[]).await.expect("one user's feed");
+    let (version, records): (i64, i64) = (feed.get(0), feed.get(1));
+    assert_eq!((versions.last(), versions.len()), (Some(&version), usize::try_from(records).expect("a number")));
+    versions
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -294,8 +339,8 @@ async fn a_switch_loses_and_changes_nothing() {
             let (removed, _) = seen.remove(0);
             assert_eq!(ask(&server, "ada", Method::DELETE, &at(&removed), None).await.status, StatusCode::NO_CONTENT);
         }
-        // Every write is in the feed, in order and without a gap.
-        let versions: Vec<i64> = feed(&server.data().database).await.into_iter().map(|(_, version)| version).collect();
+        // Every write is in the feed, with a version of its own.
+        let versions = versions(&server.data().database).await;
         let newest = versions.last().copied().expect("a version");
         assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
         assert_eq!(newest, last_version + if number > 0 { 4 } else { 2 }, "{backend}: {versions:?}");
@@ -318,6 +363,6 @@ async fn a_backend_that_is_stopped_completes_the_requests_that_it_has_accepted()
         }
         let data = server.stop();
         create.await.expect("joined").expect(StatusCode::CREATED);
-        assert_eq!(feed(&data.database).await.len(), 1, "{backend}");
+        assert_eq!(versions(&data.database).await, [1], "{backend}");
     }
 }
