@@ -127,13 +127,21 @@ export class Database {
   /** @template T @param {(query: Query) => Promise<T>} work @returns {Promise<T>} */
   async #withConnection(work) {
     const client = await this.#pool.connect();
+    // The pool listens only while a client is idle. Without a listener a lost connection would end the process; its
+    // queries fail by themselves.
+    const lost = (error) => logFailure('a connection in use broke', { reason: error.message });
+    client.on('error', lost);
+    const release = (broken) => {
+      client.release(broken);
+      client.off('error', lost);
+    };
     try {
       const result = await work((statement, values) => client.query(withValues(statement, values)));
-      client.release();
+      release();
       return result;
     } catch (error) {
       // A connection that cannot even roll back is not used again.
-      await client.query('ROLLBACK').then(() => client.release(), (broken) => client.release(broken));
+      await client.query('ROLLBACK').then(() => release(), release);
       throw error;
     }
   }
