@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { databaseUnavailable, tookTooLong } from '../http/errors.js';
 import { logFailure } from '../log.js';
+import { PING } from '../vehicles/statements.js';
 import { poolConfig } from './connection.js';
 import { isConflict, toDatabaseError } from './failure.js';
 
@@ -11,10 +12,6 @@ const MAX_RETRIES = 5;
 const FIRST_PAUSE_MILLISECONDS = 5;
 const PING_MILLISECONDS = 3_000;
 
-const PING = {
-  name: 'ping',
-  text: `SELECT current_setting('transaction_read_only') = 'off' AS writable, EXISTS (SELECT FROM feeds) AS used`,
-};
 const LOCK_FEED = { name: 'lock-feed', text: 'SELECT FROM feeds WHERE user_id = $1 FOR UPDATE' };
 /** A user has no feed before the first write. */
 const BEGIN_FEED = {
@@ -103,7 +100,7 @@ export class Database {
     return this.#withRetries(() => this.#withConnection(attempt));
   }
 
-  /** Whether the database can be read and written. */
+  /** Whether the database can be read and written, and has the schema that is needed. */
   async ping() {
     const timeout = new AbortController();
     const inTime = pause(PING_MILLISECONDS, undefined, { signal: timeout.signal, ref: false }).then(() => {

@@ -37,6 +37,8 @@ test('connections to other machines require TLS unless the URL says otherwise', 
     ['postgres://garage@localhost:5433/garage', false],
     ['postgres://garage@[::1]/garage', false],
     ['postgres://garage@%2Frun%2Fpostgresql/garage', false],
+    ['postgres://garage@127.0.0.2/garage', false],
+    ['postgres://garage@127.example.org/garage', true],
     ['postgres://garage@db.example.org/garage', true],
     ['postgres://garage@db.example.org/garage?sslmode=disable', false],
   ]) {
@@ -156,6 +158,18 @@ test('a connection that breaks between two statements is only logged', { timeout
   });
   await assert.rejects(work, { status: 503, message: 'Database unavailable' });
   await fresh.ping();
+});
+
+test('a database that lacks a column is unavailable', async (context) => {
+  const other = await newDatabase();
+  const old = new Database(other.url);
+  context.after(async () => {
+    await old.close();
+    await other.drop();
+  });
+  await old.ping();
+  await other.sql('ALTER TABLE vehicles DROP COLUMN notes');
+  await assert.rejects(old.ping(), { status: 503, message: 'Database unavailable' });
 });
 
 test('a database that can only be read is unavailable', async (context) => {
