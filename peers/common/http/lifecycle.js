@@ -26,6 +26,12 @@ export function announce(server) {
   process.stdout.write(`http://${family === 'IPv6' ? `[${address}]` : address}:${port}\n`);
 }
 
+/** For what an operator has to correct, where a stack trace does not help. @param {Error} error */
+export function refuseToStart(error) {
+  process.stderr.write(`error: ${error.message}\n`);
+  process.exit(1);
+}
+
 /**
  * Stops accepting connections, answers the requests that have begun, and then runs `close`.
  * @param {import('node:http').Server} server
