@@ -1,15 +1,23 @@
 // Starts the Fastify backend with the settings in the environment.
 
-import { announce, limitConnections, stopOnSignal } from '@motovault/peers-common/http/lifecycle.js';
+import { announce, limitConnections, refuseToStart, stopOnSignal } from '@motovault/peers-common/http/lifecycle.js';
 import { readSettings } from '@motovault/peers-common/settings.js';
 import { createApp, createFastifyBackend } from './app.js';
 
 process.env.NODE_ENV ??= 'production';
 
-const settings = readSettings(process.env);
-const backend = createFastifyBackend(settings);
+const { settings, backend } = configured();
 const app = createApp(backend);
 limitConnections(app.server);
-await app.listen(settings.listen);
+await app.listen(settings.listen).catch(refuseToStart);
 stopOnSignal(app.server, () => app.close());
 announce(app.server);
+
+function configured() {
+  try {
+    const settings = readSettings(process.env);
+    return { settings, backend: createFastifyBackend(settings) };
+  } catch (error) {
+    return refuseToStart(error);
+  }
+}

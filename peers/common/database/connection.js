@@ -1,5 +1,6 @@
 // How to connect to PostgreSQL.
 
+import { isIPv4 } from 'node:net';
 import pg from 'pg';
 import { parseIntoClientConfig } from 'pg-connection-string';
 
@@ -39,7 +40,8 @@ export function poolConfig(url) {
 /** @param {string | null | undefined} host */
 function isOnThisMachine(host) {
   if (!host) return true;
-  return host.startsWith('/') || host === 'localhost' || host === '::1' || host === '[::1]' || /^127\./.test(host);
+  const isLoopback = isIPv4(host) && host.startsWith('127.');
+  return host.startsWith('/') || host === 'localhost' || host === '::1' || host === '[::1]' || isLoopback;
 }
 
 const PARSERS = new Map([

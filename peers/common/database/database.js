@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { databaseUnavailable, tookTooLong } from '../http/errors.js';
 import { logFailure } from '../log.js';
+import { PING } from '../vehicles/statements.js';
 import { poolConfig } from './connection.js';
 import { isConflict, toDatabaseError } from './failure.js';
 
@@ -11,10 +12,6 @@ const MAX_RETRIES = 5;
 const FIRST_PAUSE_MILLISECONDS = 5;
 const PING_MILLISECONDS = 3_000;
 
-const PING = {
-  name: 'ping',
-  text: `SELECT current_setting('transaction_read_only') = 'off' AS writable, EXISTS (SELECT FROM feeds) AS used`,
-};
 const LOCK_FEED = { name: 'lock-feed', text: 'SELECT FROM feeds WHERE user_id = $1 FOR UPDATE' };
 /** A user has no feed before the first write. */
 const BEGIN_FEED = {
@@ -103,7 +100,7 @@ export class Database {
     return this.#withRetries(() => this.#withConnection(attempt));
   }
 
-  /** Whether the database can be read and written. */
+  /** Whether the database can be read and written, and has the schema that is needed. */
   async ping() {
     const timeout = new AbortController();
     const inTime = pause(PING_MILLISECONDS, undefined, { signal: timeout.signal, ref: false }).then(() => {
@@ -127,13 +124,21 @@ export class Database {
   /** @template T @param {(query: Query) => Promise<T>} work @returns {Promise<T>} */
   async #withConnection(work) {
     const client = await this.#pool.connect();
+    // The pool listens only while a client is idle. Without a listener a lost connection would end the process; its
+    // queries fail by themselves.
+    const lost = (error) => logFailure('a connection in use broke', { reason: error.message });
+    client.on('error', lost);
+    const release = (broken) => {
+      client.release(broken);
+      client.off('error', lost);
+    };
     try {
       const result = await work((statement, values) => client.query(withValues(statement, values)));
-      client.release();
+      release();
       return result;
     } catch (error) {
       // A connection that cannot even roll back is not used again.
-      await client.query('ROLLBACK').then(() => client.release(), (broken) => client.release(broken));
+      await client.query('ROLLBACK').then(() => release(), release);
       throw error;
     }
   }

@@ -22,8 +22,8 @@ after(async () => {
   await own.drop();
 });
 
-const insert = (user, vin, id = newId()) =>
-  repository.write(user, {
+const insert = (user, vin, id = newId(), into = repository) =>
+  into.write(user, {
     id,
     vin,
     sent: 'digest',
@@ -37,6 +37,8 @@ test('connections to other machines require TLS unless the URL says otherwise', 
     ['postgres://garage@localhost:5433/garage', false],
     ['postgres://garage@[::1]/garage', false],
     ['postgres://garage@%2Frun%2Fpostgresql/garage', false],
+    ['postgres://garage@127.0.0.2/garage', false],
+    ['postgres://garage@127.example.org/garage', true],
     ['postgres://garage@db.example.org/garage', true],
     ['postgres://garage@db.example.org/garage?sslmode=disable', false],
   ]) {
@@ -61,6 +63,26 @@ test('constraints that others violated in between are conflicts', async () => {
   await assert.rejects(insert('others', '22222', vehicle.id), { message: 'This id is already used by another vehicle' });
   const { vehicles, version } = await repository.list('twins');
   assert.deepEqual([vehicles.length, version], [1, 1], 'a failed write is no version');
+});
+
+test('a vehicle that others deleted in between is not found', async () => {
+  const { vehicle } = await insert('deleted', '11111');
+  await own.sql(`CREATE FUNCTION skip() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+    CREATE TRIGGER a_skip BEFORE UPDATE ON vehicles FOR EACH ROW WHEN (NEW.nickname = 'skipped') EXECUTE FUNCTION skip()`);
+  const update = { ...emptyFields(), nickname: 'skipped' };
+  const write = { id: vehicle.id, vin: null, decide: () => ({ update }), isAwaited: () => true };
+  await assert.rejects(repository.write('deleted', write), { status: 404, message: 'Vehicle not found' });
+});
+
+test('errors of the program are not failures of the database', async () => {
+  for (const error of [new TypeError('x'), new RangeError('x'), new ReferenceError('x'), new SyntaxError('x')]) {
+    const fail = () => {
+      throw error;
+    };
+    await assert.rejects(database.transaction(fail), (thrown) => thrown === error);
+    const write = { id: newId(), vin: null, decide: fail, isAwaited: () => true };
+    await assert.rejects(repository.write('program', write), (thrown) => thrown === error);
+  }
 });
 
 test('the first version of a user begins after the base of the epoch', async () => {
@@ -106,6 +128,48 @@ test('a connection that an operator ends is replaced', async () => {
   await own.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()');
   await new Promise((resolve) => setTimeout(resolve, 100));
   await database.ping();
+});
+
+test('a write whose connection is lost while it waits is refused, and the process goes on', { timeout: 30_000 }, async (context) => {
+  const fresh = new Database(own.url);
+  context.after(() => fresh.close());
+  await insert('lost', '11111');
+  const client = new pg.Client(own.url);
+  await client.connect();
+  await client.query(`BEGIN; SELECT FROM feeds WHERE user_id = 'lost' FOR UPDATE`);
+  const refused = assert.rejects(insert('lost', '22222', newId(), createRepository(fresh)), { status: 503, message: 'Database unavailable' });
+  const terminate = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+  while ((await own.sql(terminate)).length === 0);
+  await refused;
+  await client.query('ROLLBACK');
+  await client.end();
+  assert.equal((await insert('lost', '22222', newId(), createRepository(fresh))).isWritten, true);
+});
+
+test('a connection that breaks between two statements is only logged', { timeout: 30_000 }, async (context) => {
+  const fresh = new Database(own.url);
+  context.after(() => fresh.close());
+  const work = fresh.transaction(async (query) => {
+    const { pid } = (await query('SELECT pg_backend_pid() AS pid')).rows[0];
+    await own.sql('SELECT pg_terminate_backend($1)', [pid]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await query('SELECT 1');
+  });
+  await assert.rejects(work, { status: 503, message: 'Database unavailable' });
+  await fresh.ping();
+});
+
+test('a database that lacks a column is unavailable', async (context) => {
+  const other = await newDatabase();
+  const old = new Database(other.url);
+  context.after(async () => {
+    await old.close();
+    await other.drop();
+  });
+  await old.ping();
+  await other.sql('ALTER TABLE vehicles DROP COLUMN notes');
+  await assert.rejects(old.ping(), { status: 503, message: 'Database unavailable' });
 });
 
 test('a database that can only be read is unavailable', async (context) => {

@@ -1,7 +1,7 @@
 // Vehicles in the database.
 
 import { violatedConstraint, toDatabaseError } from '../database/failure.js';
-import { duplicateVin, usedId } from '../http/errors.js';
+import { duplicateVin, usedId, vehicleNotFound } from '../http/errors.js';
 import { columnValues } from './fields.js';
 import { factsOf, vehicleOf } from './rows.js';
 import { COLUMN_COUNT, FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE } from './statements.js';
@@ -48,6 +48,8 @@ export function createRepository(database) {
       try {
         const outcome = await database.write(user, FACTS, [user, id, vin], step, isAwaited);
         if ('result' in outcome) return { vehicle: outcome.result, isWritten: false };
+        // A writer that does not lock the feed deleted it in between.
+        if (outcome.row === undefined) throw vehicleNotFound();
         return { vehicle: vehicleOf(outcome.row), isWritten: true };
       } catch (error) {
         throw refusalOf(error) ?? toDatabaseError(error);

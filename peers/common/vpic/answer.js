@@ -28,11 +28,10 @@ export function readAnswer(values) {
 }
 
 /**
- * The only answer in the body of a response; null if there is another number of them, or it is about another VIN.
+ * The only answer in the body of a response; null if there is another number of them, or it cannot be read.
  * @param {string} text
- * @param {string} query
  */
-export function readResponse(text, query) {
+export function readResponse(text) {
   let body;
   try {
     body = JSON.parse(text);
@@ -40,10 +39,11 @@ export function readResponse(text, query) {
     return null;
   }
   if (!Array.isArray(body?.Results) || body.Results.length !== 1) return null;
-  const answer = readAnswer(body.Results[0]);
-  const isAboutIt = answer !== null && (answer.VIN === undefined || answer.VIN.toUpperCase() === query);
-  return isAboutIt ? answer : null;
+  return readAnswer(body.Results[0]);
 }
+
+/** @param {Answer} answer @param {string} query */
+export const isAbout = (answer, query) => answer.VIN === undefined || answer.VIN.toUpperCase() === query;
 
 /** Whether it describes a vehicle, and not only errors of the VIN. @param {Answer} answer */
 export const knowsTheVehicle = (answer) => answer.Make !== undefined;

@@ -1,7 +1,7 @@
 // Asks vPIC about one VIN. How a request is sent is the backend's; what is asked, and what is accepted, is decided here.
 
 import { logFailure } from '../log.js';
-import { readResponse } from './answer.js';
+import { isAbout, readResponse } from './answer.js';
 import { Breaker } from './breaker.js';
 
 /** vPIC answers in 0.3 to 10 seconds. */
@@ -10,6 +10,9 @@ const ANSWER_MILLISECONDS = 5_000;
 export const MAX_ANSWER_BYTES = 512 * 1024;
 /** Requests at a time, each for another VIN. */
 const MAX_REQUESTS = 64;
+const OK = 200;
+const TOO_MANY_REQUESTS = 429;
+const FIRST_SERVER_ERROR = 500;
 
 /**
  * @callback Get
@@ -44,15 +47,18 @@ export function createVpicClient(baseUrl, get, milliseconds = ANSWER_MILLISECOND
     try {
       const { status, body } = await get(url, AbortSignal.timeout(milliseconds));
       const text = await readText(body);
-      const answer = status === 200 ? readResponse(text, query) : null;
-      if (answer === null) throw new Error(`an answer with status ${status} is not usable`);
+      if (status === TOO_MANY_REQUESTS || status >= FIRST_SERVER_ERROR) throw new Error(`status ${status}`);
+      const answer = status === OK ? readResponse(text) : null;
+      if (status === OK && answer === null) throw new Error('an answer cannot be read');
+      // Other answers are about this request; vPIC itself works.
       breaker.succeeded();
-      return answer;
+      if (answer !== null && isAbout(answer, query)) return answer;
+      logFailure('vPIC refused a request', { reason: answer === null ? `status ${status}` : 'an answer about another VIN' });
     } catch (error) {
       breaker.failed();
       logFailure('vPIC did not answer', { reason: error.message });
-      return null;
     }
+    return null;
   }
 }
 

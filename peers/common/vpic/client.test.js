@@ -60,6 +60,23 @@ test('the number of requests at a time is limited', async (context) => {
   assert.equal(vpic.questions.length, 64);
 });
 
+test('only failures of vPIC itself count for the breaker', async (context) => {
+  const vpic = await fake(context);
+  const questionsAfter = async (behavior) => {
+    vpic.behave(behavior);
+    vpic.questions.length = 0;
+    const ask = createVpicClient(vpic.url, get);
+    for (let question = 0; question < 8; question += 1) assert.equal(await ask(ACCORD), null);
+    return vpic.questions.length;
+  };
+  const status = (code) => (request, response) => response.writeHead(code).end('<html>');
+  const other = JSON.stringify({ Results: [{ VIN: 'OTHER', Make: 'X' }] });
+  assert.equal(await questionsAfter((request, response) => response.end(other)), 8);
+  for (const [code, questions] of [[400, 8], [404, 8], [429, 5], [500, 5], [200, 5]]) {
+    assert.equal(await questionsAfter(status(code)), questions, String(code));
+  }
+});
+
 test('the breaker opens after repeated failures, and then permits one request at a time', () => {
   let now = 0;
   const breaker = new Breaker(() => now);
@@ -76,13 +93,14 @@ test('the breaker opens after repeated failures, and then permits one request at
   assert.ok(breaker.permits() && breaker.permits());
 });
 
-test('a model year selects one of two, and is ignored if the VIN encodes another one', async () => {
+test('a model year selects one of two, and is ignored if the VIN does not encode it', async () => {
   const trailer = '1UYVS2535CU123456';
   const asked = [];
+  let unavailableYear = 0;
   const answers = { [trailer]: { Make: 'UTILITY', VehicleType: 'TRAILER', ModelYear: '2012', ErrorCode: '0', ErrorText: '0 - ok' } };
   const askVpic = async (query, year) => {
     asked.push(year);
-    return year === 1666 ? null : answers[query] && { ...answers[query], ...(year && { ModelYear: String(year) }) };
+    return year === unavailableYear ? null : answers[query] && { ...answers[query], ...(year && { ModelYear: String(year) }) };
   };
   const saved = [];
   const vinCache = { find: async () => null, save: async (vin) => saved.push(vin) };
@@ -98,6 +116,11 @@ test('a model year selects one of two, and is ignored if the VIN encodes another
   assert.deepEqual(saved, Array(4).fill(trailer), 'only answers without a year');
   answers['1UY'] = { ErrorCode: '6', ErrorText: '6 - Incomplete' };
   assert.deepEqual((await decode('1UY')).fields, {});
-  await assert.rejects(decode('1UY', { modelYear: 1666 }), { message: 'Decoder unavailable' });
+  const unencoded = await decode('1UY', { modelYear: 2012 });
+  assert.deepEqual([unencoded.modelYear, unencoded.errors.map(({ code }) => code)], [null, [12]]);
+  assert.deepEqual(asked.slice(5), [undefined, undefined], 'a year that is ignored is not sent');
+  answers['1UYVS2535CU'] = answers[trailer];
+  unavailableYear = 1982;
+  await assert.rejects(decode('1UYVS2535CU', { modelYear: 1982, at }), { message: 'Decoder unavailable' });
   assert.equal(saved.length, 4, 'parts are not saved');
 });

@@ -8,7 +8,7 @@ import { toDecode, yearsOf } from './decode.js';
 const CLEAN = 0;
 const YEAR_CONTRADICTS = {
   code: 12,
-  message: 'The model year was ignored, because the VIN encodes another one',
+  message: 'The model year was ignored, because the VIN does not encode it',
 };
 
 /**
@@ -30,7 +30,7 @@ export function createDecoder({ askVpic, vinCache }) {
   /**
    * @param {string} input
    * @param {{modelYear?: number | null, isFull?: boolean, at?: Date}} [options] the year selects one of two that the
-   *   VIN can encode, and is ignored, with an error, if it encodes another one
+   *   VIN can encode, and is ignored, with an error, if it does not encode it
    */
   return async (input, { modelYear = null, isFull = false, at = new Date() } = {}) => {
     const parsed = parseQuery(input);
@@ -40,8 +40,7 @@ export function createDecoder({ askVpic, vinCache }) {
     let answered = await answerAbout(query);
     let contradicts = false;
     if (answered !== null && modelYear !== null && modelYear !== modelYearOf(answered.answer)) {
-      const years = yearsOf(answered.answer, query, currentYear);
-      contradicts = years.length > 0 && !years.includes(modelYear);
+      contradicts = !yearsOf(answered.answer, query, currentYear).includes(modelYear);
       // The cache has answers without a year only.
       if (!contradicts) answered = await askWithYear(query, modelYear);
     }
