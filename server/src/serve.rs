@@ -50,9 +50,13 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     };
     let snapshot = garage_decode::default_snapshot_path()?;
     let decoder = SnapshotHolder::new(snapshot, garage_decode::default_packed_paths());
-    if let Err(error) = decoder.get().await {
-        tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
-    }
+    // Verifying the data takes longer than all the rest of the start.
+    let opened = decoder.clone();
+    tokio::spawn(async move {
+        if let Err(error) = opened.get().await {
+            tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
+        }
+    });
     let app = App::new(store.clone(), auth, decoder, args.trusted_proxy, args.vehicle_quota, args.list_cache.0);
     if let Some(address) = args.metrics {
         let served = metrics::serve(address, app.metrics.clone(), store.clone()).await;

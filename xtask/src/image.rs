@@ -20,9 +20,11 @@ use crate::{
 };
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+const FLAGS: &str = r#"-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom""#;
 /// Not in any `/etc/passwd`, so that it is no user of a host either.
 const USER: &str = "65532:65532";
 const DATA: &str = "var/lib/garage";
+const IMAGE: &str = "motovault-server:latest";
 const SNAPSHOT: &str = "usr/share/garage/vpic.rkyv";
 const SETTINGS: [&str; 6] = [
     "PATH=/usr/bin",
@@ -43,19 +45,22 @@ pub fn image(root: &Path) -> anyhow::Result<()> {
     packages::install(&[packages::BUILD, packages::FETCH, packages::IMAGE])?;
     snapshot::fetch()?;
     let target = run::target_folder(root);
-    // Flags of the target are not for build scripts and macros, which load libraries.
+    // A static program cannot look up `getrandom` by name, and without the flag reads /dev/urandom instead, which not every
+    // container has. Flags of the target are not for build scripts and macros, which load libraries.
     let mut build = shell::cargo(&["build", "--profile", "server", "--package", "garage-server", "--target", TARGET]);
-    build.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static");
+    build.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", FLAGS);
     shell::run(build)?;
     let folder = target.join("image");
     let _ = fs::remove_dir_all(&folder);
     let files = folder.join("files");
     stage(root, &files, &target.join(TARGET).join("server/garage-server"))?;
-    let archive = folder.join("motovault-server.oci.tar");
-    build_image(&folder, &files, &archive)?;
-    let (compressed, unpacked) = (fs::metadata(&archive)?.len(), size(&files)?);
+    let storage = Storage { folder };
+    let archive = storage.folder.join("motovault-server.oci.tar");
+    storage.build(&files, &archive)?;
+    let unpacked_image = storage.unpacked()?;
+    let (compressed, unpacked) = (fs::metadata(&archive)?.len(), size(&unpacked_image)?);
     println!("{}: {:.1} MB, {:.1} MB unpacked", archive.display(), compressed as f64 / 1e6, unpacked as f64 / 1e6);
-    let durations = (0..STARTS).map(|_| start(&files)).collect::<anyhow::Result<Vec<_>>>()?;
+    let durations = (0..STARTS).map(|_| start(&unpacked_image)).collect::<anyhow::Result<Vec<_>>>()?;
     let milliseconds: Vec<String> = durations.iter().map(|it| format!("{:.0}", it.as_secs_f64() * 1e3)).collect();
     println!("From the start to the first response, on a new database: {} ms", milliseconds.join(", "));
     ensure!(compressed <= MAX_COMPRESSED_BYTES, "the image is larger than {MAX_COMPRESSED_BYTES} bytes");
@@ -77,39 +82,51 @@ fn stage(root: &Path, files: &Path, program: &Path) -> anyhow::Result<()> {
         fs::copy(source, &path).with_context(|| format!("cannot stage {name}"))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     }
-    fs::create_dir_all(files.join(DATA))?;
-    fs::set_permissions(files.join(DATA), fs::Permissions::from_mode(0o700))?;
+    fs::create_dir_all(files.join(DATA).parent().context("a parent folder")?)?;
     Ok(())
 }
 
-fn build_image(folder: &Path, files: &Path, archive: &Path) -> anyhow::Result<()> {
-    let buildah = |words: &[&str]| {
+/// buildah's storage for this image alone.
+struct Storage {
+    folder: PathBuf,
+}
+
+impl Storage {
+    fn buildah(&self, words: &[&str]) -> anyhow::Result<String> {
         let mut buildah = Command::new("buildah");
-        // The storage of this image alone; without overlays, which need a kernel that allows them.
-        buildah.arg("--root").arg(folder.join("storage")).arg("--runroot").arg(folder.join("run"));
+        buildah.arg("--root").arg(self.folder.join("storage")).arg("--runroot").arg(self.folder.join("run"));
+        // Overlays need a kernel that allows them.
         buildah.args(["--storage-driver", "vfs"]).args(words);
-        buildah
-    };
-    let container = shell::output(buildah(&["from", "scratch"]))?;
-    let text = |path: &Path| path.display().to_string();
-    shell::output(buildah(&["copy", "--chown", "0:0", &container, &text(files), "/"]))?;
-    let data = files.join(DATA);
-    shell::output(buildah(&["copy", "--chown", USER, &container, &text(&data), &format!("/{DATA}")]))?;
-    let mut config = buildah(&["config", "--user", USER, "--port", "8080", "--volume", &format!("/{DATA}")]);
-    config.args(["--entrypoint", r#"["garage-server"]"#, "--cmd", "serve", "--workingdir", "/"]);
-    config.args(["--label", "org.opencontainers.image.title=MotoVault server"]);
-    config.args(["--label", "org.opencontainers.image.licenses=MIT OR Apache-2.0"]);
-    for setting in SETTINGS {
-        config.args(["--env", setting]);
+        shell::output(buildah)
     }
-    config.arg(&container);
-    shell::output(config)?;
-    let image = "motovault-server:latest";
-    shell::output(buildah(&["commit", "--format", "oci", "--rm", &container, image]))?;
-    let target = format!("oci-archive:{}:{image}", archive.display());
-    let compression = ["push", "--compression-format", "zstd", "--compression-level", "19", image, &target];
-    shell::output(buildah(&compression))?;
-    Ok(())
+
+    fn build(&self, files: &Path, archive: &Path) -> anyhow::Result<()> {
+        let container = self.buildah(&["from", "scratch"])?;
+        let empty = self.folder.join("empty");
+        fs::create_dir_all(&empty)?;
+        // The files contain the folder's parent: buildah sets the owner of each folder that it creates.
+        for (source, owner, destination) in [(files, "0:0", "/"), (&*empty, USER, &*format!("/{DATA}"))] {
+            self.buildah(&["copy", "--chown", owner, &container, &source.display().to_string(), destination])?;
+        }
+        let volume = format!("/{DATA}");
+        let mut config = vec!["config", "--user", USER, "--port", "8080", "--volume", &volume, "--workingdir", "/"];
+        config.extend(["--entrypoint", r#"["garage-server"]"#, "--cmd", "serve"]);
+        config.extend(["--label", "org.opencontainers.image.title=MotoVault server"]);
+        config.extend(["--label", "org.opencontainers.image.licenses=MIT OR Apache-2.0"]);
+        config.extend(SETTINGS.iter().flat_map(|setting| ["--env", setting]));
+        config.push(&container);
+        self.buildah(&config)?;
+        self.buildah(&["commit", "--format", "oci", "--rm", &container, IMAGE])?;
+        let target = format!("oci-archive:{}:{IMAGE}", archive.display());
+        self.buildah(&["push", "--compression-format", "zstd", "--compression-level", "19", IMAGE, &target])?;
+        Ok(())
+    }
+
+    /// The root folder of a container of the image.
+    fn unpacked(&self) -> anyhow::Result<PathBuf> {
+        let container = self.buildah(&["from", "--pull-never", IMAGE])?;
+        Ok(PathBuf::from(self.buildah(&["mount", &container])?))
+    }
 }
 
 fn size(folder: &Path) -> anyhow::Result<u64> {
@@ -121,37 +138,31 @@ fn size(folder: &Path) -> anyhow::Result<u64> {
     Ok(bytes)
 }
 
-/// A server whose root folder is that of the image, where its user can write only to the folder of data.
-struct Started {
-    process: Child,
-    data: PathBuf,
-}
+struct Started(Child);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let _ = fs::remove_dir_all(&self.data);
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
-/// How long the program of the image takes from its start to its first response.
-fn start(files: &Path) -> anyhow::Result<Duration> {
-    let data = files.join(DATA);
-    let _ = fs::remove_dir_all(&data);
-    fs::create_dir_all(&data)?;
-    let mut own = Command::new("chown");
-    own.arg(USER).arg(&data);
-    shell::output(own).context("root is needed to start the image's program as its user")?;
-    let mut command = Command::new("chroot");
-    command.args([&format!("--userspec={USER}"), &files.display().to_string(), "/usr/bin/garage-server", "serve"]);
+/// How long the program of the image takes from its start to its first response, as the image's user.
+fn start(image: &Path) -> anyhow::Result<Duration> {
+    for entry in fs::read_dir(image.join(DATA))? {
+        let path = entry?.path();
+        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
+    }
+    // By its path: the environment is that of the image.
+    let mut command = Command::new("/usr/sbin/chroot");
+    command.args([&format!("--userspec={USER}"), &image.display().to_string(), "/usr/bin/garage-server", "serve"]);
     command.env_clear().envs(SETTINGS.iter().filter_map(|setting| setting.split_once('=')));
     command.env("GARAGE_LISTEN", "127.0.0.1:0").env("GARAGE_LOG", "error");
     let started = Instant::now();
-    let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let mut server = Started { process, data };
+    let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start chroot")?;
+    let mut server = Started(process);
     let mut url = String::new();
-    BufReader::new(server.process.stdout.take().context("no output")?).read_line(&mut url)?;
+    BufReader::new(server.0.stdout.take().context("no output")?).read_line(&mut url)?;
     let address = url.trim().strip_prefix("http://").context("the server did not start")?.to_owned();
     while started.elapsed() < LONGEST_START {
         let mut connection = TcpStream::connect(&address)?;

@@ -53,6 +53,7 @@ pub use record::{Extra, Origins, Record};
 pub use rule::{ColumnKind, Rule};
 pub use service_entry::{SERVICE_ENTRIES, ServiceEntry, ServiceEntryDraft, ServiceEntryFields, ServiceEntryId};
 pub use unit::OdometerUnit;
+pub use validate::json_integer;
 pub use value::{FieldValue, Json};
 pub use vehicle::{VEHICLES, Vehicle, VehicleDraft, VehicleFields, VehicleId};
 pub use vin::{Vin, VinError};

@@ -124,21 +124,19 @@ fn string<'a>(name: &str, value: &'a Value) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| format!("{name} must be a string"))
 }
 
+/// The integer that a JSON number is, in any notation: JSON has a single type of numbers, so 2003.0 and 2.003e3 are 2003.
+/// Limited to the range of the type. `None` if the value is not an integer.
+#[must_use]
+pub fn json_integer(value: &Value) -> Option<i64> {
+    let Value::Number(number) = value else { return None };
+    number.as_i64().or_else(|| number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64))
+}
+
 fn integer_between(name: &str, value: &Value, least: i64, greatest: i64) -> Result<Option<FieldValue>, String> {
-    let out_of_range = || format!("{name} must be between {least} and {greatest}");
-    let integer = match value {
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(integer), _) => integer,
-            // JSON has a single number type: 2003.0 and 2.003e3 are the integer 2003, as in a Node backend.
-            (None, Some(float)) if float.fract() == 0.0 => {
-                if !(least as f64..=greatest as f64).contains(&float) {
-                    return Err(out_of_range());
-                }
-                float as i64
-            }
-            _ => return Err(format!("{name} must be an integer")),
-        },
-        _ => return Err(format!("{name} must be an integer")),
-    };
-    if (least..=greatest).contains(&integer) { Ok(Some(FieldValue::Integer(integer))) } else { Err(out_of_range()) }
+    let integer = json_integer(value).ok_or_else(|| format!("{name} must be an integer"))?;
+    if (least..=greatest).contains(&integer) {
+        Ok(Some(FieldValue::Integer(integer)))
+    } else {
+        Err(format!("{name} must be between {least} and {greatest}"))
+    }
 }

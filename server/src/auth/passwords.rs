@@ -3,7 +3,12 @@
 //! A hash takes some 20 MB and tens of milliseconds. So hashes are computed on one or two threads of lower priority, which
 //! leave a processor to other requests if there is more than one; and the number of requests that wait for a hash is limited.
 
-use std::{num::NonZero, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{
+    num::NonZero,
+    sync::{Arc, OnceLock},
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, PasswordHash, Version,
@@ -111,12 +116,13 @@ pub struct Passwords {
     threads: ThreadPool,
     /// A permit for each request that can wait for a hash. A request holds it until its hash is computed or skipped.
     requests: Arc<Semaphore>,
-    /// Verified for unknown accounts, so that they take as long as known ones.
-    dummy_hash: String,
+    /// Verified for unknown accounts, so that they take as long as known ones. Computed when the server starts, on one of
+    /// the threads, so that the server does not wait for it.
+    dummy_hash: Arc<OnceLock<String>>,
 }
 
 impl Passwords {
-    /// Starts the threads and computes the hash for unknown accounts. Blocks for tens of milliseconds.
+    /// Starts the threads.
     ///
     /// # Errors
     /// A thread could not be started.
@@ -128,7 +134,11 @@ impl Passwords {
             // The hook of the process logs it. The default would end the process.
             .panic_handler(|_| {})
             .build()?;
-        let dummy_hash = hash("an unknown account's password").unwrap_or_default();
+        let dummy_hash = Arc::<OnceLock<String>>::default();
+        let computed = dummy_hash.clone();
+        threads.spawn_fifo(move || {
+            computed.get_or_init(dummy);
+        });
         Ok(Passwords { threads, requests: Arc::new(Semaphore::new(MAX_REQUESTS)), dummy_hash })
     }
 
@@ -145,9 +155,10 @@ impl Passwords {
     /// # Errors
     /// [`ApiError::TooManyRequests`] if too many requests wait for a hash.
     pub async fn verify(&self, password: String, hash: Option<&str>) -> Result<bool, ApiError> {
+        let (hash, dummy_hash) = (hash.map(str::to_owned), self.dummy_hash.clone());
         let is_known = hash.is_some();
-        let hash = hash.unwrap_or(&self.dummy_hash).to_owned();
-        Ok(self.run_limited(move || matches_hash(&password, &hash)).await? && is_known)
+        let matches = move || matches_hash(&password, hash.as_ref().unwrap_or_else(|| dummy_hash.get_or_init(dummy)));
+        Ok(self.run_limited(matches).await? && is_known)
     }
 
     /// Runs `work` on one of the threads, after what was requested before. Skips it if the request has been canceled until
@@ -165,6 +176,10 @@ impl Passwords {
         });
         answered.await.map_err(|_| ApiError::Internal)
     }
+}
+
+fn dummy() -> String {
+    hash("an unknown account's password").unwrap_or_default()
 }
 
 /// Leaves a processor to other requests, if there is more than one: despite its priority, a thread that hashes can delay a

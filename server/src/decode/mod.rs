@@ -4,7 +4,7 @@
 
 use axum::{Json, extract::State};
 use garage_decode::{CatalogEntry, Decode, Detail};
-use garage_domain::FieldError;
+use garage_domain::{FieldError, json_integer};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -81,7 +81,7 @@ async fn decode_vin(
     let model_year = match body.get("modelYear") {
         None | Some(Value::Null) => None,
         Some(value) => {
-            let year = value.as_i64().and_then(|year| i32::try_from(year).ok());
+            let year = json_integer(value).and_then(|year| i32::try_from(year).ok());
             if year.is_none() {
                 add_error("modelYear", "modelYear must be an integer".to_owned());
             }

@@ -24,10 +24,21 @@ async fn vins_are_decoded() {
         ada.post("/api/vehicles/decode-vin", json!({ "vin": "1hgcm82633a004352" })).await.expect(StatusCode::OK);
     assert_eq!((&decode["vin"], &decode["fields"]["model"]["value"]), (&json!(ACCORD), &json!("Accord")));
     assert!(decode.get("facts").is_none());
+    for year in [json!(2003.0), json!(2003), json!(null)] {
+        let same = ada.post("/api/vehicles/decode-vin", json!({ "vin": "1hgcm82633a004352", "modelYear": year })).await;
+        let same = same.expect(StatusCode::OK);
+        assert_eq!((&same["modelYear"], &same["errors"]), (&json!(2003), &decode["errors"]), "{year}");
+    }
+    for year in [json!(9999), json!(-1e3)] {
+        let answer = ada.post("/api/vehicles/decode-vin", json!({ "vin": ACCORD, "modelYear": year })).await;
+        let ignored = answer.expect(StatusCode::OK);
+        assert_eq!((&ignored["modelYear"], &ignored["errors"][0]["code"]), (&json!(2003), &json!(12)), "{year}");
+    }
     for (body, message) in [
         (json!({}), "vin must be a string"),
         (json!({ "vin": 7 }), "vin must be a string"),
         (json!({ "vin": ACCORD, "modelYear": "2003" }), "modelYear must be an integer"),
+        (json!({ "vin": ACCORD, "modelYear": 1e300 }), "modelYear must be an integer"),
         (json!({ "vin": "" }), "VIN must be 17 characters, or 5 to 16 for vehicles before 1981"),
     ] {
         let answer = ada.post("/api/vehicles/decode-vin", body).await;

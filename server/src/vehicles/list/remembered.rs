@@ -1,5 +1,5 @@
 //! Lists that are sent without a look at the database, with `--list-cache`. A write through this process ends that for its
-//! user; a write by another program shows when the time is over, and so may a write whose client has hung up.
+//! user; a write by another program shows when the time is over.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -45,8 +45,7 @@ pub struct BeforeRead {
     at: Instant,
 }
 
-/// Counts a write when dropped, also if its request is canceled. Its commit may still be under way then: a list that is read
-/// before it is remembered although it is outdated.
+/// Counts a write when dropped, also after a panic.
 pub struct CountedWrite<'a>(&'a AtomicU64);
 
 impl Drop for CountedWrite<'_> {

@@ -1,5 +1,7 @@
 //! `--list-cache`: lists that are sent without a look at the database.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
@@ -32,6 +34,29 @@ async fn a_remembered_list_is_sent_again_until_its_user_writes_through_the_serve
     assert_eq!(known.status, StatusCode::NOT_MODIFIED);
     ada.delete(&path).await;
     assert_eq!(names().await, "");
+}
+
+#[tokio::test]
+async fn a_write_whose_client_has_hung_up_ends_the_validity_of_the_list() {
+    let server = Server::start(&["--open-registration", "--list-cache", "300s"]).await;
+    let ada = server.account("ada").await;
+    let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
+    let nickname = async || ada.get("/api/vehicles").await.expect(StatusCode::OK)[0]["nickname"].clone();
+    let mut other = Sql::on(server.data()).await;
+    other
+        .run(if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE" })
+        .await
+        .expect("locked");
+    let write = tokio::time::timeout(Duration::from_millis(300), ada.put(&path, json!({ "nickname": "Red" })));
+    assert!(write.await.is_err(), "the write waits for the lock");
+    assert_eq!(nickname().await, "Blue");
+    other.run("ROLLBACK").await.expect("unlocked");
+    let is_sent = async {
+        while nickname().await != "Red" {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), is_sent).await.expect("the write is in the list");
 }
 
 #[tokio::test]
