@@ -84,6 +84,9 @@ enum Task {
     Bench {
         #[arg(value_enum)]
         what: Bench,
+        /// Only this part of `server`
+        #[arg(long)]
+        part: Option<ServerPart>,
         /// Only this backend of `server`
         #[arg(long, env = "VEHICLES_BACKEND")]
         backend: Option<contract::Backend>,
@@ -110,6 +113,19 @@ enum Bench {
     Ui,
     /// Requests a second and memory of the server, compared with a bare axum handler and the backends on Node
     Server,
+}
+
+/// A part of the benchmark of the server.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ServerPart {
+    /// Lists and health, compared with a bare axum handler
+    Reads,
+    /// Writes, compared with pgbench and with one connection
+    Writes,
+    /// Private memory, and latency while passwords are verified
+    Memory,
+    /// The three backends side by side
+    Backends,
 }
 
 fn main() -> ExitCode {
@@ -161,7 +177,7 @@ fn perform() -> anyhow::Result<()> {
             test::in_browser(&root, "bench")
         }
         #[cfg(unix)]
-        Task::Bench { what: Bench::Server, backend } => bench_server::bench(&root, backend),
+        Task::Bench { what: Bench::Server, part, backend } => bench_server::bench(&root, part, backend),
         #[cfg(not(unix))]
         Task::Bench { what: Bench::Server, .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Bench { what: Bench::App, .. } => bench_app::bench(&root),

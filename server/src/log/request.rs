@@ -46,21 +46,6 @@ pub async fn scope<F: Future>(request: RequestContext, handling: F) -> F::Output
     CURRENT.scope(request, handling).await
 }
 
-/// Runs the future to its end, even if the request is canceled because its client has hung up or its time is over. What it
-/// logs is logged with the request.
-///
-/// # Errors
-/// The future panicked.
-pub async fn to_its_end<T: Send + 'static>(
-    handling: impl Future<Output = T> + Send + 'static,
-) -> Result<T, tokio::task::JoinError> {
-    let task = match current() {
-        Some(request) => tokio::spawn(scope(request, handling)),
-        None => tokio::spawn(handling),
-    };
-    task.await
-}
-
 /// The request that the current task is handling.
 pub fn current() -> Option<RequestContext> {
     CURRENT.try_with(RequestContext::clone).ok()

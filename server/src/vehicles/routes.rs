@@ -30,7 +30,6 @@ use crate::{
     auth::User,
     error::ApiError,
     http::{IfMatch, IfMatchHeader, IfNoneMatch, JsonObject, PathId, etag, is_not_modified, not_modified},
-    log::request,
 };
 
 pub fn routes() -> OpenApiRouter<App> {
@@ -238,20 +237,19 @@ async fn remove(
     }
 }
 
-/// Performs the operation and counts it. A write that has begun may be committed after its client has hung up, so it is
-/// counted then too.
 async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome, ApiError> {
-    let (app, user) = (app.clone(), user.0.clone());
-    let performed = request::to_its_end(async move {
-        let _counted = app.remembered_lists.as_ref().map(|lists| lists.write(&user));
-        let outcome = store::perform(&app.store, &user, operation, app.vehicle_quota).await?;
-        if matches!(outcome, Outcome::Written(_)) {
-            app.metrics.count_feed_write();
-            app.written.notify_one();
-        }
-        Ok(outcome)
-    });
-    performed.await.map_err(|_| ApiError::Internal)?
+    let write = app.remembered_lists.as_ref().map(|lists| lists.write(&user.0));
+    let performed = store::perform(&app.store, &user.0, operation, app.vehicle_quota).await;
+    // After an error the write may be committed later.
+    if let (Some(write), Ok(_)) = (write, &performed) {
+        write.ended();
+    }
+    let outcome = performed?;
+    if matches!(outcome, Outcome::Written(_)) {
+        app.metrics.count_feed_write();
+        app.written.notify_one();
+    }
+    Ok(outcome)
 }
 
 impl From<IfMatch> for Base {

@@ -101,9 +101,7 @@ pub fn print(root: &Path, programs: &Path, folder: &Path, only: Option<Backend>)
             println!("| {what} | {connections} | {} |", cells.collect::<Vec<_>>().join(" | "));
         }
     }
-    println!(
-        "In parentheses: the first backend's rate divided by this one. axum logs every response, the others errors."
-    );
+    println!("In parentheses: the first backend's rate divided by this one. All log only errors.");
     println!("\n| list, always fresh, {USUAL_CONNECTIONS} connections | p50 | p99 | CPU of 1 000 requests |");
     println!("| --- | --- | --- | --- |");
     for name in &names {
@@ -208,7 +206,10 @@ fn command(
     list_cache: &str,
 ) -> anyhow::Result<Command> {
     let mut command = if backend == Backend::Axum {
-        garage_server(programs, folder, database)?
+        let mut server = garage_server(programs, folder, database)?;
+        // As the backends on Node, which log only errors.
+        server.env("GARAGE_LOG", "error");
+        server
     } else {
         let mut node = Command::new("node");
         node.arg(root.join("peers").join(backend.name()).join("server.js"));

@@ -37,7 +37,7 @@ async fn a_remembered_list_is_sent_again_until_its_user_writes_through_the_serve
 }
 
 #[tokio::test]
-async fn a_write_whose_client_has_hung_up_ends_the_validity_of_the_list() {
+async fn no_list_is_remembered_after_a_write_whose_client_has_hung_up() {
     let server = Server::start(&["--open-registration", "--list-cache", "300s"]).await;
     let ada = server.account("ada").await;
     let (path, _) = ada.add(json!({ "nickname": "Blue" })).await;
@@ -49,14 +49,18 @@ async fn a_write_whose_client_has_hung_up_ends_the_validity_of_the_list() {
         .expect("locked");
     let write = tokio::time::timeout(Duration::from_millis(300), ada.put(&path, json!({ "nickname": "Red" })));
     assert!(write.await.is_err(), "the write waits for the lock");
-    assert_eq!(nickname().await, "Blue");
     other.run("ROLLBACK").await.expect("unlocked");
-    let is_sent = async {
-        while nickname().await != "Red" {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    // The write may be committed at any time, as these changes by another program are. The server needs a moment to notice
+    // that its client has hung up.
+    let shows_each_change = async {
+        let (mut number, mut shown) = (0, 0);
+        while shown < 3 {
+            number += 1;
+            other.run(&format!("UPDATE vehicles SET nickname = '{number}'")).await.expect("changed");
+            shown = if nickname().await == number.to_string() { shown + 1 } else { 0 };
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), is_sent).await.expect("the write is in the list");
+    tokio::time::timeout(Duration::from_secs(60), shows_each_change).await.expect("every change is in the next list");
 }
 
 #[tokio::test]
