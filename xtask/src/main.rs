@@ -76,6 +76,8 @@ enum Task {
     },
     /// Install all dependencies for building and testing, and download the vPIC data; `run` and `test` include this
     Setup,
+    /// Download the vPIC data into the user's cache folder; tasks that need it do so themselves
+    Data,
     /// Check the rules for the layout of the code
     Tidy,
     /// Generate the TypeScript types of the app's commands
@@ -170,6 +172,7 @@ fn perform() -> anyhow::Result<()> {
         #[cfg(not(unix))]
         Task::Fuzz { .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Setup => setup::for_tests(&root),
+        Task::Data => setup::snapshot::fetch(),
         Task::Bench { what: Bench::Core, .. } => bench_core(&root),
         Task::Bench { what: Bench::Ui, .. } => {
             setup::for_tests(&root)?;

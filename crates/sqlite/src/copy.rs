@@ -52,6 +52,8 @@ impl Database {
     ) -> Result<(), Error> {
         self.refuse_own_file(path)?;
         let file = PartialFile::beside(path)?;
+        // `VACUUM INTO` takes an empty file, and keeps its permissions.
+        drop(file.create()?);
         let prepare = reader.call(|connection| {
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             let size_bytes = (pragma("page_count")? * pragma("page_size")?).unsigned_abs();

@@ -67,12 +67,14 @@ pub async fn restore(database: &Database, path: &Path, backup: &Path) -> Result<
     Ok(saved_as)
 }
 
-/// Creates the file, readable by its owner only. SQLite gives its log the same permissions. On other systems the user's
+/// Creates the file and its folder, readable by their owner only. SQLite gives its log the same permissions. On other systems the user's
 /// data folder is private.
 #[cfg(unix)]
 fn create_private(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::OpenOptionsExt;
-    garage_files::make_folder_of(path)?;
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(garage_files::Error::at(folder))?;
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(source) if source.kind() != std::io::ErrorKind::AlreadyExists => {
             Err(garage_files::Error { path: path.to_owned(), source }.into())

@@ -31,6 +31,25 @@ async fn keys_and_database_are_readable_only_by_their_owner() {
             assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
         }
     }
+    if server.data().database.starts_with("sqlite:") {
+        let copy = folder.join("new/copy.db");
+        let backup =
+            |word: &str| server.data().command(&[word, &copy.display().to_string()]).output().expect("it runs");
+        assert!(backup("backup").status.success());
+        let again = String::from_utf8(backup("backup").stderr).expect("text");
+        assert_eq!(again.matches("File exists").count(), 1, "{again}");
+        assert!(backup("restore").status.success());
+        let names = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let saved = names.filter(|path| path.to_string_lossy().contains("before-restore")).collect::<Vec<_>>();
+        assert_eq!(saved.len(), 1);
+        for file in [&copy, &saved[0], &folder.join("server.db")] {
+            assert_eq!(mode(file), 0o600, "{}", file.display());
+        }
+        let mut migrate = server.data().command(&["migrate"]);
+        migrate.env("GARAGE_DATABASE", format!("sqlite:{}", folder.join("empty/server.db").display()));
+        assert!(migrate.output().expect("it runs").status.success());
+        assert_eq!(mode(&folder.join("empty")), 0o700);
+    }
 }
 
 #[tokio::test]
