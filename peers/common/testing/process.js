@@ -39,7 +39,7 @@ export function testProcess(name, script) {
     assert.equal(code, 0);
   });
 
-  test(`${name} answers what is in flight at SIGTERM, and closes kept-alive connections`, { timeout: 60_000 }, async (context) => {
+  test(`${name} answers what is in flight at SIGTERM, and exits although the connection is kept alive`, { timeout: 60_000 }, async (context) => {
     const { address, signer, child } = await startProcess(context, script);
     const agent = new Agent({ keepAlive: true });
     context.after(() => agent.destroy());
@@ -54,13 +54,11 @@ export function testProcess(name, script) {
     child.kill('SIGTERM');
     await pause(300);
     const exited = once(child, 'exit');
-    const stopped = Date.now();
     sent.end('"Blue"}');
     const [response] = await answered;
     response.resume();
     assert.equal(response.statusCode, 201);
     assert.equal((await exited)[0], 0);
-    assert.ok(Date.now() - stopped < 3_000, `it took ${Date.now() - stopped} ms`);
   });
 
   test(`${name} exits although a statement of a request still runs`, { timeout: 60_000 }, async (context) => {
@@ -70,16 +68,19 @@ export function testProcess(name, script) {
     const [response] = await once(add(), 'response');
     response.resume();
     assert.equal(response.statusCode, 201);
-    const locked = database.sql('BEGIN; SELECT FROM feeds FOR UPDATE; SELECT pg_sleep(4.5); COMMIT');
+    let isLocked = true;
+    const locked = database.sql('BEGIN; SELECT FROM feeds FOR UPDATE; SELECT pg_sleep(50); COMMIT').catch(() => {});
+    const unlocked = locked.then(() => (isLocked = false));
     await pause(300);
     const givenUp = add().on('error', () => {});
     await pause(300);
     givenUp.destroy();
     child.kill('SIGTERM');
-    const stopped = Date.now();
     assert.equal((await once(child, 'exit'))[0], 0);
-    assert.ok(Date.now() - stopped < 3_000, `it took ${Date.now() - stopped} ms`);
-    await locked;
+    assert.ok(isLocked, 'it exits before the statement ends');
+    await database.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'
+      AND datname = current_database()`);
+    await unlocked;
   });
 
   test(`${name} refuses settings that are wrong, with the reason only`, { timeout: 60_000 }, async () => {
