@@ -56,8 +56,9 @@ async fn no_list_is_remembered_after_a_write_whose_client_has_hung_up() {
         let (mut number, mut shown) = (0, 0);
         while shown < 3 {
             number += 1;
-            other.run(&format!("UPDATE vehicles SET nickname = '{number}'")).await.expect("changed");
-            shown = if nickname().await == number.to_string() { shown + 1 } else { 0 };
+            let name = number.to_string();
+            other.run(&format!("UPDATE vehicles SET nickname = '{name}'")).await.expect("changed");
+            shown = if nickname().await == name { shown + 1 } else { 0 };
         }
     };
     tokio::time::timeout(Duration::from_secs(60), shows_each_change).await.expect("every change is in the next list");
