@@ -173,6 +173,9 @@ fn perform() -> anyhow::Result<()> {
         Task::Fuzz { .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Setup => setup::for_tests(&root),
         Task::Data => setup::snapshot::fetch(),
+        Task::Bench { what: Bench::Core | Bench::App | Bench::Ui, part: Some(_), .. } => {
+            anyhow::bail!("only the benchmark of the server has parts")
+        }
         Task::Bench { what: Bench::Core, .. } => bench_core(&root),
         Task::Bench { what: Bench::Ui, .. } => {
             setup::for_tests(&root)?;

@@ -34,6 +34,8 @@ function parseObject(bytes) {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw badRequest('Request body must be an object');
   }
+  // JSON has no infinity: the number was too large for any backend to read.
+  if (Object.values(value).some((it) => it === Infinity || it === -Infinity)) throw notJson();
   return value;
 }
 

@@ -39,17 +39,26 @@ export function testProcess(name, script) {
     assert.equal(code, 0);
   });
 
-  test(`${name} answers what is in flight at SIGTERM, and exits although the connection is kept alive`, { timeout: 60_000 }, async (context) => {
+  test(`${name} answers what is in flight at SIGTERM, and closes kept-alive connections`, { timeout: 60_000 }, async (context) => {
     const { address, signer, child } = await startProcess(context, script);
     const agent = new Agent({ keepAlive: true });
     context.after(() => agent.destroy());
-    const sent = request(`${address}/api/vehicles`, {
+    const options = {
       agent,
       method: 'POST',
       headers: { authorization: `Bearer ${await signer.token('ada')}`, 'content-type': 'application/json' },
+    };
+    // The first is completed. The second never is, so that it is cut off when the time for stopping is over.
+    const [sent, unfinished] = [1, 2].map(() => request(`${address}/api/vehicles`, options));
+    const closed = [];
+    const closing = [sent, unfinished].map(async (it, index) => {
+      const [socket] = await once(it, 'socket');
+      await once(socket, 'close');
+      closed.push(index);
     });
+    unfinished.on('error', () => {});
     const answered = once(sent, 'response');
-    sent.write('{"nickname":');
+    for (const it of [sent, unfinished]) it.write('{"nickname":');
     await pause(300);
     child.kill('SIGTERM');
     await pause(300);
@@ -59,6 +68,8 @@ export function testProcess(name, script) {
     response.resume();
     assert.equal(response.statusCode, 201);
     assert.equal((await exited)[0], 0);
+    await Promise.all(closing);
+    assert.deepEqual(closed, [0, 1], 'a connection is closed when its request is answered');
   });
 
   test(`${name} exits although a statement of a request still runs`, { timeout: 60_000 }, async (context) => {
@@ -68,19 +79,20 @@ export function testProcess(name, script) {
     const [response] = await once(add(), 'response');
     response.resume();
     assert.equal(response.statusCode, 201);
-    let isLocked = true;
     const locked = database.sql('BEGIN; SELECT FROM feeds FOR UPDATE; SELECT pg_sleep(50); COMMIT').catch(() => {});
-    const unlocked = locked.then(() => (isLocked = false));
-    await pause(300);
+    const ofEvent = (event) => `FROM pg_stat_activity WHERE datname = current_database() AND ${event}`;
+    const count = async (event) => (await database.sql(`SELECT count(*)::int ${ofEvent(event)}`))[0].count;
+    const [isSleeping, isWaiting] = ["wait_event = 'PgSleep'", "wait_event_type = 'Lock'"];
+    while ((await count(isSleeping)) === 0) await pause(20);
     const givenUp = add().on('error', () => {});
-    await pause(300);
+    while ((await count(isWaiting)) === 0) await pause(20);
     givenUp.destroy();
     child.kill('SIGTERM');
     assert.equal((await once(child, 'exit'))[0], 0);
-    assert.ok(isLocked, 'it exits before the statement ends');
-    await database.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'
-      AND datname = current_database()`);
-    await unlocked;
+    // PostgreSQL notices that the process is gone only when the statement ends.
+    assert.equal(await count(isWaiting), 1, 'it exits before the statement ends');
+    await database.sql(`SELECT pg_terminate_backend(pid) ${ofEvent(isSleeping)}`);
+    await locked;
   });
 
   test(`${name} refuses settings that are wrong, with the reason only`, { timeout: 60_000 }, async () => {

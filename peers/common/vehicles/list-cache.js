@@ -4,6 +4,9 @@
 import { BoundedCache } from '../bounded-cache.js';
 
 const MAX_BYTES = 64 * 1024 * 1024;
+/** How long a write whose outcome nobody has seen may take to be committed: longer than PostgreSQL lets a statement run. */
+const LONGEST_COMMIT_MILLISECONDS = 60_000;
+const MAX_UNCERTAIN_USERS = 10_000;
 
 /** @typedef {{version: number, json: Buffer}} EncodedList */
 
@@ -12,6 +15,8 @@ export class ListCache {
   #lists;
   /** Reads that are under way, which users share. A write ends that: what it began before may be outdated. */
   #reading = new Map();
+  /** Until when a write of a user may be committed. @type {Map<string, number>} */
+  #uncertain = new Map();
   #milliseconds;
   #now;
 
@@ -32,7 +37,7 @@ export class ListCache {
    * @returns {Promise<EncodedList>}
    */
   async get(user, read) {
-    if (!this.isOn) return read();
+    if (!this.isOn || this.#isUncertain(user)) return read();
     return this.#lists.get(user) ?? this.#reading.get(user) ?? this.#readOnce(user, read);
   }
 
@@ -40,6 +45,23 @@ export class ListCache {
   drop(user) {
     this.#lists.delete(user);
     this.#reading.delete(user);
+  }
+
+  /** Remembers no list while a write whose outcome is unknown may be committed. @param {string} user */
+  suspend(user) {
+    this.drop(user);
+    // The oldest first; with too many, the time of the first ends early.
+    this.#uncertain.delete(user);
+    this.#uncertain.set(user, this.#now() + LONGEST_COMMIT_MILLISECONDS);
+    if (this.#uncertain.size > MAX_UNCERTAIN_USERS) this.#uncertain.delete(this.#uncertain.keys().next().value);
+  }
+
+  #isUncertain(user) {
+    const until = this.#uncertain.get(user);
+    if (until === undefined) return false;
+    if (this.#now() < until) return true;
+    this.#uncertain.delete(user);
+    return false;
   }
 
   #readOnce(user, read) {

@@ -1,6 +1,6 @@
 // A validated change of a vehicle: fields to set, and fields to clear.
 
-import { ApiError, badRequest, fieldErrors, notJson } from '../http/errors.js';
+import { ApiError, badRequest, fieldErrors } from '../http/errors.js';
 import { emptyFields, FIELDS, isIdentifiable } from './fields.js';
 import { parseId } from './ids.js';
 import { ID_IS_NO_UUID, NOT_IDENTIFIABLE } from './messages.js';
@@ -23,8 +23,6 @@ import { normalize } from './values.js';
  */
 export function parsePatch(checkTypes, body, at) {
   const sent = FIELDS.filter(({ name }) => body[name] !== undefined);
-  // JSON has no infinity: the number was too large for any backend to read.
-  if (sent.some(({ name }) => body[name] === Infinity || body[name] === -Infinity)) throw notJson();
   const draft = Object.fromEntries(sent.flatMap(({ name }) => (body[name] === null ? [] : [[name, body[name]]])));
   const messages = checkTypes(draft, at);
   const patch = new Map();

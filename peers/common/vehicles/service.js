@@ -1,7 +1,7 @@
 // What the routes of vehicles do, whatever framework calls them.
 
 import { isNotModified, listTag, versionTag } from '../http/conditions.js';
-import { vehicleNotFound } from '../http/errors.js';
+import { ApiError, vehicleNotFound } from '../http/errors.js';
 import { isFullLength } from '../vin/vin.js';
 import { decideCreate, decideRemove, decideUpdate, fillEmpty } from './decide.js';
 import { digestOf } from './digest.js';
@@ -42,10 +42,14 @@ export function createVehicleService({ repository, decode, listCache, checkTypes
 
   async function write(user, operation) {
     try {
-      return await repository.write(user, operation);
-    } finally {
-      // Also after an error: a commit may have happened whose answer was lost.
+      const outcome = await repository.write(user, operation);
       listCache.drop(user);
+      return outcome;
+    } catch (error) {
+      // A commit may have happened whose answer was lost, or may still happen.
+      const isRefusal = error instanceof ApiError && error.status < 500;
+      if (!isRefusal) listCache.suspend(user);
+      throw error;
     }
   }
 

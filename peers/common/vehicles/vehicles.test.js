@@ -79,7 +79,6 @@ test('a patch reports all errors in order, and null clears', () => {
       { field: 'year', message: 'year must be an integer' },
     ],
   });
-  assert.throws(() => parsePatch(types, JSON.parse('{"year":1e400}'), AT), { message: 'Request body is not valid JSON' });
   const patch = parsePatch(() => new Map(), { vin: ' ', odometerUnit: null, odometerReading: -0, nickname: ' a ' }, AT);
   assert.deepEqual([...patch], [['vin', null], ['nickname', 'a'], ['odometerReading', 0], ['odometerUnit', null]]);
   assert.ok(Object.is(patch.get('odometerReading'), 0));
@@ -135,6 +134,13 @@ test('the list cache drops what a write may have made outdated', async () => {
   cache.drop('ada');
   await assert.rejects(cache.get('ada', () => Promise.reject(new Error('no'))), { message: 'no' });
   assert.equal(await versionOf(list(6)), 6);
+  cache.suspend('ada');
+  assert.deepEqual([await versionOf(list(7)), await versionOf(list(8))], [7, 8], 'a write may still be committed');
+  now += 60_000;
+  assert.deepEqual([await versionOf(list(9)), await versionOf(list(10))], [9, 9]);
+  for (let number = 0; number <= 10_000; number++) cache.suspend(`user-${number}`);
+  assert.equal((await cache.get('user-0', list(1))).version, 1);
+  assert.equal((await cache.get('user-0', list(2))).version, 1, 'the number of such users is limited');
   const off = new ListCache(0);
   assert.deepEqual([(await off.get('ada', list(1))).version, (await off.get('ada', list(2))).version], [1, 2]);
 });

@@ -2,7 +2,7 @@
 
 import { fieldErrors } from '../http/errors.js';
 
-const MAX_INTEGER = 2 ** 31 - 1;
+const [MIN_INTEGER, MAX_INTEGER] = [-(2 ** 31), 2 ** 31 - 1];
 
 /**
  * @param {Record<string, unknown>} body
@@ -10,7 +10,7 @@ const MAX_INTEGER = 2 ** 31 - 1;
  * @returns {{vin: string, modelYear: number | null, isFull: boolean}}
  */
 export function parseDecodeRequest({ vin, modelYear = null }, full) {
-  const isYear = modelYear === null || (Number.isInteger(modelYear) && Math.abs(modelYear) <= MAX_INTEGER);
+  const isYear = modelYear === null || (Number.isInteger(modelYear) && modelYear >= MIN_INTEGER && modelYear <= MAX_INTEGER);
   const errors = [
     typeof vin !== 'string' && { field: 'vin', message: 'vin must be a string' },
     !isYear && { field: 'modelYear', message: 'modelYear must be an integer' },

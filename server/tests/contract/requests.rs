@@ -104,6 +104,7 @@ async fn invalid_bodies_are_refused_by_every_operation_that_has_a_body() {
             (b"{", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
             (b"{\"a\":1}x", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
             (b"{\"a\":\"\xff\"}", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
+            (b"{\"year\":1e999}", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
             (b"[]", Some(JSON), StatusCode::BAD_REQUEST, "Request body must be an object"),
             (b"null", Some(JSON), StatusCode::BAD_REQUEST, "Request body must be an object"),
             (b"{}", None, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json"),

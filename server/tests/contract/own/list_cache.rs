@@ -47,11 +47,12 @@ async fn no_list_is_remembered_after_a_write_whose_client_has_hung_up() {
         .run(if other.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN; LOCK TABLE feeds IN EXCLUSIVE MODE" })
         .await
         .expect("locked");
-    let write = tokio::time::timeout(Duration::from_millis(300), ada.put(&path, json!({ "nickname": "Red" })));
+    let write = tokio::time::timeout(Duration::from_secs(1), ada.put(&path, json!({ "nickname": "Red" })));
     assert!(write.await.is_err(), "the write waits for the lock");
+    // The write must not begin before the server has noticed that its client has hung up.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     other.run("ROLLBACK").await.expect("unlocked");
-    // The write may be committed at any time, as these changes by another program are. The server needs a moment to notice
-    // that its client has hung up.
+    // The write may be committed at any time, as these changes by another program are.
     let shows_each_change = async {
         let (mut number, mut shown) = (0, 0);
         while shown < 3 {
