@@ -99,7 +99,7 @@ async fn invalid_bodies_are_refused_by_every_operation_that_has_a_body() {
             }
             Answer::of(request)
         };
-        let cases: [(&[u8], Option<&'static str>, StatusCode, &str); 9] = [
+        let cases: [(&[u8], Option<&'static str>, StatusCode, &str); 10] = [
             (b"", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
             (b"{", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
             (b"{\"a\":1}x", Some(JSON), StatusCode::BAD_REQUEST, "Request body is not valid JSON"),
