@@ -21,7 +21,18 @@ const READ: &str =
     "SELECT CAST(database_id AS TEXT), base, starts, COALESCE((SELECT max(version) FROM feeds), 0) FROM epoch";
 pub(super) const SET_STARTS: &str = "UPDATE epoch SET starts = $1";
 pub(super) const BEGIN_EPOCH: &str = "UPDATE epoch SET epoch = $1, base = $2, starts = $3";
-pub(super) const RAISE_COUNTERS: &str = "UPDATE feeds SET version = $1";
+pub(super) const RAISE_COUNTERS: &str = "UPDATE feeds SET version = $1, epoch = NULL";
+/// Before these: the epochs of users end.
+pub(super) const END_EPOCHS: &str = "INSERT INTO lineage (user_id, epoch, last_version)
+    SELECT user_id, COALESCE(feeds.epoch, CAST(epoch.epoch AS TEXT)), feeds.version FROM feeds CROSS JOIN epoch
+    WHERE true ON CONFLICT (user_id, epoch) DO NOTHING";
+/// The steps that begin an epoch of the user $1 alone: named $2, its counter raised by $3.
+pub const FIRST_FEED: &str = "INSERT INTO feeds (user_id, version) SELECT $1, base FROM epoch WHERE true
+    ON CONFLICT (user_id) DO NOTHING";
+pub const END_EPOCH_OF_USER: &str = "INSERT INTO lineage (user_id, epoch, last_version)
+    SELECT user_id, COALESCE(feeds.epoch, CAST(epoch.epoch AS TEXT)), feeds.version FROM feeds CROSS JOIN epoch
+    WHERE user_id = $1 ON CONFLICT (user_id, epoch) DO NOTHING";
+pub const BEGIN_EPOCH_OF_USER: &str = "UPDATE feeds SET epoch = $2, version = version + $3 WHERE user_id = $1";
 
 /// The database's row in `epoch`, and its highest counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +51,11 @@ pub(super) struct LastState {
     pub starts: i64,
     /// A version that all counters of a new epoch must exceed.
     pub version: i64,
+}
+
+/// By how much the next epoch raises a counter.
+pub fn shift() -> i64 {
+    rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT)
 }
 
 /// What a start of the server changes.
@@ -84,18 +100,18 @@ pub(super) fn last_state(connection: &Connection) -> rusqlite::Result<LastState>
 /// [`rusqlite::Error`] if the backup cannot be written.
 pub(super) fn begin_after(connection: &Connection, last: LastState) -> rusqlite::Result<()> {
     let state = state_of(connection)?;
-    let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
-    begin(connection, new_base(&state, last, shift), state.starts.max(last.starts))
+    begin(connection, new_base(&state, last, shift()), state.starts.max(last.starts))
 }
 
 pub(super) fn begin(connection: &Connection, base: i64, starts: i64) -> rusqlite::Result<()> {
+    connection.execute(END_EPOCHS, [])?;
     connection.execute(&positional(BEGIN_EPOCH), params![Uuid::new_v4().simple().to_string(), base, starts])?;
     connection.execute(&positional(RAISE_COUNTERS), [base])?;
     Ok(())
 }
 
 /// Replaces `$1` by `?1`, because SQLite takes `$1` for a name.
-pub(super) fn positional(sql: &str) -> String {
+pub fn positional(sql: &str) -> String {
     sql.replace('$', "?")
 }
 

@@ -4,7 +4,7 @@
 //! Invariants: an operation is one transaction; a writer locks the user's row in `feeds` until it commits, so versions
 //! ascend in the order of commits; only triggers maintain versions, tombstones and digests.
 
-mod epoch;
+pub(crate) mod epoch;
 mod error;
 pub mod postgres;
 pub mod sqlite;

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     epoch::{
-        BEGIN_EPOCH, Decision, EPOCH_SHIFT, LastState, RAISE_COUNTERS, SET_STARTS, State, begin, decide, positional,
-        state_of, state_of_postgres,
+        BEGIN_EPOCH, Decision, END_EPOCHS, LastState, RAISE_COUNTERS, SET_STARTS, State, begin, decide, positional,
+        shift, state_of, state_of_postgres,
     },
     postgres::Failure,
 };
@@ -77,7 +77,7 @@ impl Store {
 
     /// Returns the state to remember, and whether a new epoch has begun.
     async fn raise(&self, last: LastState, is_restored: bool) -> Result<(LastState, bool), StoreError> {
-        let shift = rand::Rng::gen_range(&mut rand::thread_rng(), EPOCH_SHIFT);
+        let shift = shift();
         match self {
             Store::Sqlite(database) => {
                 let raise = move |tx: &rusqlite::Transaction<'_>| {
@@ -106,6 +106,7 @@ impl Store {
                     match &decision {
                         Decision::Continue { starts } => drop(tx.execute(SET_STARTS, &[starts]).await?),
                         Decision::Begin { starts, base } => {
+                            tx.execute(END_EPOCHS, &[]).await?;
                             tx.execute(BEGIN_EPOCH, &[&Uuid::new_v4(), base, starts]).await?;
                             tx.execute(RAISE_COUNTERS, &[base]).await?;
                         }

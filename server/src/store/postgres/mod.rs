@@ -53,7 +53,7 @@ pub struct Postgres {
     feed_versions: FeedVersions,
 }
 
-/// The transaction of a write. Dropping it closes its connection, which rolls it back.
+/// A transaction. Dropping it closes its connection, which rolls it back.
 pub struct Write {
     connection: Option<Object>,
 }
@@ -214,6 +214,13 @@ impl Postgres {
         }
     }
 
+    /// Begins a transaction that reads the database as it is at one moment.
+    pub async fn begin_snapshot(&self) -> Result<Write, Failure> {
+        let write = Write { connection: Some(self.connection().await?) };
+        write.connection()?.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok(write)
+    }
+
     /// Runs an operation, and retries it after conflicts with other transactions.
     pub async fn with_retries<T, F: Future<Output = Result<T, Failure>>>(
         &self,
@@ -263,15 +270,22 @@ impl Write {
         Ok(row?)
     }
 
+    /// Reads rows.
+    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        let connection = self.connection()?;
+        let statement = connection.prepare_cached(sql).await?;
+        Ok(connection.query(&statement, parameters).await?)
+    }
+
     /// Reads one row.
-    pub async fn query_one(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+    pub async fn query_one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
         let connection = self.connection()?;
         let statement = connection.prepare_cached(sql).await?;
         Ok(connection.query_one(&statement, parameters).await?)
     }
 
     /// Executes a statement that returns one row, in one round trip. After an error the transaction can go on without it.
-    pub async fn write_in_savepoint(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
+    pub async fn write_in_savepoint(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
         let connection = self.connection()?;
         let statement = connection.prepare_cached(sql).await?;
         let (saved, row, released) = tokio::join!(

@@ -1,0 +1,350 @@
+//! Decides what a request does, as a pure function of facts. The stores read the facts and apply the decisions, each with
+//! its own SQL and in one transaction.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use garage_domain::{Collection, Extra, FieldError, FieldValue, Invalid, Record, RecordId};
+use garage_protocol::sync::{
+    Change, MAX_RECORD_BYTES, Operation, OperationKind, OperationResult, OperationStatus, Rejection, operation_hash,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The name of the collection whose records are in the table `vehicles`.
+pub const VEHICLES: &str = "vehicles";
+/// The most bytes of JSON that the devices of an account can store.
+pub const MAX_STORED_BYTES: i64 = 1 << 30;
+
+/// A record's collection and id.
+pub type Key = (String, RecordId);
+
+/// The stored state that a batch depends on, read in its transaction.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The records of the operations, and their tombstones.
+    pub records: HashMap<Key, Change>,
+    /// Vehicles of the operations that other users have.
+    pub of_others: HashSet<RecordId>,
+    /// The records that ids of operations are aliases of.
+    pub aliases: HashMap<Key, RecordId>,
+    /// The live vehicles that have a VIN of the operations or of their records.
+    pub vins: HashMap<String, RecordId>,
+    /// The number of the user's records and tombstones.
+    pub count: i64,
+    /// The bytes of JSON that the user's devices have stored.
+    pub bytes: i64,
+}
+
+/// A write of one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Stores this state of a record. Its version is that of the change before.
+    Put { change: Change, is_new: bool },
+    /// Leaves a tombstone that says that the record is an alias.
+    Alias { key: Key, alias_of: RecordId },
+}
+
+/// The remembered result of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    pub op_id: Uuid,
+    /// The hash of its content.
+    pub hash: String,
+    /// `None` if it was stale: it is judged afresh then.
+    pub result: Option<Remembered>,
+}
+
+/// A result that is the same whenever the operation comes again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Remembered {
+    Applied { version: i64 },
+    Exists { collection: String, alias_of: RecordId },
+    Rejected(Rejection),
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// It was answered before.
+    Repeated(Remembered),
+    /// Its base version is not current.
+    Stale(Option<Box<Change>>),
+    /// It changes nothing: the record has been removed already.
+    Kept { version: i64 },
+    /// Its record is another one.
+    Exists { alias_of: RecordId, write: Option<Write> },
+    Rejected(Rejection),
+    Apply(Write),
+}
+
+/// Decides the operations one after another; each sees what those before it do.
+pub fn decide_all(
+    operations: &[Operation],
+    answers: &HashMap<Uuid, Remembered>,
+    mut facts: Facts,
+    quota: i64,
+    device: Uuid,
+    now: Timestamp,
+) -> Vec<Decision> {
+    let decide = |operation: &Operation| {
+        let decision = match answers.get(&operation.op_id) {
+            Some(remembered) => Decision::Repeated(remembered.clone()),
+            None => decide(operation, &facts, quota, device, now),
+        };
+        if let Decision::Apply(Write::Put { change, is_new }) = &decision {
+            facts.note(change, *is_new);
+        }
+        decision
+    };
+    operations.iter().map(decide).collect()
+}
+
+impl Facts {
+    fn note(&mut self, change: &Change, is_new: bool) {
+        self.count += i64::from(is_new);
+        self.bytes += stored_bytes(change);
+        if change.collection == VEHICLES {
+            self.vins.retain(|_, id| *id != change.record_id);
+            if let Some(vin) = live_vin(change) {
+                self.vins.insert(vin, change.record_id);
+            }
+        }
+    }
+}
+
+fn decide(operation: &Operation, facts: &Facts, quota: i64, device: Uuid, now: Timestamp) -> Decision {
+    let key = (operation.collection.clone(), operation.record_id);
+    if let Some(alias_of) = facts.aliases.get(&key) {
+        return Decision::Exists { alias_of: *alias_of, write: None };
+    }
+    if operation.collection == VEHICLES && facts.of_others.contains(&operation.record_id) {
+        return rejected("This id is already used by another vehicle", Vec::new());
+    }
+    let current = facts.records.get(&key);
+    if current.map(|current| current.version) != operation.base_version {
+        return Decision::Stale(current.cloned().map(Box::new));
+    }
+    let before = current.and_then(|current| current.fields.as_ref());
+    if let (Some(current), None) = (current, before)
+        && operation.kind != OperationKind::Restore
+    {
+        // Without its fields there is nothing to change.
+        return Decision::Kept { version: current.version };
+    }
+    let is_removed = match operation.kind {
+        OperationKind::Create | OperationKind::Restore => false,
+        OperationKind::Delete => true,
+        OperationKind::Update => current.is_some_and(|current| current.deleted_at.is_some()),
+    };
+    let collection = Collection::by_name(&operation.collection);
+    if let Some(errors) = collection.map(|collection| field_errors(collection, operation, now)).filter(|it| !it.is_empty())
+    {
+        return rejected(&errors[0].message.clone(), errors);
+    }
+    let after = after(operation, current, is_removed, device);
+    if let Some(collection) = collection.filter(|_| !is_removed)
+        && let Some(decision) = broken_rule(collection, &after)
+    {
+        return decision;
+    }
+    if let Some(decision) = taken_vin(operation, current, &after, facts) {
+        return decision;
+    }
+    let size = stored_bytes(&after);
+    if size > MAX_RECORD_BYTES as i64 {
+        return rejected(&format!("A record can have at most {} KiB", MAX_RECORD_BYTES >> 10), Vec::new());
+    }
+    if current.is_none() && facts.count >= quota {
+        let message = format!("An account can have at most {quota} records, removed ones included");
+        return rejected(&message, Vec::new());
+    }
+    if facts.bytes + size > MAX_STORED_BYTES {
+        return rejected(&format!("An account can store at most {} MiB", MAX_STORED_BYTES >> 20), Vec::new());
+    }
+    Decision::Apply(Write::Put { change: after, is_new: before.is_none() })
+}
+
+fn rejected(message: &str, details: Vec<FieldError>) -> Decision {
+    Decision::Rejected(Rejection { message: message.to_owned(), details })
+}
+
+/// The errors of the operation's fields that this version knows. Values must have their normal form: they are stored as
+/// they were sent.
+fn field_errors(collection: &'static Collection, operation: &Operation, now: Timestamp) -> Vec<FieldError> {
+    let error_of = |field: &&garage_domain::Field| {
+        let sent = operation.fields.get(field.name)?;
+        let value = FieldValue::of_json(sent.clone());
+        let message = match field.validate(&sent.value(), now) {
+            Err(message) => message,
+            Ok(normal) if normal == value => return None,
+            Ok(_) if value.is_none() => format!("{} must not be empty", field.name),
+            Ok(_) => format!("{} does not have its normal form", field.name),
+        };
+        Some(FieldError { field: field.name.to_owned(), message })
+    };
+    collection.fields.iter().filter_map(error_of).collect()
+}
+
+/// The state of the record after the operation.
+fn after(operation: &Operation, current: Option<&Change>, is_removed: bool, device: Uuid) -> Change {
+    let mut fields = current.and_then(|current| current.fields.clone()).unwrap_or_default();
+    let mut origins = current.map(|current| current.origins.clone()).unwrap_or_default();
+    for (name, value) in &operation.fields {
+        origins.remove(name);
+        if value.text() == "null" {
+            fields.remove(name);
+        } else {
+            fields.insert(name.clone(), value.clone());
+        }
+    }
+    origins.extend(operation.origins.iter().map(|(name, origin)| (name.clone(), origin.clone())));
+    if let Some(collection) = Collection::by_name(&operation.collection) {
+        // Fields that are never empty have their default.
+        for field in collection.fields {
+            if let Some(default) = field.default_value() {
+                fields.entry(field.name.to_owned()).or_insert_with(|| default.to_json());
+            }
+        }
+    }
+    origins.retain(|name, _| fields.contains_key(name));
+    let known = |time: fn(&Change) -> Option<Timestamp>| current.and_then(time);
+    let created_at = known(|it| it.created_at).map_or(operation.created_at, |at| at.min(operation.created_at));
+    let updated_at = known(|it| it.updated_at).map_or(operation.updated_at, |at| at.max(operation.updated_at));
+    let removed_at = known(|it| it.deleted_at).unwrap_or(operation.updated_at);
+    Change {
+        collection: operation.collection.clone(),
+        record_id: operation.record_id,
+        version: current.map_or(0, |current| current.version),
+        deleted_at: is_removed.then_some(removed_at),
+        alias_of: None,
+        fields: Some(fields),
+        origins,
+        created_at: Some(created_at),
+        updated_at: Some(updated_at),
+        device_id: Some(device),
+    }
+}
+
+/// The rejection of a record that breaks a rule of several fields.
+fn broken_rule(collection: &'static Collection, after: &Change) -> Option<Decision> {
+    let mut record = Record::new(collection, after.record_id, Timestamp::UNIX_EPOCH);
+    for (name, value) in after.fields.iter().flatten() {
+        record.set_value(name, FieldValue::of_json(value.clone()));
+    }
+    let before = record.clone();
+    match (collection.check)(&mut record) {
+        Err(Invalid::Incomplete(message)) => Some(rejected(message, Vec::new())),
+        Err(Invalid::Fields(errors)) => {
+            let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
+            Some(rejected(&message, errors))
+        }
+        Ok(()) => {
+            let differs = |field: &&&garage_domain::Field| record.value(field.name) != before.value(field.name);
+            let field = collection.fields.iter().find(differs)?;
+            let message = format!("{} does not have its normal form", field.name);
+            Some(rejected(&message, vec![FieldError { field: field.name.to_owned(), message: message.clone() }]))
+        }
+    }
+}
+
+/// The decision about a record that would be the second live one with its VIN.
+fn taken_vin(operation: &Operation, current: Option<&Change>, after: &Change, facts: &Facts) -> Option<Decision> {
+    let vin = live_vin(after)?;
+    if operation.collection != VEHICLES || current.and_then(live_vin).as_ref() == Some(&vin) {
+        return None;
+    }
+    let twin = *facts.vins.get(&vin).filter(|id| **id != operation.record_id)?;
+    if current.is_none() {
+        let key = (operation.collection.clone(), operation.record_id);
+        return Some(Decision::Exists { alias_of: twin, write: Some(Write::Alias { key, alias_of: twin }) });
+    }
+    let message = "Vehicle with this VIN already exists".to_owned();
+    let field = if operation.fields.contains_key("vin") { "vin" } else { "deletedAt" };
+    Some(rejected(&message, vec![FieldError { field: field.to_owned(), message: message.clone() }]))
+}
+
+/// The VIN of a vehicle that is not removed.
+pub fn live_vin(change: &Change) -> Option<String> {
+    let vin = change.fields.as_ref().filter(|_| change.deleted_at.is_none())?.get("vin")?;
+    vin.value().as_str().filter(|vin| !vin.is_empty()).map(str::to_owned)
+}
+
+/// The size of a record as it is stored, about: keys and values as JSON.
+pub fn stored_bytes(change: &Change) -> i64 {
+    let size = |values: &Extra| values.iter().map(|(name, value)| name.len() + value.text().len() + 4).sum::<usize>();
+    let bytes = change.fields.as_ref().map_or(0, size) + size(&change.origins) + 4;
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// The results of a batch, and the answers to remember. `written` has the version of each write that was performed, by the
+/// number of its operation; `currents` the records that `exists` speaks of.
+pub fn results_of(
+    operations: &[Operation],
+    decisions: Vec<Decision>,
+    written: &BTreeMap<usize, Result<i64, Rejection>>,
+    currents: &HashMap<Key, Change>,
+) -> (Vec<OperationResult>, Vec<Answer>) {
+    let mut results = Vec::with_capacity(operations.len());
+    let mut answers = Vec::with_capacity(operations.len());
+    for (index, (operation, decision)) in operations.iter().zip(decisions).enumerate() {
+        let is_repeated = matches!(decision, Decision::Repeated(_));
+        let (remembered, stale) = match (decision, written.get(&index)) {
+            (Decision::Stale(current), _) => (None, current),
+            (Decision::Repeated(remembered), _) => (Some(remembered), None),
+            (Decision::Rejected(rejection), _) | (_, Some(Err(rejection))) => {
+                let rejection: Rejection = rejection.to_owned();
+                (Some(Remembered::Rejected(rejection)), None)
+            }
+            (Decision::Exists { alias_of, .. }, _) => {
+                (Some(Remembered::Exists { collection: operation.collection.clone(), alias_of }), None)
+            }
+            (Decision::Kept { version }, _) | (Decision::Apply(_), Some(Ok(version))) => {
+                let version: i64 = version.to_owned();
+                (Some(Remembered::Applied { version }), None)
+            }
+            // A store reports each write.
+            (Decision::Apply(_), None) => (None, None),
+        };
+        results.push(result_of(operation.op_id, remembered.as_ref(), stale, is_repeated, currents));
+        answers.push(Answer { op_id: operation.op_id, hash: operation_hash(operation), result: remembered });
+    }
+    (results, answers)
+}
+
+fn result_of(
+    op_id: Uuid,
+    remembered: Option<&Remembered>,
+    stale: Option<Box<Change>>,
+    is_repeated: bool,
+    currents: &HashMap<Key, Change>,
+) -> OperationResult {
+    let empty = OperationResult { op_id, status: OperationStatus::Stale, version: None, current: stale, error: None };
+    match remembered {
+        None => empty,
+        Some(Remembered::Applied { version }) => OperationResult {
+            status: if is_repeated { OperationStatus::Duplicate } else { OperationStatus::Applied },
+            version: Some(*version),
+            ..empty
+        },
+        Some(Remembered::Exists { collection, alias_of }) => OperationResult {
+            status: OperationStatus::Exists,
+            current: currents.get(&(collection.clone(), *alias_of)).cloned().map(Box::new),
+            ..empty
+        },
+        Some(Remembered::Rejected(rejection)) => {
+            OperationResult { status: OperationStatus::Rejected, error: Some(rejection.clone()), ..empty }
+        }
+    }
+}
+
+/// The records that `exists` speaks of.
+pub fn aliased<'d>(operations: &'d [Operation], decisions: &'d [Decision]) -> impl Iterator<Item = Key> + 'd {
+    operations.iter().zip(decisions).filter_map(|(operation, decision)| match decision {
+        Decision::Exists { alias_of, .. } => Some((operation.collection.clone(), *alias_of)),
+        Decision::Repeated(Remembered::Exists { collection, alias_of }) => Some((collection.clone(), *alias_of)),
+        _ => None,
+    })
+}

@@ -1,0 +1,390 @@
+//! The steps of a request on PostgreSQL.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use garage_domain::{ColumnKind, Extra, FieldValue, RecordId, VEHICLES as FIELDS};
+use garage_protocol::sync::{Change, CollectionDigest, Rejection, SyncRequest};
+use jiff::Timestamp;
+use tokio_postgres::{Row, types::ToSql};
+use uuid::Uuid;
+
+use super::{
+    Account, Feed, Outcome, Steps, VEHICLES, Write,
+    columns::{VehicleExtra, assignments, field_columns, parameters},
+    is_idle, perform,
+};
+use crate::{
+    store::{
+        StoreError, epoch,
+        postgres::{self, Failure, Postgres},
+    },
+    sync::device::{Batch, Cursor, Device},
+};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// The columns that [`vehicle_of`] reads.
+static VEHICLE: LazyLock<String> = LazyLock::new(|| {
+    format!("id, version, deleted_at, NULL::uuid, created_at, updated_at, extra{}", field_columns(""))
+});
+/// Columns in the same places that [`record_of`] reads.
+const RECORD: &str =
+    "id, version, deleted_at, NULL::uuid, created_at, updated_at, fields, origins, device_id, collection";
+/// Columns in the same places that [`tombstone_of`] reads.
+const TOMBSTONE: &str = "id, version, deleted_at, alias_of, collection";
+/// The first column of the fields in [`VEHICLE`].
+const FIRST_FIELD: usize = 7;
+
+static INSERT_VEHICLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "INSERT INTO vehicles (user_id, id, deleted_at, created_at, updated_at, extra{})
+         VALUES ($1, $2, $3, $4, $5, $6{}) RETURNING version",
+        field_columns(""),
+        parameters(7),
+    )
+});
+static UPDATE_VEHICLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE vehicles SET deleted_at = $3, created_at = $4, updated_at = $5, extra = $6{}
+         WHERE user_id = $1 AND id = $2 RETURNING version",
+        assignments(7),
+    )
+});
+const PUT_RECORD: &str =
+    "INSERT INTO records (user_id, collection, id, fields, origins, device_id, created_at, updated_at, deleted_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+     ON CONFLICT (user_id, collection, id) DO UPDATE SET fields = excluded.fields, origins = excluded.origins,
+         device_id = excluded.device_id, created_at = excluded.created_at, updated_at = excluded.updated_at,
+         deleted_at = excluded.deleted_at
+     RETURNING version";
+const PUT_ALIAS: &str =
+    "WITH alias AS (INSERT INTO aliases (user_id, collection, alias_id, record_id) VALUES ($1, $2, $3, $4))
+     INSERT INTO tombstones (user_id, collection, id, alias_of, version)
+     VALUES ($1, $2, $3, $4, motovault_next_version($1)) RETURNING version";
+
+pub async fn sync(
+    database: &Postgres,
+    account: &Account,
+    request: &SyncRequest,
+    now: Timestamp,
+) -> std::result::Result<Outcome, StoreError> {
+    let once = async || {
+        if let Some(outcome) = answer_idle(database, account, request, now).await? {
+            return Ok(outcome);
+        }
+        let (transaction, _) = database.begin(&account.user, "SELECT 1", &[]).await?;
+        let statements = Statements { transaction, user: &account.user };
+        let outcome = perform(&statements, account, request, now).await?;
+        statements.transaction.commit().await?;
+        Ok::<_, Failure>(outcome)
+    };
+    database.with_retries(once).await
+}
+
+/// Answers a request that changes nothing, without a lock.
+async fn answer_idle(
+    database: &Postgres,
+    account: &Account,
+    request: &SyncRequest,
+    now: Timestamp,
+) -> Result<Option<Outcome>> {
+    let statements = Statements { transaction: database.begin_snapshot().await?, user: &account.user };
+    // What must write fails, and is done again with a lock.
+    let outcome = match is_idle(&statements, request).await? {
+        true => perform(&statements, account, request, now).await.ok(),
+        false => None,
+    };
+    statements.transaction.roll_back().await?;
+    Ok(outcome)
+}
+
+struct Statements<'u> {
+    transaction: postgres::Write,
+    user: &'u str,
+}
+
+impl Steps for Statements<'_> {
+    type Error = Failure;
+
+    async fn feed(&self) -> Result<Feed> {
+        let sql = "SELECT COALESCE(feeds.epoch, epoch.epoch::text), COALESCE(feeds.version, epoch.base),
+                       COALESCE(record_count, 0)
+                           + COALESCE((SELECT sum(record_count) FROM digests WHERE user_id = $1), 0)::bigint,
+                       COALESCE(bytes, 0)
+                   FROM epoch LEFT JOIN feeds ON user_id = $1";
+        let row = self.transaction.query_one(sql, &[&self.user]).await?;
+        Ok(Feed { epoch: row.try_get(0)?, version: row.try_get(1)?, count: row.try_get(2)?, bytes: row.try_get(3)? })
+    }
+
+    async fn device(&self, id: Uuid) -> Result<Device> {
+        let sql = "SELECT cursors, batch, results, previous_batch, previous_results FROM devices
+                   WHERE user_id = $1 AND device_id = $2";
+        let rows = self.transaction.query(sql, &[&self.user, &id]).await?;
+        let Some(row) = rows.first() else { return Ok(Device::default()) };
+        let cursors: &str = row.try_get(0)?;
+        let batch = |index: usize| {
+            Ok::<_, Failure>(match (row.try_get(index)?, row.try_get::<_, Option<&str>>(index + 1)?) {
+                (Some(number), Some(json)) => Some(Batch { number, answers: from_json(json)? }),
+                _ => None,
+            })
+        };
+        let cursors = cursors.split(' ').filter_map(Cursor::parse).collect();
+        Ok(Device { cursors, batches: [batch(1)?, batch(3)?] })
+    }
+
+    async fn save_device(&self, id: Uuid, device: &Device) -> Result<()> {
+        let sql = "INSERT INTO devices
+                       (user_id, device_id, cursors, batch, results, previous_batch, previous_results)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7)
+                   ON CONFLICT (user_id, device_id) DO UPDATE SET cursors = excluded.cursors,
+                       batch = excluded.batch, results = excluded.results,
+                       previous_batch = excluded.previous_batch, previous_results = excluded.previous_results";
+        let cursors = device.cursors.iter().map(Cursor::to_string).collect::<Vec<_>>().join(" ");
+        let [latest, previous] = &device.batches;
+        let number = |batch: &Option<Batch>| batch.as_ref().map(|batch| batch.number);
+        let results = |batch: &Option<Batch>| batch.as_ref().map(|batch| to_json(&batch.answers)).transpose();
+        let (latest_results, previous_results) = (results(latest)?, results(previous)?);
+        self.transaction
+            .query(
+                sql,
+                &[
+                    &self.user,
+                    &id,
+                    &cursors,
+                    &number(latest),
+                    &latest_results,
+                    &number(previous),
+                    &previous_results,
+                ],
+            )
+            .await
+            .map(drop)
+    }
+
+    async fn lineage(&self) -> Result<Vec<(String, i64)>> {
+        let sql = "SELECT epoch, last_version FROM lineage WHERE user_id = $1 ORDER BY last_version";
+        self.all(sql, &[&self.user], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await
+    }
+
+    async fn begin_epoch(&self) -> Result<()> {
+        for sql in [epoch::FIRST_FEED, epoch::END_EPOCH_OF_USER] {
+            self.transaction.query(sql, &[&self.user]).await?;
+        }
+        let name = Uuid::new_v4().to_string();
+        self.transaction.query(epoch::BEGIN_EPOCH_OF_USER, &[&self.user, &name, &epoch::shift()]).await.map(drop)
+    }
+
+    async fn by_ids(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<Change>> {
+        let ids = uuids(ids);
+        let mut found = if collection == VEHICLES {
+            let sql = format!("SELECT {} FROM vehicles WHERE user_id = $1 AND id = ANY($2)", *VEHICLE);
+            self.all(&sql, &[&self.user, &ids], vehicle_of).await?
+        } else {
+            let sql = format!("SELECT {RECORD} FROM records WHERE user_id = $1 AND id = ANY($2) AND collection = $3");
+            self.all(&sql, &[&self.user, &ids, &collection], record_of).await?
+        };
+        let sql = format!("SELECT {TOMBSTONE} FROM tombstones WHERE user_id = $1 AND id = ANY($2) AND collection = $3");
+        found.extend(self.all(&sql, &[&self.user, &ids, &collection], tombstone_of).await?);
+        Ok(found)
+    }
+
+    async fn of_others(&self, ids: &[RecordId]) -> Result<Vec<RecordId>> {
+        let sql = "SELECT id FROM vehicles WHERE user_id <> $1 AND id = ANY($2)";
+        self.all(sql, &[&self.user, &uuids(ids)], |row| Ok(RecordId(row.try_get(0)?))).await
+    }
+
+    async fn aliases(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<(RecordId, RecordId)>> {
+        let sql = "SELECT alias_id, record_id FROM aliases
+                   WHERE user_id = $1 AND alias_id = ANY($2) AND collection = $3";
+        let read = |row: &Row| Ok((RecordId(row.try_get(0)?), RecordId(row.try_get(1)?)));
+        self.all(sql, &[&self.user, &uuids(ids), &collection], read).await
+    }
+
+    async fn by_vins(&self, vins: &[String]) -> Result<Vec<(String, RecordId)>> {
+        // `vin <> ''` is required to use the partial index.
+        let sql = "SELECT vin, id FROM vehicles
+                   WHERE user_id = $1 AND vin = ANY($2) AND deleted_at IS NULL AND vin <> ''";
+        self.all(sql, &[&self.user, &vins], |row| Ok((row.try_get(0)?, RecordId(row.try_get(1)?)))).await
+    }
+
+    async fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
+        let written = match write {
+            Write::Put { change, is_new } if change.collection == VEHICLES => {
+                let values = vehicle_values(self.user, change);
+                let sql = if *is_new { &*INSERT_VEHICLE } else { &*UPDATE_VEHICLE };
+                let parameters: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+                self.transaction.write_in_savepoint(sql, &parameters).await
+            }
+            Write::Put { change, .. } => {
+                let (fields, origins) = (to_json(&change.fields)?, to_json(&change.origins)?);
+                let parameters: [&(dyn ToSql + Sync); 9] = [
+                    &self.user,
+                    &change.collection,
+                    &change.record_id.0,
+                    &fields,
+                    &origins,
+                    &change.device_id,
+                    &change.created_at,
+                    &change.updated_at,
+                    &change.deleted_at,
+                ];
+                self.transaction.write_in_savepoint(PUT_RECORD, &parameters).await
+            }
+            Write::Alias { key: (collection, id), alias_of } => {
+                self.transaction.write_in_savepoint(PUT_ALIAS, &[&self.user, collection, &id.0, &alias_of.0]).await
+            }
+        };
+        match written {
+            Ok(row) => Ok(Ok(row.try_get(0)?)),
+            Err(Failure::Database(error)) if is_refusal(&error) => {
+                let message = "The database refuses this record".to_owned();
+                Ok(Err(Rejection { message, details: Vec::new() }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
+        let limit = limit as i64;
+        let after = "WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3";
+        let parameters: [&(dyn ToSql + Sync); 3] = [&self.user, &version, &limit];
+        let mut changes =
+            self.all(&format!("SELECT {} FROM vehicles {after}", *VEHICLE), &parameters, vehicle_of).await?;
+        changes.extend(self.all(&format!("SELECT {RECORD} FROM records {after}"), &parameters, record_of).await?);
+        let tombstones = format!("SELECT {TOMBSTONE} FROM tombstones {after}");
+        changes.extend(self.all(&tombstones, &parameters, tombstone_of).await?);
+        changes.sort_unstable_by_key(|change| change.version);
+        changes.truncate(limit as usize);
+        Ok(changes)
+    }
+
+    async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
+        let (after, limit) = (after.unwrap_or(RecordId(Uuid::nil())).0, limit as i64);
+        let mut found = if collection == VEHICLES {
+            let sql = format!("SELECT {} FROM vehicles WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3", *VEHICLE);
+            self.all(&sql, &[&self.user, &after, &limit], vehicle_of).await?
+        } else {
+            let sql = format!(
+                "SELECT {RECORD} FROM records WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3"
+            );
+            self.all(&sql, &[&self.user, &after, &limit, &collection], record_of).await?
+        };
+        let sql = format!(
+            "SELECT {TOMBSTONE} FROM tombstones WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3"
+        );
+        found.extend(self.all(&sql, &[&self.user, &after, &limit, &collection], tombstone_of).await?);
+        found.sort_unstable_by_key(|change| change.record_id);
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    async fn digests(&self) -> Result<BTreeMap<String, CollectionDigest>> {
+        let sql = "SELECT 'vehicles', record_count, record_hash FROM feeds WHERE user_id = $1
+                   UNION ALL SELECT collection, record_count, record_hash FROM digests WHERE user_id = $1";
+        let read =
+            |row: &Row| Ok((row.try_get(0)?, CollectionDigest { count: row.try_get(1)?, hash: row.try_get(2)? }));
+        Ok(self.all(sql, &[&self.user], read).await?.into_iter().collect())
+    }
+}
+
+impl Statements<'_> {
+    async fn all<T>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        read: impl FnMut(&Row) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.transaction.query(sql, parameters).await?.iter().map(read).collect()
+    }
+}
+
+/// Whether a constraint, a trigger or the type of a column refuses the row.
+fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    // Classes 22, data exceptions; 23, constraints; P0, raised by triggers.
+    let class = error.code().map(|state| &state.code()[..2]);
+    matches!(class, Some("22" | "23" | "P0"))
+}
+
+fn vehicle_values(user: &str, change: &Change) -> Vec<Box<dyn ToSql + Sync + Send>> {
+    let mut values: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+        Box::new(user.to_owned()),
+        Box::new(change.record_id.0),
+        Box::new(change.deleted_at),
+        Box::new(change.created_at),
+        Box::new(change.updated_at),
+        Box::new(VehicleExtra::of(change).to_json()),
+    ];
+    values.extend(FIELDS.fields.iter().map(|field| -> Box<dyn ToSql + Sync + Send> {
+        let value = change.fields.as_ref().and_then(|fields| fields.get(field.name)).cloned();
+        match (field.rule.column_kind(), value.and_then(FieldValue::of_json)) {
+            (ColumnKind::Text, Some(FieldValue::Text(text))) => Box::new(text),
+            (ColumnKind::Text, _) => Box::new(None::<String>),
+            (ColumnKind::Integer, Some(FieldValue::Integer(integer))) => Box::new(i32::try_from(integer).ok()),
+            (ColumnKind::Integer, _) => Box::new(None::<i32>),
+            (ColumnKind::Boolean, Some(FieldValue::Boolean(flag))) => Box::new(flag),
+            (ColumnKind::Boolean, _) => Box::new(None::<bool>),
+        }
+    }));
+    values
+}
+
+fn vehicle_of(row: &Row) -> Result<Change> {
+    let extra = VehicleExtra::parse(row.try_get(6)?);
+    let updated_at: Option<Timestamp> = row.try_get(5)?;
+    let (device_id, origins) = (updated_at.and_then(|at| extra.device_of(at)), extra.origins);
+    let mut fields = extra.fields;
+    for (index, field) in (FIRST_FIELD..).zip(FIELDS.fields) {
+        let value = match field.rule.column_kind() {
+            ColumnKind::Text => row.try_get::<_, Option<_>>(index)?.map(FieldValue::Text),
+            ColumnKind::Integer => row.try_get::<_, Option<i32>>(index)?.map(|it| FieldValue::Integer(it.into())),
+            ColumnKind::Boolean => row.try_get::<_, Option<_>>(index)?.map(FieldValue::Boolean),
+        };
+        fields.extend(value.map(|value| (field.name.to_owned(), value.to_json())));
+    }
+    let state = Change { collection: VEHICLES.to_owned(), fields: Some(fields), ..tombstone_at(row)? };
+    Ok(Change { origins, device_id, created_at: row.try_get(4)?, updated_at, ..state })
+}
+
+fn record_of(row: &Row) -> Result<Change> {
+    Ok(Change {
+        collection: row.try_get(9)?,
+        fields: Some(from_json(row.try_get(6)?)?),
+        origins: from_json(row.try_get(7)?)?,
+        created_at: row.try_get(4)?,
+        updated_at: row.try_get(5)?,
+        device_id: row.try_get(8)?,
+        ..tombstone_at(row)?
+    })
+}
+
+fn tombstone_of(row: &Row) -> Result<Change> {
+    Ok(Change { collection: row.try_get(4)?, ..tombstone_at(row)? })
+}
+
+/// What the first four columns of every row are.
+fn tombstone_at(row: &Row) -> Result<Change> {
+    Ok(Change {
+        collection: String::new(),
+        record_id: RecordId(row.try_get(0)?),
+        version: row.try_get(1)?,
+        deleted_at: row.try_get(2)?,
+        alias_of: row.try_get::<_, Option<Uuid>>(3)?.map(RecordId),
+        fields: None,
+        origins: Extra::new(),
+        created_at: None,
+        updated_at: None,
+        device_id: None,
+    })
+}
+
+fn uuids(ids: &[RecordId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|_| Failure::Store(StoreError::Failed))
+}
+
+fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|_| Failure::Store(StoreError::Failed))
+}
