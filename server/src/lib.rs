@@ -1,6 +1,6 @@
 //! The REST server that devices sync with. It implements `docs/contract.md`.
 //!
-//! - `vehicles`, `decode`, `auth`: a module for each feature, with its routes. They do not import each other, but all use
+//! - `vehicles`, `decode`, `auth`, `sync`: a module for each feature, with its routes. They do not import each other, but all use
 //!   `auth::User`, the authenticated user of a request
 //! - `health`: `GET /api/health`
 //! - `store`: the database, SQLite or PostgreSQL
@@ -32,6 +32,7 @@ mod middleware;
 mod openapi;
 pub mod serve;
 pub mod store;
+mod sync;
 mod vehicles;
 
 use axum::Router;
@@ -64,6 +65,7 @@ fn documented(has_own_accounts: bool) -> OpenApiRouter<App> {
     let router = OpenApiRouter::with_openapi(openapi::beginning())
         .merge(health::routes())
         .merge(vehicles::routes())
-        .merge(decode::routes());
+        .merge(decode::routes())
+        .merge(sync::routes());
     if has_own_accounts { router.merge(auth::routes()) } else { router }
 }

@@ -95,7 +95,7 @@ impl Metrics {
             "Log-ins with a wrong password or too many of them",
             refused_logins.clone(),
         );
-        registry.register("feed_writes", "Changes of vehicles that entered a feed", feed_writes.clone());
+        registry.register("feed_writes", "Changes of records that entered a feed", feed_writes.clone());
         let usage = UsageGauges::default();
         let database = registry.sub_registry_with_prefix("database");
         database.register("connections", "Open connections", usage.connections.clone());
@@ -110,9 +110,9 @@ impl Metrics {
         Metrics { registry, requests, latency, refused_logins, feed_writes, usage }
     }
 
-    /// Counts a change of a vehicle.
-    pub fn count_feed_write(&self) {
-        self.feed_writes.inc();
+    /// Counts changes of records.
+    pub fn count_feed_writes(&self, count: usize) {
+        self.feed_writes.inc_by(count as u64);
     }
 
     /// Counts a request by its method, the pattern of its route, and the status of its response.
@@ -173,7 +173,7 @@ mod tests {
         metrics.count_request(&Method::POST, LOGIN, StatusCode::UNAUTHORIZED, duration);
         metrics.count_request(&Method::POST, LOGIN, StatusCode::TOO_MANY_REQUESTS, duration);
         metrics.count_request(&Method::POST, LOGIN, StatusCode::OK, duration);
-        metrics.count_feed_write();
+        metrics.count_feed_writes(1);
         let usage = Usage { connections: 3, idle: 2, waiting: 1, log_bytes: 4096 };
         let text = metrics.encoded(&usage).expect("text");
         for line in [

@@ -37,6 +37,7 @@ const TOKEN: &str = "token";
     tags(
         (name = "health", description = "Whether the server responds"),
         (name = "vehicles", description = "The user's vehicles"),
+        (name = "sync", description = "Exchange of changes with devices"),
         (name = "decode", description = "Decoding of VINs, and lists for entering a vehicle without a VIN"),
         (name = "auth", description = "The server's own accounts; absent if an external issuer is configured")
     )

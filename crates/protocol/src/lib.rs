@@ -2,6 +2,8 @@
 //!
 //! Validation is in `garage-domain`, behavior in the server.
 
+pub mod sync;
+
 use garage_domain::{FieldError, VehicleFields, VehicleId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

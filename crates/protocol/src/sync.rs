@@ -24,6 +24,7 @@ pub const MAX_AUDITED: usize = 100;
 
 /// The body of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SyncRequest {
     /// The account that the device syncs with, as [`SyncResponse::account`]; null before the first response.
@@ -49,6 +50,7 @@ pub struct SyncRequest {
 
 /// A change of one record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     /// The id of the operation. What is sent again unchanged has the same one.
@@ -63,9 +65,11 @@ pub struct Operation {
     pub base_version: Option<i64>,
     /// The fields that it sets; null clears one. A create has every field of its record.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub fields: Extra,
     /// Where their values come from, by field.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub origins: Extra,
     /// When the record was added.
     pub created_at: Timestamp,
@@ -75,6 +79,7 @@ pub struct Operation {
 
 /// What an operation does to a record as a whole. All kinds may set fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OperationKind {
     /// Adds it.
@@ -89,6 +94,7 @@ pub enum OperationKind {
 
 /// The body of a response. Without `reset`, `late` and `copied` the operations were judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SyncResponse {
     /// The account of the token: its `userId`.
@@ -125,6 +131,7 @@ pub struct SyncResponse {
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OperationResult {
     /// The operation.
@@ -144,6 +151,7 @@ pub struct OperationResult {
 
 /// What became of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OperationStatus {
     /// It was applied now.
@@ -160,6 +168,7 @@ pub enum OperationStatus {
 
 /// Why an operation was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Rejection {
     /// The message for people.
     pub message: String,
@@ -170,6 +179,7 @@ pub struct Rejection {
 
 /// The state of a record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// The name of the collection.
@@ -184,9 +194,11 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias_of: Option<RecordId>,
     /// All fields that are not empty; null if only the removal is known.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub fields: Option<Extra>,
     /// Where their values come from.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub origins: Extra,
     /// When it was added; null if only the removal is known.
     pub created_at: Option<Timestamp>,
@@ -198,6 +210,7 @@ pub struct Change {
 
 /// The digest of a collection (`docs/contract.md`, "Digest").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CollectionDigest {
     /// The number of records, removed ones and tombstones included.
     pub count: i64,
@@ -207,6 +220,7 @@ pub struct CollectionDigest {
 
 /// The records to compare: the next ones of a collection by id, at most [`MAX_AUDITED`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditRequest {
     /// The name of the collection.
@@ -221,6 +235,7 @@ pub struct AuditRequest {
 
 /// The server's side of an audit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditResponse {
     /// The name of the collection.
@@ -232,6 +247,14 @@ pub struct AuditResponse {
     /// The records, if the hash is not the device's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Change>,
+}
+
+impl SyncResponse {
+    /// The number of operations that were applied now.
+    #[must_use]
+    pub fn applied(&self) -> usize {
+        self.results.iter().filter(|result| result.status == OperationStatus::Applied).count()
+    }
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -291,21 +291,19 @@ pub fn results_of(
     let mut answers = Vec::with_capacity(operations.len());
     for (index, (operation, decision)) in operations.iter().zip(decisions).enumerate() {
         let is_repeated = matches!(decision, Decision::Repeated(_));
-        let (remembered, stale) = match (decision, written.get(&index)) {
+        let (remembered, stale) = match (decision, written.get(&index).cloned()) {
             (Decision::Stale(current), _) => (None, current),
             (Decision::Repeated(remembered), _) => (Some(remembered), None),
             (Decision::Rejected(rejection), _) | (_, Some(Err(rejection))) => {
-                let rejection: Rejection = rejection.to_owned();
                 (Some(Remembered::Rejected(rejection)), None)
             }
             (Decision::Exists { alias_of, .. }, _) => {
                 (Some(Remembered::Exists { collection: operation.collection.clone(), alias_of }), None)
             }
             (Decision::Kept { version }, _) | (Decision::Apply(_), Some(Ok(version))) => {
-                let version: i64 = version.to_owned();
                 (Some(Remembered::Applied { version }), None)
             }
-            // A store reports each write.
+            // Every write has a version or a rejection.
             (Decision::Apply(_), None) => (None, None),
         };
         results.push(result_of(operation.op_id, remembered.as_ref(), stale, is_repeated, currents));

@@ -4,13 +4,13 @@ use std::{collections::HashSet, io::Read};
 
 use axum::{
     Json,
-    extract::State,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
     http::{HeaderMap, header},
 };
-use bytes::Bytes;
-use garage_protocol::sync::{
+use garage_protocol::{ErrorBody, sync::{
     MAX_AUDITED, MAX_BYTES, MAX_RECORDS, Operation, OperationKind, SyncRequest, SyncResponse,
-};
+}};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{device::Cursor, store};
@@ -38,15 +38,15 @@ pub fn routes() -> OpenApiRouter<App> {
     request_body(content = SyncRequest, description = "May be compressed with gzip or zstd"),
     responses(
         (status = OK, description = "What became of the operations, and what has changed", body = SyncResponse),
-        (status = CONFLICT, description = "The device's garage belongs to another account", body = garage_protocol::ErrorBody),
-        (status = PAYLOAD_TOO_LARGE, description = "The request is larger than 1 MiB, compressed or not", body = garage_protocol::ErrorBody)
+        (status = CONFLICT, description = "The device's garage belongs to another account", body = ErrorBody),
+        (status = PAYLOAD_TOO_LARGE, description = "The request is larger than 1 MiB, compressed or not", body = ErrorBody)
     )
 )]
 async fn sync(
     State(app): State<App>,
     User(user): User,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<SyncResponse>, ApiError> {
     let request = parse(&headers, body.map_err(|_| ApiError::BodyTooLarge)?)?;
     if request.account.as_ref().is_some_and(|account| *account != user) {

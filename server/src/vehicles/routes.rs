@@ -246,7 +246,7 @@ async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome
     }
     let outcome = performed?;
     if matches!(outcome, Outcome::Written(_)) {
-        app.metrics.count_feed_write();
+        app.metrics.count_feed_writes(1);
         app.written.notify_one();
     }
     Ok(outcome)

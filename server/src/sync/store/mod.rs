@@ -21,6 +21,7 @@ use super::{
 use crate::store::{Store, StoreError};
 
 /// An account, and how many vehicles and other records it can have.
+#[derive(Clone)]
 pub struct Account {
     pub user: String,
     pub quota: i64,

@@ -56,22 +56,26 @@ pub async fn sync(
     request: SyncRequest,
     now: Timestamp,
 ) -> std::result::Result<Outcome, StoreError> {
-    let steps_of = |connection: &Connection, account: &Account, request: &SyncRequest| {
-        let steps = Statements { connection, user: &account.user };
-        // The steps never wait.
-        perform(&steps, account, request, now).now_or_never().unwrap_or(Err(rusqlite::Error::InvalidQuery))
+    let (idle_account, idle_request) = (account.clone(), request.clone());
+    let answer_idle = move |tx: &Transaction<'_>| {
+        let statements = Statements { connection: tx, user: &idle_account.user };
+        let is_idle = now_or_never(is_idle(&statements, &idle_request))?;
+        Ok::<_, StoreError>(if is_idle { Some(perform_on(tx, &idle_account, &idle_request, now)?) } else { None })
     };
-    let (idle_account, idle_request) = (Account { user: account.user.clone(), ..account }, request.clone());
-    let idle = move |tx: &Transaction<'_>| {
-        let steps = Statements { connection: tx, user: &idle_account.user };
-        let is_idle = is_idle(&steps, &idle_request).now_or_never().unwrap_or(Ok(false))?;
-        if is_idle { steps_of(tx, &idle_account, &idle_request).map(Some) } else { Ok(None) }
-    };
-    // On a reader, which cannot write: what must is done again on the writer.
-    if let Ok(Some(outcome)) = database.read(move |tx| Ok::<_, StoreError>(idle(tx)?)).await {
+    // A reader cannot write: what must is done again on the writer.
+    if let Ok(Some(outcome)) = database.read(answer_idle).await {
         return Ok(outcome);
     }
-    database.write(move |tx| Ok::<_, StoreError>(steps_of(tx, &account, &request)?)).await
+    database.write(move |tx| Ok::<_, StoreError>(perform_on(tx, &account, &request, now)?)).await
+}
+
+fn perform_on(connection: &Connection, account: &Account, request: &SyncRequest, now: Timestamp) -> Result<Outcome> {
+    now_or_never(perform(&Statements { connection, user: &account.user }, account, request, now))
+}
+
+/// The result of steps on SQLite, which never wait.
+fn now_or_never<T>(steps: impl Future<Output = Result<T>>) -> Result<T> {
+    steps.now_or_never().unwrap_or(Err(rusqlite::Error::InvalidQuery))
 }
 
 struct Statements<'c> {
@@ -196,36 +200,38 @@ impl Steps for Statements<'_> {
     }
 
     async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
+        let rows = limit as i64;
         let after = "WHERE user_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
         let mut changes = self.all(
             &format!("SELECT {} FROM vehicles {after}", *VEHICLE),
-            &[&self.user, &version, &limit],
+            &[&self.user, &version, &rows],
             vehicle_of,
         )?;
         let records = format!("SELECT {RECORD} FROM records {after}");
-        changes.extend(self.all(&records, &[&self.user, &version, &limit], record_of)?);
+        changes.extend(self.all(&records, &[&self.user, &version, &rows], record_of)?);
         let tombstones = format!("SELECT {TOMBSTONE} FROM tombstones {after}");
-        changes.extend(self.all(&tombstones, &[&self.user, &version, &limit], tombstone_of)?);
+        changes.extend(self.all(&tombstones, &[&self.user, &version, &rows], tombstone_of)?);
         changes.sort_unstable_by_key(|change| change.version);
         changes.truncate(limit);
         Ok(changes)
     }
 
     async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
+        let rows = limit as i64;
         let after = after.map(|id| id.to_string()).unwrap_or_default();
         let mut found = if collection == VEHICLES {
             let sql = format!("SELECT {} FROM vehicles WHERE user_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3", *VEHICLE);
-            self.all(&sql, &[&self.user, &after, &limit], vehicle_of)?
+            self.all(&sql, &[&self.user, &after, &rows], vehicle_of)?
         } else {
             let sql = format!(
                 "SELECT {RECORD} FROM records WHERE user_id = ?1 AND id > ?2 AND collection = ?4 ORDER BY id LIMIT ?3"
             );
-            self.all(&sql, &[&self.user, &after, &limit, &collection], record_of)?
+            self.all(&sql, &[&self.user, &after, &rows, &collection], record_of)?
         };
         let sql = format!(
             "SELECT {TOMBSTONE} FROM tombstones WHERE user_id = ?1 AND id > ?2 AND collection = ?4 ORDER BY id LIMIT ?3"
         );
-        found.extend(self.all(&sql, &[&self.user, &after, &limit, &collection], tombstone_of)?);
+        found.extend(self.all(&sql, &[&self.user, &after, &rows, &collection], tombstone_of)?);
         found.sort_unstable_by_key(|change| change.record_id);
         found.truncate(limit);
         Ok(found)

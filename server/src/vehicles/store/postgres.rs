@@ -62,7 +62,7 @@ async fn perform_all_once(
 ) -> Result<Vec<Outcome>, Failure> {
     let mut outcomes = Vec::with_capacity(operations.len());
     let Some((first, rest)) = operations.split_first() else { return Ok(outcomes) };
-    let (mut transaction, mut row) = database.begin(user, &FACTS.postgres, &[&user, &first.id.0, &first.vin()]).await?;
+    let (transaction, mut row) = database.begin(user, &FACTS.postgres, &[&user, &first.id.0, &first.vin()]).await?;
     for (index, operation) in operations.iter().enumerate() {
         if index > 0 {
             row = transaction.query_one(&FACTS.postgres, &[&user, &operation.id.0, &operation.vin()]).await?;
