@@ -249,6 +249,14 @@ pub struct AuditResponse {
     pub records: Vec<Change>,
 }
 
+impl Rejection {
+    /// A rejection that is about no field.
+    #[must_use]
+    pub fn new(message: String) -> Rejection {
+        Rejection { message, details: Vec::new() }
+    }
+}
+
 impl SyncResponse {
     /// The number of operations that were applied now.
     #[must_use]
@@ -315,18 +323,20 @@ mod tests {
     /// Vectors for other implementations of the protocol: computed with `printf '…' | sha256sum`.
     #[test]
     fn content_hash_is_of_the_canonical_form_without_empty_fields() {
-        let blue = fields(&[("nickname", "\"Bl\\u00fce\""), ("year", "2003"), ("vin", "null"), ("extra", "[1.50, {}]")]);
+        let blue =
+            fields(&[("nickname", "\"Bl\\u00fce\""), ("year", "2003"), ("vin", "null"), ("extra", "[1.50, {}]")]);
         for (fields, is_removed, canonical) in [
-            (Some(&blue), false, "{\"fields\":{\"extra\":[1.5,{}],\"nickname\":\"Blüe\",\"year\":2003},\"removed\":false}"),
+            (
+                Some(&blue),
+                false,
+                "{\"fields\":{\"extra\":[1.5,{}],\"nickname\":\"Blüe\",\"year\":2003},\"removed\":false}",
+            ),
             (Some(&Extra::new()), true, r#"{"fields":{},"removed":true}"#),
             (None, true, r#"{"fields":null,"removed":true}"#),
         ] {
             assert_eq!(content_hash(fields, is_removed), hex(&Sha256::digest(canonical)), "{canonical}");
         }
-        assert_eq!(
-            content_hash(None, true),
-            "a38185d66957905690a8b00f04a7e196550ac0de770e040bcd2d94bc4ca06886",
-        );
+        assert_eq!(content_hash(None, true), "a38185d66957905690a8b00f04a7e196550ac0de770e040bcd2d94bc4ca06886",);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use garage_domain::{Collection, Extra, FieldError, FieldValue, Invalid, Record, RecordId};
+use garage_domain::{Collection, Extra, Field, FieldAccess, FieldError, FieldValue, Invalid, Json, Record, RecordId};
 use garage_protocol::sync::{
     Change, MAX_RECORD_BYTES, Operation, OperationKind, OperationResult, OperationStatus, Rejection, operation_hash,
 };
@@ -73,9 +73,14 @@ pub enum Decision {
     /// Its base version is not current.
     Stale(Option<Box<Change>>),
     /// It changes nothing: the record has been removed already.
-    Kept { version: i64 },
+    Kept {
+        version: i64,
+    },
     /// Its record is another one.
-    Exists { alias_of: RecordId, write: Option<Write> },
+    Exists {
+        alias_of: RecordId,
+        write: Option<Write>,
+    },
     Rejected(Rejection),
     Apply(Write),
 }
@@ -121,7 +126,7 @@ fn decide(operation: &Operation, facts: &Facts, quota: i64, device: Uuid, now: T
         return Decision::Exists { alias_of: *alias_of, write: None };
     }
     if operation.collection == VEHICLES && facts.of_others.contains(&operation.record_id) {
-        return rejected("This id is already used by another vehicle", Vec::new());
+        return rejected("This id is already used by another vehicle".to_owned());
     }
     let current = facts.records.get(&key);
     if current.map(|current| current.version) != operation.base_version {
@@ -139,53 +144,75 @@ fn decide(operation: &Operation, facts: &Facts, quota: i64, device: Uuid, now: T
         OperationKind::Delete => true,
         OperationKind::Update => current.is_some_and(|current| current.deleted_at.is_some()),
     };
-    let collection = Collection::by_name(&operation.collection);
-    if let Some(errors) = collection.map(|collection| field_errors(collection, operation, now)).filter(|it| !it.is_empty())
-    {
-        return rejected(&errors[0].message.clone(), errors);
-    }
     let after = after(operation, current, is_removed, device);
-    if let Some(collection) = collection.filter(|_| !is_removed)
-        && let Some(decision) = broken_rule(collection, &after)
+    if let Some(collection) = Collection::by_name(&operation.collection)
+        && let Err(rejection) = check(collection, operation, &after, now)
     {
-        return decision;
+        return Decision::Rejected(rejection);
     }
     if let Some(decision) = taken_vin(operation, current, &after, facts) {
         return decision;
     }
     let size = stored_bytes(&after);
     if size > MAX_RECORD_BYTES as i64 {
-        return rejected(&format!("A record can have at most {} KiB", MAX_RECORD_BYTES >> 10), Vec::new());
+        return rejected(format!("A record can have at most {} KiB", MAX_RECORD_BYTES >> 10));
     }
     if current.is_none() && facts.count >= quota {
-        let message = format!("An account can have at most {quota} records, removed ones included");
-        return rejected(&message, Vec::new());
+        return rejected(format!("An account can have at most {quota} records, removed ones included"));
     }
     if facts.bytes + size > MAX_STORED_BYTES {
-        return rejected(&format!("An account can store at most {} MiB", MAX_STORED_BYTES >> 20), Vec::new());
+        return rejected(format!("An account can store at most {} MiB", MAX_STORED_BYTES >> 20));
     }
     Decision::Apply(Write::Put { change: after, is_new: before.is_none() })
 }
 
-fn rejected(message: &str, details: Vec<FieldError>) -> Decision {
-    Decision::Rejected(Rejection { message: message.to_owned(), details })
+fn rejected(message: String) -> Decision {
+    Decision::Rejected(Rejection::new(message))
 }
 
-/// The errors of the operation's fields that this version knows. Values must have their normal form: they are stored as
-/// they were sent.
-fn field_errors(collection: &'static Collection, operation: &Operation, now: Timestamp) -> Vec<FieldError> {
-    let error_of = |field: &&garage_domain::Field| {
-        let sent = operation.fields.get(field.name)?;
-        let value = FieldValue::of_json(sent.clone());
-        let message = match field.validate(&sent.value(), now) {
-            Err(message) => message,
-            Ok(normal) if normal == value => return None,
-            Ok(_) if value.is_none() => format!("{} must not be empty", field.name),
-            Ok(_) => format!("{} does not have its normal form", field.name),
-        };
-        Some(FieldError { field: field.name.to_owned(), message })
-    };
-    collection.fields.iter().filter_map(error_of).collect()
+/// Checks the fields that the operation sets, and the rules of several fields unless the record is removed. Values must
+/// have their normal form: they are stored as they were sent.
+fn check(
+    collection: &'static Collection,
+    operation: &Operation,
+    after: &Change,
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    let error = |name: &str, message: String| FieldError { field: name.to_owned(), message };
+    let mut record = Record::new(collection, after.record_id, Timestamp::UNIX_EPOCH);
+    for (name, value) in after.fields.iter().flatten() {
+        record.set_value(name, FieldValue::of_json(value.clone()));
+    }
+    let mut errors = Vec::new();
+    let sent = || collection.fields.iter().filter_map(|field| Some((*field, operation.fields.get(field.name)?)));
+    for (field, value) in sent() {
+        match field.validate(&value.value(), now) {
+            Err(message) => errors.push(error(field.name, message)),
+            Ok(None) if field.default.is_some() => {
+                errors.push(error(field.name, format!("{} must not be empty", field.name)));
+            }
+            Ok(normal) => record.set(field, normal),
+        }
+    }
+    if errors.is_empty() {
+        match (collection.check)(&mut record) {
+            // What is removed need not be complete.
+            Err(_) if after.deleted_at.is_some() => {}
+            Err(Invalid::Incomplete(message)) => return Err(Rejection::new(message.to_owned())),
+            Err(Invalid::Fields(broken)) => errors = broken,
+            Ok(()) => {
+                let differs = |(field, value): &(&Field, &Json)| {
+                    record.value(field.name) != FieldValue::of_json((*value).clone())
+                };
+                let message = |field: &Field| format!("{} does not have its normal form", field.name);
+                errors.extend(sent().filter(differs).map(|(field, _)| error(field.name, message(field))));
+            }
+        }
+    }
+    match errors.first() {
+        None => Ok(()),
+        Some(first) => Err(Rejection { message: first.message.clone(), details: errors }),
+    }
 }
 
 /// The state of the record after the operation.
@@ -228,28 +255,6 @@ fn after(operation: &Operation, current: Option<&Change>, is_removed: bool, devi
     }
 }
 
-/// The rejection of a record that breaks a rule of several fields.
-fn broken_rule(collection: &'static Collection, after: &Change) -> Option<Decision> {
-    let mut record = Record::new(collection, after.record_id, Timestamp::UNIX_EPOCH);
-    for (name, value) in after.fields.iter().flatten() {
-        record.set_value(name, FieldValue::of_json(value.clone()));
-    }
-    let before = record.clone();
-    match (collection.check)(&mut record) {
-        Err(Invalid::Incomplete(message)) => Some(rejected(message, Vec::new())),
-        Err(Invalid::Fields(errors)) => {
-            let message = errors.first().map(|error| error.message.clone()).unwrap_or_default();
-            Some(rejected(&message, errors))
-        }
-        Ok(()) => {
-            let differs = |field: &&&garage_domain::Field| record.value(field.name) != before.value(field.name);
-            let field = collection.fields.iter().find(differs)?;
-            let message = format!("{} does not have its normal form", field.name);
-            Some(rejected(&message, vec![FieldError { field: field.name.to_owned(), message: message.clone() }]))
-        }
-    }
-}
-
 /// The decision about a record that would be the second live one with its VIN.
 fn taken_vin(operation: &Operation, current: Option<&Change>, after: &Change, facts: &Facts) -> Option<Decision> {
     let vin = live_vin(after)?;
@@ -263,7 +268,8 @@ fn taken_vin(operation: &Operation, current: Option<&Change>, after: &Change, fa
     }
     let message = "Vehicle with this VIN already exists".to_owned();
     let field = if operation.fields.contains_key("vin") { "vin" } else { "deletedAt" };
-    Some(rejected(&message, vec![FieldError { field: field.to_owned(), message: message.clone() }]))
+    let details = vec![FieldError { field: field.to_owned(), message: message.clone() }];
+    Some(Decision::Rejected(Rejection { message, details }))
 }
 
 /// The VIN of a vehicle that is not removed.

@@ -8,9 +8,10 @@ use axum::{
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, header},
 };
-use garage_protocol::{ErrorBody, sync::{
-    MAX_AUDITED, MAX_BYTES, MAX_RECORDS, Operation, OperationKind, SyncRequest, SyncResponse,
-}};
+use garage_protocol::{
+    ErrorBody,
+    sync::{MAX_AUDITED, MAX_BYTES, MAX_RECORDS, Operation, OperationKind, SyncRequest, SyncResponse},
+};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{device::Cursor, store};
@@ -74,7 +75,15 @@ fn parse(headers: &HeaderMap, body: Bytes) -> Result<SyncRequest, ApiError> {
         "zstd" => decompressed(zstd::Decoder::with_buffer(&body[..]).map_err(|_| invalid())?)?,
         _ => return Err(ApiError::UnsupportedMediaType),
     };
-    serde_json::from_slice(&decoded).map_err(|error| ApiError::BadRequest(format!("Request body is not valid: {error}")))
+    serde_json::from_slice(&decoded).map_err(|error| {
+        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&decoded).is_ok();
+        let is_object = decoded.trim_ascii_start().starts_with(b"{");
+        ApiError::BadRequest(match (is_json, is_object) {
+            (false, _) => "Request body is not valid JSON".to_owned(),
+            (true, false) => "Request body must be an object".to_owned(),
+            (true, true) => format!("Request body is not valid: {error}"),
+        })
+    })
 }
 
 fn invalid() -> ApiError {

@@ -29,7 +29,9 @@ async fn operations_require_a_token_unless_they_are_public() {
         }
     }
     // Six for vehicles and decoding, `/api/auth/me`, and six lists.
-    let expected = 6 + usize::from(server.lists("auth")) + 6 * usize::from(server.lists("dropdown"))
+    let expected = 6
+        + usize::from(server.lists("auth"))
+        + 6 * usize::from(server.lists("dropdown"))
         + usize::from(server.lists("sync.v1"));
     assert_eq!(tested, expected);
 }

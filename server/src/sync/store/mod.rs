@@ -20,6 +20,9 @@ use super::{
 };
 use crate::store::{Store, StoreError};
 
+/// Why an operation is rejected that a constraint of the database refuses.
+const REFUSED: &str = "The database refuses this record";
+
 /// An account, and how many vehicles and other records it can have.
 #[derive(Clone)]
 pub struct Account {
@@ -42,7 +45,12 @@ pub struct Feed {
 ///
 /// # Errors
 /// With [`StoreError::Unavailable`] it may have been performed; sending it again is safe.
-pub async fn sync(store: &Store, account: Account, request: SyncRequest, now: Timestamp) -> Result<Outcome, StoreError> {
+pub async fn sync(
+    store: &Store,
+    account: Account,
+    request: SyncRequest,
+    now: Timestamp,
+) -> Result<Outcome, StoreError> {
     match store {
         Store::Sqlite(database) => sqlite::sync(database, account, request, now).await,
         Store::Postgres(database) => postgres::sync(database, &account, &request, now).await,
@@ -138,8 +146,7 @@ async fn perform<S: Steps>(
     if let Some(batch) = request.batch {
         let operations = &request.operations;
         let facts = facts(steps, &feed, operations).await?;
-        let decisions =
-            decide::decide_all(operations, &answered, facts, account.quota, request.device_id, now);
+        let decisions = decide::decide_all(operations, &answered, facts, account.quota, request.device_id, now);
         let written = write_all(steps, &decisions).await?;
         let currents = currents(steps, operations, &decisions).await?;
         let (results, answers) = decide::results_of(operations, decisions, &written, &currents);
@@ -185,9 +192,8 @@ async fn facts<S: Steps>(steps: &S, feed: &Feed, operations: &[Operation]) -> Re
             facts.of_others.extend(steps.of_others(&ids).await?);
         }
     }
-    let sent = operations.iter().filter_map(|operation| {
-        operation.fields.get("vin")?.value().as_str().map(str::to_owned)
-    });
+    let sent =
+        operations.iter().filter_map(|operation| operation.fields.get("vin")?.value().as_str().map(str::to_owned));
     // A restore may take the VIN that the removed vehicle has.
     let stored = facts.records.values().filter_map(|record| {
         let vin = record.fields.as_ref()?.get("vin")?.value();

@@ -9,7 +9,7 @@ use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
-    Account, Feed, Outcome, Steps, VEHICLES, Write,
+    Account, Feed, Outcome, REFUSED, Steps, VEHICLES, Write,
     columns::{VehicleExtra, assignments, field_columns, parameters},
     is_idle, perform,
 };
@@ -147,15 +147,7 @@ impl Steps for Statements<'_> {
         self.transaction
             .query(
                 sql,
-                &[
-                    &self.user,
-                    &id,
-                    &cursors,
-                    &number(latest),
-                    &latest_results,
-                    &number(previous),
-                    &previous_results,
-                ],
+                &[&self.user, &id, &cursors, &number(latest), &latest_results, &number(previous), &previous_results],
             )
             .await
             .map(drop)
@@ -236,10 +228,7 @@ impl Steps for Statements<'_> {
         };
         match written {
             Ok(row) => Ok(Ok(row.try_get(0)?)),
-            Err(Failure::Database(error)) if is_refusal(&error) => {
-                let message = "The database refuses this record".to_owned();
-                Ok(Err(Rejection { message, details: Vec::new() }))
-            }
+            Err(Failure::Database(error)) if is_refusal(&error) => Ok(Err(Rejection::new(REFUSED.to_owned()))),
             Err(error) => Err(error),
         }
     }

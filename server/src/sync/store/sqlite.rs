@@ -14,7 +14,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use super::{
-    Account, Feed, Outcome, Steps, VEHICLES, Write,
+    Account, Feed, Outcome, REFUSED, Steps, VEHICLES, Write,
     columns::{VehicleExtra, assignments, field_columns, parameters},
     is_idle, perform,
 };
@@ -26,9 +26,8 @@ use crate::{
 type Result<T> = rusqlite::Result<T>;
 
 /// The columns that [`vehicle_of`] reads.
-static VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!("id, version, deleted_at, NULL, created_at, updated_at, extra{}", field_columns(""))
-});
+static VEHICLE: LazyLock<String> =
+    LazyLock::new(|| format!("id, version, deleted_at, NULL, created_at, updated_at, extra{}", field_columns("")));
 /// Columns in the same places that [`record_of`] reads.
 const RECORD: &str = "id, version, deleted_at, NULL, created_at, updated_at, fields, origins, device_id, collection";
 /// Columns in the same places that [`tombstone_of`] reads.
@@ -189,8 +188,7 @@ impl Steps for Statements<'_> {
         };
         match written {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                let message = "The database refuses this record".to_owned();
-                return Ok(Err(Rejection { message, details: Vec::new() }));
+                return Ok(Err(Rejection::new(REFUSED.to_owned())));
             }
             Err(error) => return Err(error),
             Ok(()) => {}

@@ -170,6 +170,8 @@ mod tests {
                 database.write(execute).await.expect("executed");
             }
             Store::Postgres(database) => {
+                // It waits for the transactions of other tests.
+                let sql = format!("SET lock_timeout = 0; {sql}; SET lock_timeout = 5000");
                 database.connection().await.expect("a connection").batch_execute(&sql).await.expect("executed");
             }
         }
