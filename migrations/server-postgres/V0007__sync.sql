@@ -135,20 +135,6 @@ BEGIN
     RETURN NULL;
 END $$;
 
-DO $$
-DECLARE name TEXT;
-BEGIN
-    FOREACH name IN ARRAY ARRAY[
-        'motovault_end_tombstone()', 'motovault_leave_tombstone()', 'motovault_give_record_version()',
-        'motovault_end_record_tombstone()', 'motovault_leave_record_tombstone()',
-        'motovault_count_record(text, text, bigint, bigint)', 'motovault_keep_record_digest()',
-        'motovault_keep_vehicle_bytes()', 'motovault_keep_record_bytes()', 'motovault_delete_all_records()'
-    ] LOOP
-        EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', name, current_schema());
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
-    END LOOP;
-END $$;
-
 DROP TRIGGER tombstones_counted ON tombstones;
 CREATE TRIGGER tombstones_counted AFTER INSERT OR UPDATE OR DELETE ON tombstones
     FOR EACH ROW EXECUTE FUNCTION motovault_keep_record_digest();
@@ -182,6 +168,18 @@ CREATE TABLE aliases (
     PRIMARY KEY (user_id, collection, alias_id)
 );
 
+CREATE FUNCTION motovault_refuse_alias() RETURNS TRIGGER LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF EXISTS (
+        SELECT 1 FROM aliases WHERE user_id = NEW.user_id AND collection = 'vehicles' AND alias_id = NEW.id
+    ) THEN
+        RAISE unique_violation USING MESSAGE = 'this id is an alias of another vehicle', CONSTRAINT = 'vehicles_pkey';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER vehicles_are_no_aliases BEFORE INSERT ON vehicles
+    FOR EACH ROW EXECUTE FUNCTION motovault_refuse_alias();
+
 -- The last cursors of each device, the latest first, and its last two batches with the results of their operations as JSON.
 CREATE TABLE devices (
     user_id          VARCHAR(255) NOT NULL,
@@ -193,3 +191,18 @@ CREATE TABLE devices (
     previous_results TEXT,
     PRIMARY KEY (user_id, device_id)
 );
+
+DO $$
+DECLARE name TEXT;
+BEGIN
+    FOREACH name IN ARRAY ARRAY[
+        'motovault_end_tombstone()', 'motovault_leave_tombstone()', 'motovault_give_record_version()',
+        'motovault_end_record_tombstone()', 'motovault_leave_record_tombstone()',
+        'motovault_count_record(text, text, bigint, bigint)', 'motovault_keep_record_digest()',
+        'motovault_keep_vehicle_bytes()', 'motovault_keep_record_bytes()', 'motovault_delete_all_records()',
+        'motovault_refuse_alias()'
+    ] LOOP
+        EXECUTE format('ALTER FUNCTION %s SET search_path = pg_catalog, %I, pg_temp', name, current_schema());
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', name);
+    END LOOP;
+END $$;

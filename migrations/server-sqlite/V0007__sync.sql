@@ -231,6 +231,13 @@ CREATE TABLE aliases (
     PRIMARY KEY (user_id, collection, alias_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TRIGGER vehicles_are_no_aliases BEFORE INSERT ON vehicles
+WHEN EXISTS (
+    SELECT 1 FROM aliases WHERE user_id = new.user_id AND collection = 'vehicles' AND alias_id = new.id
+) BEGIN
+    SELECT RAISE(ABORT, 'this id is an alias of another vehicle');
+END;
+
 -- The last cursors of each device, the latest first, and its last two batches with the results of their operations as JSON.
 CREATE TABLE devices (
     user_id          TEXT NOT NULL,

@@ -352,3 +352,185 @@ pub fn aliased<'d>(operations: &'d [Operation], decisions: &'d [Decision]) -> im
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VINS: [&str; 2] = ["1HGCM82633A004352", "1M8GDM9AXKP042788"];
+    const QUOTA: i64 = 3;
+
+    fn at() -> Timestamp {
+        "2026-11-30T00:00:00Z".parse().expect("a time")
+    }
+
+    fn id(number: usize) -> RecordId {
+        RecordId(Uuid::from_u128(number as u128 + 1))
+    }
+
+    fn fields(vin: Option<usize>) -> Extra {
+        let vin = vin.map(|index| ("vin", format!("\"{}\"", VINS[index])));
+        let values = [("nickname", "\"Blue\"".to_owned())].into_iter().chain(vin);
+        values.map(|(name, text)| (name.to_owned(), Json::parse(&text).expect("JSON"))).collect()
+    }
+
+    /// A record with this version; without fields, a tombstone.
+    fn record(number: usize, version: i64, fields: Option<Extra>, is_removed: bool) -> Change {
+        Change {
+            collection: VEHICLES.to_owned(),
+            record_id: id(number),
+            version,
+            deleted_at: is_removed.then(at),
+            alias_of: None,
+            created_at: fields.is_some().then(at),
+            updated_at: fields.is_some().then(at),
+            fields,
+            origins: Extra::new(),
+            device_id: None,
+        }
+    }
+
+    fn operation(number: usize, kind: OperationKind, base_version: Option<i64>, fields: Extra) -> Operation {
+        Operation {
+            op_id: Uuid::from_u128(number as u128 + 100),
+            collection: VEHICLES.to_owned(),
+            record_id: id(number),
+            kind,
+            base_version,
+            fields,
+            origins: Extra::new(),
+            created_at: at(),
+            updated_at: at(),
+        }
+    }
+
+    /// Records with the numbers 0 to 3, of which no two live ones have the same VIN.
+    fn any_records() -> impl Strategy<Value = Vec<Change>> {
+        let one = (0..5_u8, proptest::option::of(0..2_usize), 1..3_i64);
+        proptest::collection::vec(one, 4).prop_map(|states| {
+            let mut taken = HashSet::new();
+            let mut records = Vec::new();
+            for (number, (state, vin, version)) in states.into_iter().enumerate() {
+                records.extend(match state {
+                    0 | 1 => {
+                        let vin = vin.filter(|vin| taken.insert(*vin));
+                        Some(record(number, version, Some(fields(vin)), false))
+                    }
+                    2 => Some(record(number, version, Some(fields(vin)), true)),
+                    3 => Some(record(number, version, None, true)),
+                    _ => None,
+                });
+            }
+            records
+        })
+    }
+
+    /// One operation for each of the numbers 0 to 3.
+    fn any_operations() -> impl Strategy<Value = Vec<Operation>> {
+        let one = (0..4_u8, 1..3_i64, proptest::option::of(0..2_usize), any::<bool>());
+        proptest::collection::vec(one, 4).prop_map(|operations| {
+            let operation = |(number, (kind, base, vin, sets_fields))| match kind {
+                0 => operation(number, OperationKind::Create, None, fields(vin)),
+                kind => {
+                    let kind = [OperationKind::Update, OperationKind::Delete, OperationKind::Restore][kind as usize - 1];
+                    operation(number, kind, Some(base), if sets_fields { fields(vin) } else { Extra::new() })
+                }
+            };
+            operations.into_iter().enumerate().map(operation).collect()
+        })
+    }
+
+    fn facts(records: &[Change]) -> Facts {
+        let key = |record: &Change| (record.collection.clone(), record.record_id);
+        Facts {
+            records: records.iter().map(|record| (key(record), record.clone())).collect(),
+            vins: records.iter().filter_map(|record| Some((live_vin(record)?, record.record_id))).collect(),
+            count: records.len() as i64,
+            ..Facts::default()
+        }
+    }
+
+    fn decisions(operations: &[Operation], facts: Facts) -> Vec<Decision> {
+        decide_all(operations, &HashMap::new(), facts, QUOTA, Uuid::nil(), at())
+    }
+
+    proptest! {
+        #[test]
+        fn no_batch_makes_two_live_vehicles_with_one_vin(records in any_records(), operations in any_operations()) {
+            let mut after: HashMap<RecordId, Change> =
+                records.iter().map(|record| (record.record_id, record.clone())).collect();
+            for decision in decisions(&operations, facts(&records)) {
+                if let Decision::Apply(Write::Put { change, .. }) = decision {
+                    after.insert(change.record_id, change);
+                }
+            }
+            let mut vins: Vec<_> = after.values().filter_map(live_vin).collect();
+            let count = vins.len();
+            vins.sort_unstable();
+            vins.dedup();
+            prop_assert_eq!(vins.len(), count);
+        }
+
+        #[test]
+        fn only_what_is_based_on_the_current_version_is_applied(
+            records in any_records(), operations in any_operations(), of_other in 0..5_usize, alias in 0..5_usize,
+        ) {
+            let mut facts = facts(&records);
+            facts.of_others.insert(id(of_other));
+            facts.aliases.insert((VEHICLES.to_owned(), id(alias)), id(9));
+            let versions: HashMap<_, _> = records.iter().map(|record| (record.record_id, record.version)).collect();
+            let is_new = |id: RecordId| !versions.contains_key(&id);
+            let (mut added, had) = (0, facts.count);
+            for (operation, decision) in operations.iter().zip(decisions(&operations, facts)) {
+                let number = operation.record_id;
+                match decision {
+                    Decision::Exists { alias_of, write } if number == id(alias) => {
+                        prop_assert_eq!((alias_of, write), (id(9), None));
+                    }
+                    Decision::Exists { alias_of, write } => {
+                        prop_assert!(is_new(number) && operation.kind == OperationKind::Create && alias_of != number);
+                        prop_assert!(write.is_some());
+                    }
+                    Decision::Apply(Write::Put { change, .. }) => {
+                        prop_assert!(number != id(of_other) && number != id(alias));
+                        prop_assert_eq!(versions.get(&number).copied(), operation.base_version);
+                        let is_removed = operation.kind == OperationKind::Delete;
+                        prop_assert!(operation.kind == OperationKind::Update || change.deleted_at.is_some() == is_removed);
+                        added += i64::from(is_new(number));
+                    }
+                    Decision::Stale(_) => prop_assert_ne!(versions.get(&number).copied(), operation.base_version),
+                    _ => {}
+                }
+            }
+            prop_assert!(added == 0 || had + added <= QUOTA);
+        }
+    }
+
+    #[test]
+    fn operations_that_were_answered_are_not_judged_again() {
+        let sent = operation(0, OperationKind::Create, None, fields(Some(0)));
+        let rejected = Remembered::Rejected(Rejection::new("no".to_owned()));
+        let answers = HashMap::from([(sent.op_id, rejected.clone())]);
+        let decided = decide_all(&[sent.clone()], &answers, Facts::default(), QUOTA, Uuid::nil(), at());
+        assert_eq!(decided, [Decision::Repeated(rejected.clone())]);
+        let (results, remembered) = results_of(&[sent], decided, &BTreeMap::new(), &HashMap::new());
+        assert_eq!((results[0].status, &remembered[0].result), (OperationStatus::Rejected, &Some(rejected)));
+    }
+
+    #[test]
+    fn times_and_origins_follow_the_values() {
+        let mut before = record(0, 1, Some(fields(None)), false);
+        before.origins = Extra::from([("nickname".to_owned(), Json::parse("{\"by\":\"typed\"}").expect("JSON"))]);
+        let mut sent = operation(0, OperationKind::Update, Some(1), fields(Some(0)));
+        sent.origins = Extra::from([("vin".to_owned(), Json::parse("{\"by\":\"imported\"}").expect("JSON"))]);
+        sent.created_at = "2027-01-01T00:00:00Z".parse().expect("a time");
+        sent.updated_at = "2025-01-01T00:00:00Z".parse().expect("a time");
+        let Decision::Apply(Write::Put { change, is_new: false }) = &decisions(&[sent], facts(&[before]))[0] else {
+            panic!("applied");
+        };
+        assert_eq!(change.origins.keys().collect::<Vec<_>>(), ["vin"], "an origin ends with its value");
+        assert_eq!((change.created_at, change.updated_at), (Some(at()), Some(at())), "the earlier, and the later");
+    }
+}

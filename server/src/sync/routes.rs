@@ -14,7 +14,10 @@ use garage_protocol::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{device::Cursor, store};
+use super::{
+    device::Cursor,
+    store::{self, Refusal},
+};
 use crate::{
     app::{App, now},
     auth::User,
@@ -55,15 +58,30 @@ async fn sync(
     }
     check(&request)?;
     let has_operations = !request.operations.is_empty();
-    let account = store::Account { user, quota: app.vehicle_quota };
-    let response = store::sync(&app.store, account, request, now()).await?.map_err(|operation| {
-        ApiError::BadRequest(format!("operation {operation} was sent before with another content"))
-    })?;
+    let write = app.remembered_lists.as_ref().filter(|_| has_operations).map(|lists| lists.write(&user));
+    let account = store::Account { user: user.clone(), quota: app.vehicle_quota };
+    let outcome = store::sync(&app.store, account, request, now()).await?;
+    // After an error the operations may be committed later.
+    if let Some(write) = write {
+        write.ended();
+    }
+    let response = outcome?;
     if has_operations {
         app.metrics.count_feed_writes(response.applied());
         app.written.notify_one();
     }
     Ok(Json(response))
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> ApiError {
+        match refusal {
+            Refusal::Contradicts(operation) => {
+                ApiError::BadRequest(format!("operation {operation} was sent before with another content"))
+            }
+            Refusal::TooManyDevices => ApiError::Forbidden("An account can have at most 1000 devices"),
+        }
+    }
 }
 
 fn parse(headers: &HeaderMap, body: Bytes) -> Result<SyncRequest, ApiError> {
@@ -76,7 +94,7 @@ fn parse(headers: &HeaderMap, body: Bytes) -> Result<SyncRequest, ApiError> {
         _ => return Err(ApiError::UnsupportedMediaType),
     };
     serde_json::from_slice(&decoded).map_err(|error| {
-        let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(&decoded).is_ok();
+        let is_json = serde_json::from_slice::<serde_json::Value>(&decoded).is_ok();
         let is_object = decoded.trim_ascii_start().starts_with(b"{");
         ApiError::BadRequest(match (is_json, is_object) {
             (false, _) => "Request body is not valid JSON".to_owned(),

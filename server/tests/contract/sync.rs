@@ -295,6 +295,9 @@ async fn a_second_vehicle_with_a_vin_becomes_an_alias_of_the_first() {
         assert_eq!(results[0]["current"]["fields"]["color"], "Red");
     }
 
+    let again = ada.post("/api/vehicles", json!({ "id": second, "nickname": "Again" })).await;
+    again.refused(StatusCode::CONFLICT, "This id is already used by another vehicle");
+
     let third = Uuid::now_v7();
     let without = json!({ "vin": null, "nickname": "First" });
     let freed = [
@@ -621,6 +624,39 @@ async fn a_record_whose_row_is_gone_can_be_restored_with_all_its_fields() {
     other.run("DELETE FROM records").await.expect("deleted");
     let digest = device.send(&device.request(&[])).await["digest"].clone();
     assert_eq!((&digest["vehicles"]["count"], &digest["tires"]["count"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn an_account_has_a_limited_number_of_devices() {
+    let server = Server::start(&["--open-registration"]).await;
+    let ada = server.account("ada").await;
+    let mut device = Device::new(&ada);
+    device.push(&[create(Uuid::now_v7(), json!({ "nickname": "Blue" }))]).await;
+    let mut other = Sql::on(server.data()).await;
+    let numbered = "WITH RECURSIVE numbers (n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1998)
+        INSERT INTO devices (user_id, device_id, cursors) SELECT user_id, {id}, '' FROM devices CROSS JOIN numbers";
+    let id = if other.is_sqlite() {
+        "'018f0000-0000-7000-8000-00000000' || n"
+    } else {
+        "CAST('018f0000-0000-7000-8000-00000000' || n AS UUID)"
+    };
+    other.run(&numbered.replace("{id}", id)).await.expect("inserted");
+    let new = Device::new(&ada);
+    let refused = ada.post("/api/sync", new.request(&[])).await;
+    refused.refused(StatusCode::FORBIDDEN, "An account can have at most 1000 devices");
+    device.push(&[create(Uuid::now_v7(), json!({ "nickname": "Red" }))]).await;
+}
+
+#[tokio::test]
+async fn operations_are_in_the_next_list_although_lists_are_remembered() {
+    let server = Server::start(&["--open-registration", "--list-cache", "300s"]).await;
+    let ada = server.account("ada").await;
+    let mut device = Device::new(&ada);
+    for count in 0..3 {
+        let list = ada.get("/api/vehicles").await.expect(StatusCode::OK);
+        assert_eq!(list.as_array().map(Vec::len), Some(count));
+        device.push(&[create(Uuid::now_v7(), json!({ "nickname": "Blue" }))]).await;
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ use super::{
 };
 use crate::store::{Store, StoreError};
 
+/// How many devices an account can have. Each keeps its last results.
+pub const MAX_DEVICES: i64 = 1_000;
 /// Why an operation is rejected that a constraint of the database refuses.
 const REFUSED: &str = "The database refuses this record";
 
@@ -30,8 +32,17 @@ pub struct Account {
     pub quota: i64,
 }
 
-/// A request is answered, or an operation of it was sent before with another content.
-pub type Outcome = Result<SyncResponse, Uuid>;
+/// A request is answered or refused.
+pub type Outcome = Result<SyncResponse, Refusal>;
+
+/// Why a request is refused as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// This operation was sent before with another content.
+    Contradicts(Uuid),
+    /// The account has as many devices as it can have.
+    TooManyDevices,
+}
 
 /// The state of an account's feed.
 pub struct Feed {
@@ -39,6 +50,7 @@ pub struct Feed {
     pub version: i64,
     pub count: i64,
     pub bytes: i64,
+    pub devices: i64,
 }
 
 /// Performs a request in one transaction.
@@ -132,7 +144,7 @@ async fn perform<S: Steps>(
         Meaning::Continues(answered) => answered,
         Meaning::Late => return Ok(Ok(SyncResponse { late: true, ..response })),
         Meaning::Copied => return Ok(Ok(SyncResponse { copied: true, ..response })),
-        Meaning::Contradicts(operation) => return Ok(Err(operation)),
+        Meaning::Contradicts(operation) => return Ok(Err(Refusal::Contradicts(operation))),
         meaning @ (Meaning::OtherEpoch | Meaning::NewEpoch) => {
             if meaning == Meaning::NewEpoch {
                 steps.begin_epoch().await?;
@@ -142,6 +154,9 @@ async fn perform<S: Steps>(
             return Ok(Ok(SyncResponse { reset: true, lineage, cursor: None, ..response }));
         }
     };
+    if device == Device::default() && feed.devices >= MAX_DEVICES {
+        return Ok(Err(Refusal::TooManyDevices));
+    }
     let mut is_changed = false;
     if let Some(batch) = request.batch {
         let operations = &request.operations;

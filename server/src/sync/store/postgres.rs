@@ -58,9 +58,10 @@ const PUT_RECORD: &str =
          deleted_at = excluded.deleted_at
      RETURNING version";
 const PUT_ALIAS: &str =
-    "WITH alias AS (INSERT INTO aliases (user_id, collection, alias_id, record_id) VALUES ($1, $2, $3, $4))
+    "WITH alias AS (INSERT INTO aliases (user_id, collection, alias_id, record_id) VALUES ($1, $2, $3, $4)),
+         feed AS (UPDATE feeds SET version = version + 1 WHERE user_id = $1 RETURNING version)
      INSERT INTO tombstones (user_id, collection, id, alias_of, version)
-     VALUES ($1, $2, $3, $4, motovault_next_version($1)) RETURNING version";
+     SELECT $1, $2, $3, $4, version FROM feed RETURNING version";
 
 pub async fn sync(
     database: &Postgres,
@@ -110,10 +111,16 @@ impl Steps for Statements<'_> {
         let sql = "SELECT COALESCE(feeds.epoch, epoch.epoch::text), COALESCE(feeds.version, epoch.base),
                        COALESCE(record_count, 0)
                            + COALESCE((SELECT sum(record_count) FROM digests WHERE user_id = $1), 0)::bigint,
-                       COALESCE(bytes, 0)
+                       COALESCE(bytes, 0), (SELECT count(*) FROM devices WHERE user_id = $1)
                    FROM epoch LEFT JOIN feeds ON user_id = $1";
         let row = self.transaction.query_one(sql, &[&self.user]).await?;
-        Ok(Feed { epoch: row.try_get(0)?, version: row.try_get(1)?, count: row.try_get(2)?, bytes: row.try_get(3)? })
+        Ok(Feed {
+            epoch: row.try_get(0)?,
+            version: row.try_get(1)?,
+            count: row.try_get(2)?,
+            bytes: row.try_get(3)?,
+            devices: row.try_get(4)?,
+        })
     }
 
     async fn device(&self, id: Uuid) -> Result<Device> {

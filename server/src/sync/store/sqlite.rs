@@ -89,10 +89,16 @@ impl Steps for Statements<'_> {
         let sql = "SELECT COALESCE(feeds.epoch, epoch.epoch), COALESCE(feeds.version, epoch.base),
                        COALESCE(record_count, 0)
                            + COALESCE((SELECT sum(record_count) FROM digests WHERE user_id = ?1), 0),
-                       COALESCE(bytes, 0)
+                       COALESCE(bytes, 0), (SELECT count(*) FROM devices WHERE user_id = ?1)
                    FROM epoch LEFT JOIN feeds ON user_id = ?1";
         self.connection.prepare_cached(sql)?.query_row([self.user], |row| {
-            Ok(Feed { epoch: row.get(0)?, version: row.get(1)?, count: row.get(2)?, bytes: row.get(3)? })
+            Ok(Feed {
+                epoch: row.get(0)?,
+                version: row.get(1)?,
+                count: row.get(2)?,
+                bytes: row.get(3)?,
+                devices: row.get(4)?,
+            })
         })
     }
 

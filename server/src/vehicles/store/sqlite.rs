@@ -6,7 +6,7 @@ use garage_sqlite::Database;
 use jiff::Timestamp;
 use rusqlite::{
     Connection, OptionalExtension, Row, Transaction,
-    ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
+    ffi::{SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_TRIGGER, SQLITE_CONSTRAINT_UNIQUE},
     params, params_from_iter,
     types::{Type, Value},
 };
@@ -114,6 +114,8 @@ fn refusal_of(error: rusqlite::Error) -> rusqlite::Result<Refusal> {
     match error.sqlite_error().map(|error| error.extended_code) {
         Some(SQLITE_CONSTRAINT_PRIMARYKEY) => Ok(Refusal::UsedId),
         Some(SQLITE_CONSTRAINT_UNIQUE) => Ok(Refusal::DuplicateVin),
+        // The trigger `vehicles_are_no_aliases`, not one of an operator.
+        Some(SQLITE_CONSTRAINT_TRIGGER) if error.to_string().starts_with("this id is an alias") => Ok(Refusal::UsedId),
         _ => Err(error),
     }
 }
