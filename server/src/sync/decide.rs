@@ -434,7 +434,8 @@ mod tests {
             let operation = |(number, (kind, base, vin, sets_fields))| match kind {
                 0 => operation(number, OperationKind::Create, None, fields(vin)),
                 kind => {
-                    let kind = [OperationKind::Update, OperationKind::Delete, OperationKind::Restore][kind as usize - 1];
+                    let kind =
+                        [OperationKind::Update, OperationKind::Delete, OperationKind::Restore][kind as usize - 1];
                     operation(number, kind, Some(base), if sets_fields { fields(vin) } else { Extra::new() })
                 }
             };
@@ -513,7 +514,7 @@ mod tests {
         let sent = operation(0, OperationKind::Create, None, fields(Some(0)));
         let rejected = Remembered::Rejected(Rejection::new("no".to_owned()));
         let answers = HashMap::from([(sent.op_id, rejected.clone())]);
-        let decided = decide_all(&[sent.clone()], &answers, Facts::default(), QUOTA, Uuid::nil(), at());
+        let decided = decide_all(std::slice::from_ref(&sent), &answers, Facts::default(), QUOTA, Uuid::nil(), at());
         assert_eq!(decided, [Decision::Repeated(rejected.clone())]);
         let (results, remembered) = results_of(&[sent], decided, &BTreeMap::new(), &HashMap::new());
         assert_eq!((results[0].status, &remembered[0].result), (OperationStatus::Rejected, &Some(rejected)));

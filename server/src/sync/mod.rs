@@ -3,7 +3,8 @@
 //! - `routes`: requests and responses, and their limits
 //! - `device`: what the server remembers of a device, and what a request means by it
 //! - `decide`: what operations do, as a pure function of facts
-//! - `store`: the steps of a request, on SQLite and on PostgreSQL
+//! - `steps`: the order of a request's steps
+//! - `store`: the steps, on SQLite and on PostgreSQL
 //!
 //! Invariants: a request is one transaction, whose first statement locks the user's row in `feeds`; the server never merges:
 //! it stores exactly what was sent, or rejects it; a result is stored with its effect; page, cursor and digest are of one
@@ -12,6 +13,7 @@
 mod decide;
 mod device;
 mod routes;
+mod steps;
 mod store;
 
 pub use routes::routes;

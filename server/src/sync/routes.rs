@@ -16,7 +16,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     device::Cursor,
-    store::{self, Refusal},
+    steps::{Account, Refusal},
+    store,
 };
 use crate::{
     app::{App, now},
@@ -59,7 +60,7 @@ async fn sync(
     check(&request)?;
     let has_operations = !request.operations.is_empty();
     let write = app.remembered_lists.as_ref().filter(|_| has_operations).map(|lists| lists.write(&user));
-    let account = store::Account { user: user.clone(), quota: app.vehicle_quota };
+    let account = Account { user: user.clone(), quota: app.vehicle_quota };
     let outcome = store::sync(&app.store, account, request, now()).await?;
     // After an error the operations may be committed later.
     if let Some(write) = write {
@@ -158,14 +159,13 @@ fn check_operation(operation: &Operation) -> Result<(), String> {
         return Err("must have a base version unless it is a create".to_owned());
     }
     let is_field = |name: &String| is_name(name) && !is_reserved(name);
-    match operation.fields.keys().find(|name| !is_field(name)) {
-        Some(_) => return Err(format!("must have names of fields: letters and digits, at most {MAX_NAME_BYTES}")),
-        None => {}
+    if !operation.fields.keys().all(is_field) {
+        return Err(format!("must have names of fields: letters and digits, at most {MAX_NAME_BYTES}"));
     }
-    match operation.origins.keys().find(|name| !operation.fields.contains_key(*name)) {
-        Some(_) => Err("must have origins only of its fields".to_owned()),
-        None => Ok(()),
+    if !operation.origins.keys().all(|name| operation.fields.contains_key(name)) {
+        return Err("must have origins only of its fields".to_owned());
     }
+    Ok(())
 }
 
 fn is_name(name: &str) -> bool {

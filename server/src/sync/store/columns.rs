@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The columns of the fields, each after a comma.
-pub fn field_columns(table: &str) -> String {
+pub fn field_columns() -> String {
     VEHICLES.fields.iter().fold(String::new(), |mut text, field| {
         // Writing to a String does not fail.
-        let _ = write!(text, ", {table}{}", field.column);
+        let _ = write!(text, ", {}", field.column);
         text
     })
 }

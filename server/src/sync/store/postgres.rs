@@ -1,6 +1,6 @@
 //! The steps of a request on PostgreSQL.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use garage_domain::{ColumnKind, Extra, FieldValue, RecordId, VEHICLES as FIELDS};
 use garage_protocol::sync::{Change, CollectionDigest, Rejection, SyncRequest};
@@ -8,48 +8,24 @@ use jiff::Timestamp;
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
 
-use super::{
-    Account, Feed, Outcome, REFUSED, Steps, VEHICLES, Write,
-    columns::{VehicleExtra, assignments, field_columns, parameters},
-    is_idle, perform,
-};
+use super::{columns::VehicleExtra, statements::Statement};
 use crate::{
     store::{
         StoreError, epoch,
         postgres::{self, Failure, Postgres},
     },
-    sync::device::{Batch, Cursor, Device},
+    sync::{
+        decide::{VEHICLES, Write},
+        device::{Batch, Cursor, Device},
+        steps::{Account, Feed, Outcome, REFUSED, Steps, is_idle, perform},
+    },
 };
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// The columns that [`vehicle_of`] reads.
-static VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!("id, version, deleted_at, NULL::uuid, created_at, updated_at, extra{}", field_columns(""))
-});
-/// Columns in the same places that [`record_of`] reads.
-const RECORD: &str =
-    "id, version, deleted_at, NULL::uuid, created_at, updated_at, fields, origins, device_id, collection";
-/// Columns in the same places that [`tombstone_of`] reads.
-const TOMBSTONE: &str = "id, version, deleted_at, alias_of, collection";
-/// The first column of the fields in [`VEHICLE`].
+/// The first column of the fields of a vehicle.
 const FIRST_FIELD: usize = 7;
 
-static INSERT_VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO vehicles (user_id, id, deleted_at, created_at, updated_at, extra{})
-         VALUES ($1, $2, $3, $4, $5, $6{}) RETURNING version",
-        field_columns(""),
-        parameters(7),
-    )
-});
-static UPDATE_VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE vehicles SET deleted_at = $3, created_at = $4, updated_at = $5, extra = $6{}
-         WHERE user_id = $1 AND id = $2 RETURNING version",
-        assignments(7),
-    )
-});
 const PUT_RECORD: &str =
     "INSERT INTO records (user_id, collection, id, fields, origins, device_id, created_at, updated_at, deleted_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -176,43 +152,41 @@ impl Steps for Statements<'_> {
     async fn by_ids(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<Change>> {
         let ids = uuids(ids);
         let mut found = if collection == VEHICLES {
-            let sql = format!("SELECT {} FROM vehicles WHERE user_id = $1 AND id = ANY($2)", *VEHICLE);
-            self.all(&sql, &[&self.user, &ids], vehicle_of).await?
+            self.all(Statement::VehiclesById.postgres(), &[&self.user, &ids], vehicle_of).await?
         } else {
-            let sql = format!("SELECT {RECORD} FROM records WHERE user_id = $1 AND id = ANY($2) AND collection = $3");
-            self.all(&sql, &[&self.user, &ids, &collection], record_of).await?
+            self.all(Statement::RecordsById.postgres(), &[&self.user, &ids, &collection], record_of).await?
         };
-        let sql = format!("SELECT {TOMBSTONE} FROM tombstones WHERE user_id = $1 AND id = ANY($2) AND collection = $3");
-        found.extend(self.all(&sql, &[&self.user, &ids, &collection], tombstone_of).await?);
+        let tombstones = Statement::TombstonesById.postgres();
+        found.extend(self.all(tombstones, &[&self.user, &ids, &collection], tombstone_of).await?);
         Ok(found)
     }
 
     async fn of_others(&self, ids: &[RecordId]) -> Result<Vec<RecordId>> {
-        let sql = "SELECT id FROM vehicles WHERE user_id <> $1 AND id = ANY($2)";
-        self.all(sql, &[&self.user, &uuids(ids)], |row| Ok(RecordId(row.try_get(0)?))).await
+        self.all(Statement::VehiclesOfOthers.postgres(), &[&self.user, &uuids(ids)], |row| {
+            Ok(RecordId(row.try_get(0)?))
+        })
+        .await
     }
 
     async fn aliases(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<(RecordId, RecordId)>> {
-        let sql = "SELECT alias_id, record_id FROM aliases
-                   WHERE user_id = $1 AND alias_id = ANY($2) AND collection = $3";
         let read = |row: &Row| Ok((RecordId(row.try_get(0)?), RecordId(row.try_get(1)?)));
-        self.all(sql, &[&self.user, &uuids(ids), &collection], read).await
+        self.all(Statement::Aliases.postgres(), &[&self.user, &uuids(ids), &collection], read).await
     }
 
     async fn by_vins(&self, vins: &[String]) -> Result<Vec<(String, RecordId)>> {
-        // `vin <> ''` is required to use the partial index.
-        let sql = "SELECT vin, id FROM vehicles
-                   WHERE user_id = $1 AND vin = ANY($2) AND deleted_at IS NULL AND vin <> ''";
-        self.all(sql, &[&self.user, &vins], |row| Ok((row.try_get(0)?, RecordId(row.try_get(1)?)))).await
+        self.all(Statement::VehiclesByVin.postgres(), &[&self.user, &vins], |row| {
+            Ok((row.try_get(0)?, RecordId(row.try_get(1)?)))
+        })
+        .await
     }
 
     async fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
         let written = match write {
             Write::Put { change, is_new } if change.collection == VEHICLES => {
                 let values = vehicle_values(self.user, change);
-                let sql = if *is_new { &*INSERT_VEHICLE } else { &*UPDATE_VEHICLE };
+                let statement = if *is_new { Statement::InsertVehicle } else { Statement::UpdateVehicle };
                 let parameters: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-                self.transaction.write_in_savepoint(sql, &parameters).await
+                self.transaction.write_in_savepoint(statement.postgres(), &parameters).await
             }
             Write::Put { change, .. } => {
                 let (fields, origins) = (to_json(&change.fields)?, to_json(&change.origins)?);
@@ -241,36 +215,28 @@ impl Steps for Statements<'_> {
     }
 
     async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
-        let limit = limit as i64;
-        let after = "WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3";
-        let parameters: [&(dyn ToSql + Sync); 3] = [&self.user, &version, &limit];
-        let mut changes =
-            self.all(&format!("SELECT {} FROM vehicles {after}", *VEHICLE), &parameters, vehicle_of).await?;
-        changes.extend(self.all(&format!("SELECT {RECORD} FROM records {after}"), &parameters, record_of).await?);
-        let tombstones = format!("SELECT {TOMBSTONE} FROM tombstones {after}");
-        changes.extend(self.all(&tombstones, &parameters, tombstone_of).await?);
+        let rows = limit as i64;
+        let values: [&(dyn ToSql + Sync); 3] = [&self.user, &version, &rows];
+        let mut changes = self.all(Statement::VehiclesAfterVersion.postgres(), &values, vehicle_of).await?;
+        changes.extend(self.all(Statement::RecordsAfterVersion.postgres(), &values, record_of).await?);
+        changes.extend(self.all(Statement::TombstonesAfterVersion.postgres(), &values, tombstone_of).await?);
         changes.sort_unstable_by_key(|change| change.version);
-        changes.truncate(limit as usize);
+        changes.truncate(limit);
         Ok(changes)
     }
 
     async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
-        let (after, limit) = (after.unwrap_or(RecordId(Uuid::nil())).0, limit as i64);
+        let rows = limit as i64;
+        let after = after.unwrap_or(RecordId(Uuid::nil())).0;
+        let values: [&(dyn ToSql + Sync); 4] = [&self.user, &after, &rows, &collection];
         let mut found = if collection == VEHICLES {
-            let sql = format!("SELECT {} FROM vehicles WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3", *VEHICLE);
-            self.all(&sql, &[&self.user, &after, &limit], vehicle_of).await?
+            self.all(Statement::VehiclesAfterId.postgres(), &values[..3], vehicle_of).await?
         } else {
-            let sql = format!(
-                "SELECT {RECORD} FROM records WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3"
-            );
-            self.all(&sql, &[&self.user, &after, &limit, &collection], record_of).await?
+            self.all(Statement::RecordsAfterId.postgres(), &values, record_of).await?
         };
-        let sql = format!(
-            "SELECT {TOMBSTONE} FROM tombstones WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3"
-        );
-        found.extend(self.all(&sql, &[&self.user, &after, &limit, &collection], tombstone_of).await?);
+        found.extend(self.all(Statement::TombstonesAfterId.postgres(), &values, tombstone_of).await?);
         found.sort_unstable_by_key(|change| change.record_id);
-        found.truncate(limit as usize);
+        found.truncate(limit);
         Ok(found)
     }
 

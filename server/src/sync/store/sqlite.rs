@@ -1,6 +1,6 @@
 //! The steps of a request on SQLite.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use garage_domain::{ColumnKind, Extra, FieldValue, RecordId, VEHICLES as FIELDS};
@@ -13,41 +13,20 @@ use rusqlite::{
 };
 use uuid::Uuid;
 
-use super::{
-    Account, Feed, Outcome, REFUSED, Steps, VEHICLES, Write,
-    columns::{VehicleExtra, assignments, field_columns, parameters},
-    is_idle, perform,
-};
+use super::{columns::VehicleExtra, statements::Statement};
 use crate::{
     store::{StoreError, epoch},
-    sync::device::{Batch, Cursor, Device},
+    sync::{
+        decide::{VEHICLES, Write},
+        device::{Batch, Cursor, Device},
+        steps::{Account, Feed, Outcome, REFUSED, Steps, is_idle, perform},
+    },
 };
 
 type Result<T> = rusqlite::Result<T>;
 
-/// The columns that [`vehicle_of`] reads.
-static VEHICLE: LazyLock<String> =
-    LazyLock::new(|| format!("id, version, deleted_at, NULL, created_at, updated_at, extra{}", field_columns("")));
-/// Columns in the same places that [`record_of`] reads.
-const RECORD: &str = "id, version, deleted_at, NULL, created_at, updated_at, fields, origins, device_id, collection";
-/// Columns in the same places that [`tombstone_of`] reads.
-const TOMBSTONE: &str = "id, version, deleted_at, alias_of, collection";
-/// The first column of the fields in [`VEHICLE`].
+/// The first column of the fields of a vehicle.
 const FIRST_FIELD: usize = 7;
-
-static INSERT_VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO vehicles (user_id, id, deleted_at, created_at, updated_at, extra{}) VALUES (?1, ?2, ?3, ?4, ?5, ?6{})",
-        field_columns(""),
-        epoch::positional(&parameters(7)),
-    )
-});
-static UPDATE_VEHICLE: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "UPDATE vehicles SET deleted_at = ?3, created_at = ?4, updated_at = ?5, extra = ?6{} WHERE user_id = ?1 AND id = ?2",
-        epoch::positional(&assignments(7)),
-    )
-});
 
 pub async fn sync(
     database: &Database,
@@ -155,34 +134,29 @@ impl Steps for Statements<'_> {
 
     async fn by_ids(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<Change>> {
         let ids = to_json(ids)?;
-        let among = "id IN (SELECT value FROM json_each(?2))";
         let mut found = if collection == VEHICLES {
-            let sql = format!("SELECT {} FROM vehicles WHERE user_id = ?1 AND {among}", *VEHICLE);
-            self.all(&sql, &[&self.user, &ids], vehicle_of)?
+            self.all(Statement::VehiclesById.sqlite(), &[&self.user, &ids], vehicle_of)?
         } else {
-            let sql = format!("SELECT {RECORD} FROM records WHERE user_id = ?1 AND collection = ?3 AND {among}");
-            self.all(&sql, &[&self.user, &ids, &collection], record_of)?
+            self.all(Statement::RecordsById.sqlite(), &[&self.user, &ids, &collection], record_of)?
         };
-        let sql = format!("SELECT {TOMBSTONE} FROM tombstones WHERE user_id = ?1 AND collection = ?3 AND {among}");
-        found.extend(self.all(&sql, &[&self.user, &ids, &collection], tombstone_of)?);
+        let tombstones = Statement::TombstonesById.sqlite();
+        found.extend(self.all(tombstones, &[&self.user, &ids, &collection], tombstone_of)?);
         Ok(found)
     }
 
     async fn of_others(&self, ids: &[RecordId]) -> Result<Vec<RecordId>> {
-        let sql = "SELECT id FROM vehicles WHERE user_id <> ?1 AND id IN (SELECT value FROM json_each(?2))";
-        self.all(sql, &[&self.user, &to_json(ids)?], |row| id_of(row, 0))
+        self.all(Statement::VehiclesOfOthers.sqlite(), &[&self.user, &to_json(ids)?], |row| id_of(row, 0))
     }
 
     async fn aliases(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<(RecordId, RecordId)>> {
-        let sql = "SELECT alias_id, record_id FROM aliases
-                   WHERE user_id = ?1 AND collection = ?3 AND alias_id IN (SELECT value FROM json_each(?2))";
-        self.all(sql, &[&self.user, &to_json(ids)?, &collection], |row| Ok((id_of(row, 0)?, id_of(row, 1)?)))
+        let read = |row: &Row<'_>| Ok((id_of(row, 0)?, id_of(row, 1)?));
+        self.all(Statement::Aliases.sqlite(), &[&self.user, &to_json(ids)?, &collection], read)
     }
 
     async fn by_vins(&self, vins: &[String]) -> Result<Vec<(String, RecordId)>> {
-        let sql = "SELECT vin, id FROM vehicles
-                   WHERE user_id = ?1 AND deleted_at IS NULL AND vin IN (SELECT value FROM json_each(?2))";
-        self.all(sql, &[&self.user, &to_json(vins)?], |row| Ok((row.get(0)?, id_of(row, 1)?)))
+        self.all(Statement::VehiclesByVin.sqlite(), &[&self.user, &to_json(vins)?], |row| {
+            Ok((row.get(0)?, id_of(row, 1)?))
+        })
     }
 
     async fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
@@ -205,16 +179,10 @@ impl Steps for Statements<'_> {
 
     async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
         let rows = limit as i64;
-        let after = "WHERE user_id = ?1 AND version > ?2 ORDER BY version LIMIT ?3";
-        let mut changes = self.all(
-            &format!("SELECT {} FROM vehicles {after}", *VEHICLE),
-            &[&self.user, &version, &rows],
-            vehicle_of,
-        )?;
-        let records = format!("SELECT {RECORD} FROM records {after}");
-        changes.extend(self.all(&records, &[&self.user, &version, &rows], record_of)?);
-        let tombstones = format!("SELECT {TOMBSTONE} FROM tombstones {after}");
-        changes.extend(self.all(&tombstones, &[&self.user, &version, &rows], tombstone_of)?);
+        let values: [&dyn rusqlite::ToSql; 3] = [&self.user, &version, &rows];
+        let mut changes = self.all(Statement::VehiclesAfterVersion.sqlite(), &values, vehicle_of)?;
+        changes.extend(self.all(Statement::RecordsAfterVersion.sqlite(), &values, record_of)?);
+        changes.extend(self.all(Statement::TombstonesAfterVersion.sqlite(), &values, tombstone_of)?);
         changes.sort_unstable_by_key(|change| change.version);
         changes.truncate(limit);
         Ok(changes)
@@ -223,19 +191,13 @@ impl Steps for Statements<'_> {
     async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
         let rows = limit as i64;
         let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let values: [&dyn rusqlite::ToSql; 4] = [&self.user, &after, &rows, &collection];
         let mut found = if collection == VEHICLES {
-            let sql = format!("SELECT {} FROM vehicles WHERE user_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3", *VEHICLE);
-            self.all(&sql, &[&self.user, &after, &rows], vehicle_of)?
+            self.all(Statement::VehiclesAfterId.sqlite(), &values[..3], vehicle_of)?
         } else {
-            let sql = format!(
-                "SELECT {RECORD} FROM records WHERE user_id = ?1 AND id > ?2 AND collection = ?4 ORDER BY id LIMIT ?3"
-            );
-            self.all(&sql, &[&self.user, &after, &rows, &collection], record_of)?
+            self.all(Statement::RecordsAfterId.sqlite(), &values, record_of)?
         };
-        let sql = format!(
-            "SELECT {TOMBSTONE} FROM tombstones WHERE user_id = ?1 AND id > ?2 AND collection = ?4 ORDER BY id LIMIT ?3"
-        );
-        found.extend(self.all(&sql, &[&self.user, &after, &rows, &collection], tombstone_of)?);
+        found.extend(self.all(Statement::TombstonesAfterId.sqlite(), &values, tombstone_of)?);
         found.sort_unstable_by_key(|change| change.record_id);
         found.truncate(limit);
         Ok(found)
@@ -280,8 +242,8 @@ impl Statements<'_> {
             }
         };
         let values = params_from_iter(others.into_iter().chain(FIELDS.fields.iter().map(value)));
-        let sql = if is_new { &*INSERT_VEHICLE } else { &*UPDATE_VEHICLE };
-        self.connection.prepare_cached(sql)?.execute(values).map(drop)
+        let statement = if is_new { Statement::InsertVehicle } else { Statement::UpdateVehicle };
+        self.connection.prepare_cached(statement.sqlite())?.execute(values).map(drop)
     }
 
     fn put_record(&self, change: &Change) -> Result<()> {
