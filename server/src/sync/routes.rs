@@ -43,6 +43,7 @@ pub fn routes() -> OpenApiRouter<App> {
     request_body(content = SyncRequest, description = "May be compressed with gzip or zstd"),
     responses(
         (status = OK, description = "What became of the operations, and what has changed", body = SyncResponse),
+        (status = FORBIDDEN, description = "The account has as many devices as it can have", body = ErrorBody),
         (status = CONFLICT, description = "The device's garage belongs to another account", body = ErrorBody),
         (status = PAYLOAD_TOO_LARGE, description = "The request is larger than 1 MiB, compressed or not", body = ErrorBody)
     )
