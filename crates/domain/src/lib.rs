@@ -5,6 +5,7 @@
 //! - `collection`, `field`, `rule`: the types of a declaration
 //! - `record`, `value`, `id`, `origin`: records of any collection
 //! - `access`, `view`: fields of records and of typed views
+//! - `merge`, `conflict`: merging a record that was changed in two places
 //! - `patch`, `validate`, `invalid`, `separators`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
@@ -18,10 +19,12 @@ mod amount;
 mod change;
 mod collection;
 mod collections;
+pub mod conflict;
 mod declare;
 mod field;
 mod id;
 mod invalid;
+pub mod merge;
 mod origin;
 mod patch;
 mod query;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use garage_domain::{
     COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Json, Origin, Record, RecordId, differences,
+    merge::{Preference, preferred},
 };
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -160,34 +161,23 @@ fn take(after: &mut Record, from: &Record, name: &str) {
     after.set_origin(name, from.origin(name));
 }
 
-/// Decoded values and defaults yield to a person's own values. Of two readings of service entries the later date stands,
-/// then the greater one.
+/// An empty field takes the other value: the records were never the same one, so nobody has emptied it. Of different values
+/// the preferred one is kept, as in a merge of one record.
 fn choice(to: &Record, from: &Record, name: &str, differs: bool) -> Choice {
-    let (Some(theirs), ours) = (from.value(name), to.value(name)) else { return Choice::To };
-    let Some(ours) = ours else { return Choice::From };
+    if from.value(name).is_none() {
+        return Choice::To;
+    }
+    if to.value(name).is_none() {
+        return Choice::From;
+    }
     if !differs {
         let is_stronger = from.origin(name) == Origin::Typed && to.origin(name) != Origin::Typed;
         return if is_stronger { Choice::From } else { Choice::To };
     }
-    if let (Origin::Entry { date: theirs_date, .. }, Origin::Entry { date: ours_date, .. }) =
-        (from.origin(name), to.origin(name))
-    {
-        let is_later = match (&theirs, &ours) {
-            (FieldValue::Integer(theirs), FieldValue::Integer(ours)) => (theirs_date, theirs) > (ours_date, ours),
-            _ => theirs_date > ours_date,
-        };
-        return if is_later { Choice::From } else { Choice::To };
-    }
-    let default = to.collection.field(name).and_then(|field| field.default_value());
-    let is_own = |record: &Record, value: &FieldValue| {
-        !matches!(record.origin(name), Origin::Decoded { .. }) && default.as_ref() != Some(value)
-    };
-    match (is_own(from, &theirs), is_own(to, &ours)) {
-        (true, true) => Choice::Conflict,
-        (true, false) => Choice::From,
-        // A decoded value replaces a default.
-        (false, false) if default.as_ref() == Some(&ours) => Choice::From,
-        (false, _) => Choice::To,
+    match preferred(name, from, to) {
+        Preference::First => Choice::From,
+        Preference::Second => Choice::To,
+        Preference::Neither => Choice::Conflict,
     }
 }
 

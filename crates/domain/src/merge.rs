@@ -1,0 +1,503 @@
+//! The merge of a record that was changed in two places.
+//!
+//! Three copies decide, field by field: the base, which both places have seen; the local one; and the server's current one.
+//! The rules are those of `docs/sync.md`. Nothing is dropped: where both places have set a field to different values, the
+//! record gets the server's, and the local one becomes an alternative of a conflict, which a person settles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    Collection, FieldValue, Json, Origin, Record,
+    conflict::{Alternative, Conflict, Conflicts, REMOVAL},
+};
+
+/// A record with its conflicts, as one place has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// The record.
+    pub record: Record,
+    /// Its conflicts.
+    pub conflicts: Conflicts,
+}
+
+/// Who wrote the values that become alternatives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The operation.
+    pub op_id: Uuid,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The device.
+    pub device_id: String,
+}
+
+/// Which of two different values is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preference {
+    /// The first.
+    First,
+    /// The second.
+    Second,
+    /// Both are a person's own: that person has to choose.
+    Neither,
+}
+
+/// Merges the changes from `base` to `local` with those from `base` to `current`. Without a base everything counts as changed
+/// on both sides. `ours` and `theirs` wrote the values of `local` and `current`.
+///
+/// What the result has and `current` has not remains to be sent.
+#[must_use]
+pub fn merge(base: Option<&Replica>, local: &Replica, current: &Replica, ours: &Author, theirs: &Author) -> Replica {
+    let mut merged = Replica { record: current.record.clone(), conflicts: alternatives_of_both(base, local, current) };
+    let mut is_edited = Edited { here: false, there: false };
+    for cell in cells(local.record.collection, &[Some(local), Some(current), base]) {
+        merge_cell(&cell, base, local, current, ours, &mut merged, &mut is_edited);
+    }
+    merge_removal(base, local, current, (ours, theirs), &mut merged, is_edited);
+    merged.record.created_at = local.record.created_at.min(current.record.created_at);
+    merged.record.updated_at = local.record.updated_at.max(current.record.updated_at);
+    for (name, conflict) in &mut merged.conflicts {
+        match name.as_str() {
+            REMOVAL => conflict.drop_value(Some(&FieldValue::Boolean(merged.record.is_removed()))),
+            name => conflict.drop_value(merged.record.value(name).as_ref()),
+        }
+    }
+    merged.conflicts.retain(|_, conflict| *conflict != Conflict::default());
+    merged
+}
+
+/// Whether a side has values that the other side had not seen.
+#[derive(Clone, Copy)]
+struct Edited {
+    here: bool,
+    there: bool,
+}
+
+/// The fields that are merged as one: a number and its unit. Every other field is alone.
+fn cells(collection: &'static Collection, copies: &[Option<&Replica>]) -> Vec<Vec<String>> {
+    let mut names: BTreeSet<String> = collection.fields.iter().map(|field| field.name.to_owned()).collect();
+    for copy in copies.iter().flatten() {
+        names.extend(copy.record.names().map(str::to_owned));
+        names.extend(copy.conflicts.keys().filter(|name| *name != REMOVAL).cloned());
+    }
+    let mut cells = Vec::new();
+    for (number, unit) in collection.units {
+        names.remove(number.name);
+        names.remove(unit.name);
+        cells.push(vec![number.name.to_owned(), unit.name.to_owned()]);
+    }
+    cells.extend(names.into_iter().map(|name| vec![name]));
+    cells
+}
+
+fn merge_cell(
+    cell: &[String],
+    base: Option<&Replica>,
+    local: &Replica,
+    current: &Replica,
+    ours: &Author,
+    merged: &mut Replica,
+    is_edited: &mut Edited,
+) {
+    let values = |copy: &Replica| cell.iter().map(|name| copy.record.value(name)).collect::<Vec<_>>();
+    let decisions = |copy: &Replica| cell.iter().map(|name| decision(copy, name)).collect::<Vec<_>>();
+    let is_changed =
+        |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || decisions(copy) != decisions(base));
+    let (is_local, is_current) = (is_changed(local), is_changed(current));
+    let differs = values(local) != values(current);
+    is_edited.here |= is_local && differs;
+    is_edited.there |= is_current && differs;
+    let take = |from: &Replica, merged: &mut Replica| {
+        for name in cell {
+            merged.record.set_value(name, from.record.value(name));
+            merged.record.set_origin(name, from.record.origin(name));
+        }
+    };
+    if !differs {
+        let [name, ..] = cell else { return };
+        // A stronger origin of an equal value stays: what was typed is not decoded.
+        if local.record.origin(name) == Origin::Typed && current.record.value(name).is_some() && is_local {
+            take(local, merged);
+        }
+        return keep_decisions(cell, if is_current { current } else { local }, merged);
+    }
+    if !is_current {
+        take(local, merged);
+        return keep_decisions(cell, local, merged);
+    }
+    keep_decisions(cell, current, merged);
+    if !is_local {
+        return;
+    }
+    match preferred_cell(cell, &local.record, &current.record) {
+        Preference::First => take(local, merged),
+        Preference::Second => {}
+        Preference::Neither => {
+            for name in cell.iter().filter(|name| local.record.value(name) != current.record.value(name)) {
+                let value = local.record.value(name).map(|value| value.to_json());
+                merged.conflicts.entry(name.clone()).or_default().add(alternative(ours, value));
+            }
+        }
+    }
+}
+
+fn alternative(author: &Author, value: Option<Json>) -> Alternative {
+    Alternative { op_id: author.op_id, value, at: author.at, device_id: author.device_id.clone() }
+}
+
+fn decision(copy: &Replica, name: &str) -> Option<Uuid> {
+    copy.conflicts.get(name).and_then(|conflict| conflict.decision)
+}
+
+fn keep_decisions(cell: &[String], from: &Replica, merged: &mut Replica) {
+    for name in cell {
+        let decision = decision(from, name);
+        if decision.is_some() || merged.conflicts.contains_key(name) {
+            merged.conflicts.entry(name.clone()).or_default().decision = decision;
+        }
+    }
+}
+
+/// An alternative that either side has added since the base stays; one that either side has removed goes.
+fn alternatives_of_both(base: Option<&Replica>, local: &Replica, current: &Replica) -> Conflicts {
+    let of = |copy: &Replica| {
+        let all = copy.conflicts.iter().flat_map(|(field, conflict)| {
+            conflict.alternatives.iter().map(move |it| ((field.clone(), it.op_id), it.clone()))
+        });
+        all.collect::<BTreeMap<_, _>>()
+    };
+    let (known, here, there) = (base.map(of).unwrap_or_default(), of(local), of(current));
+    let mut conflicts = Conflicts::new();
+    for (key, alternative) in here.iter().chain(&there) {
+        let is_kept = here.contains_key(key) && there.contains_key(key) || !known.contains_key(key);
+        if is_kept {
+            conflicts.entry(key.0.clone()).or_default().add(alternative.clone());
+        }
+    }
+    conflicts
+}
+
+/// A removal that has not seen an edit is a conflict, and the record stays. A removal that has seen everything stands.
+fn merge_removal(
+    base: Option<&Replica>,
+    local: &Replica,
+    current: &Replica,
+    (ours, theirs): (&Author, &Author),
+    merged: &mut Replica,
+    is_edited: Edited,
+) {
+    let was_removed = base.map(|base| base.record.is_removed());
+    let (here, there) = (local.record.is_removed(), current.record.is_removed());
+    if here == there {
+        return;
+    }
+    let is_local = was_removed.is_none_or(|was_removed| here != was_removed);
+    let is_current = was_removed.is_none_or(|was_removed| there != was_removed);
+    let has_new_alternatives = |copy: &Replica| {
+        let known = base.map(|base| &base.conflicts);
+        crate::conflict::open(&copy.conflicts).any(|(field, conflict)| {
+            let known = known.and_then(|known| known.get(field));
+            conflict.alternatives.iter().any(|it| known.is_none_or(|known| !known.alternatives.contains(it)))
+        })
+    };
+    let removal = Some(FieldValue::Boolean(true).to_json());
+    let mut stay_with_conflict = |author: &Author| {
+        merged.record.deleted_at = None;
+        merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(alternative(author, removal.clone()));
+    };
+    match (is_local, is_current) {
+        // Only there: removed unseen by an edit here, or restored.
+        (false, _) if there && (is_edited.here || has_new_alternatives(local)) => stay_with_conflict(theirs),
+        (false, _) => {}
+        // Without a base: one of the two removed it, and nobody knows whether it saw the other.
+        (true, true) => stay_with_conflict(if here { ours } else { theirs }),
+        (true, false) if here && (is_edited.there || has_new_alternatives(current)) => stay_with_conflict(ours),
+        (true, false) => merged.record.deleted_at = local.record.deleted_at,
+    }
+}
+
+fn preferred_cell(cell: &[String], first: &Record, second: &Record) -> Preference {
+    let decides = cell.iter().find(|name| first.value(name) != second.value(name));
+    // A number decides about its unit, too.
+    match cell {
+        [number, _] if first.value(number).is_some() || second.value(number).is_some() => {
+            preferred(number, first, second)
+        }
+        _ => decides.map_or(Preference::Second, |name| preferred(name, first, second)),
+    }
+}
+
+/// Which of two different values of a field is kept. Decoded values and defaults yield to a person's own. Of two readings
+/// of service entries the later date stands, then the greater one. An empty field was emptied by a person.
+#[must_use]
+pub fn preferred(name: &str, first: &Record, second: &Record) -> Preference {
+    let (value, other) = (first.value(name), second.value(name));
+    if let (Origin::Entry { date, .. }, Origin::Entry { date: other_date, .. }) =
+        (first.origin(name), second.origin(name))
+    {
+        let is_later = match (&value, &other) {
+            (Some(FieldValue::Integer(value)), Some(FieldValue::Integer(other))) => (date, value) > (other_date, other),
+            _ => date > other_date,
+        };
+        return if is_later { Preference::First } else { Preference::Second };
+    }
+    let default = first.collection.field(name).and_then(|field| field.default_value());
+    let is_decoded = |record: &Record| matches!(record.origin(name), Origin::Decoded { .. });
+    let is_own =
+        |record: &Record, value: &Option<FieldValue>| !is_decoded(record) && (value.is_none() || default != *value);
+    match (is_own(first, &value), is_own(second, &other)) {
+        (true, true) => Preference::Neither,
+        (true, false) => Preference::First,
+        (false, true) => Preference::Second,
+        // A decoded value replaces a default.
+        (false, false) if default == other => Preference::First,
+        (false, false) => Preference::Second,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RecordId, VEHICLES};
+
+    const FIELDS: [&str; 2] = ["nickname", "color"];
+
+    fn author(number: u128) -> Author {
+        Author { op_id: Uuid::from_u128(number), at: Timestamp::UNIX_EPOCH, device_id: number.to_string() }
+    }
+
+    fn json(text: &str) -> FieldValue {
+        FieldValue::of_json(Json::parse(text).expect("JSON")).expect("a value")
+    }
+
+    /// A replica with these fields, as JSON.
+    fn replica(fields: &[(&str, &str)]) -> Replica {
+        let mut record = Record::new(&VEHICLES, RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+        for (name, text) in fields {
+            record.set_value(name, Some(json(text)));
+        }
+        Replica { record, conflicts: Conflicts::new() }
+    }
+
+    fn removed(mut replica: Replica) -> Replica {
+        replica.record.deleted_at = Some(Timestamp::UNIX_EPOCH);
+        replica
+    }
+
+    fn decoded(mut replica: Replica, name: &str) -> Replica {
+        replica.record.set_origin(name, Origin::Decoded { from: "snapshot".to_owned(), month: None });
+        replica
+    }
+
+    fn merged(base: &Replica, local: &Replica, current: &Replica) -> Replica {
+        merge(Some(base), local, current, &author(1), &author(2))
+    }
+
+    /// The value, then the alternatives.
+    fn values(replica: &Replica, name: &str) -> Vec<Option<FieldValue>> {
+        let alternatives = replica.conflicts.get(name).map(|it| it.alternatives.clone()).unwrap_or_default();
+        let live = match name {
+            REMOVAL => Some(FieldValue::Boolean(replica.record.is_removed())),
+            name => replica.record.value(name),
+        };
+        let alternatives = alternatives.into_iter().map(|it| it.value.and_then(FieldValue::of_json));
+        [live].into_iter().chain(alternatives).collect()
+    }
+
+    /// Every replica with each of three values in two fields, live or removed.
+    fn all() -> Vec<Replica> {
+        let texts = [None, Some("\"Red\""), Some("\"Blue\"")];
+        let mut all = Vec::new();
+        for first in texts {
+            for second in texts {
+                let fields = FIELDS.into_iter().zip([first, second]).filter_map(|(name, text)| Some((name, text?)));
+                let live = replica(&fields.collect::<Vec<_>>());
+                all.extend([live.clone(), removed(live)]);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn of_all_small_merges_none_loses_a_value_or_depends_on_what_did_not_change() {
+        for base in all() {
+            for local in all() {
+                assert_eq!(merged(&base, &local, &base), local, "nothing changed there");
+                assert_eq!(merged(&base, &base, &local), local, "nothing changed here");
+                for current in all() {
+                    let result = merged(&base, &local, &current);
+                    let what = format!("{base:?}\n{local:?}\n{current:?}\n{result:?}");
+                    for name in FIELDS {
+                        let [before, here, there] = [&base, &local, &current].map(|it| it.record.value(name));
+                        let kept = values(&result, name);
+                        assert!(here == before || kept.contains(&here), "{name} is lost here: {what}");
+                        assert!(there == before || kept.contains(&there), "{name} is lost there: {what}");
+                        let is_conflict = here != before && there != before && here != there;
+                        assert_eq!(kept.len() > 1, is_conflict, "{what}");
+                        assert_eq!(kept.len(), kept.iter().map(|it| format!("{it:?}")).collect::<BTreeSet<_>>().len());
+                    }
+                    // What is sent is accepted, and then nothing is left to merge.
+                    assert_eq!(merged(&current, &result, &current), result, "{what}");
+                    assert_eq!(merged(&result, &result, &result), result, "{what}");
+                    // The other side, which gets the result, has no changes of its own.
+                    assert_eq!(merged(&current, &current, &result), result, "{what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_removal_stands_only_if_it_has_seen_what_it_removes() {
+        let base = replica(&[("nickname", "\"Blue\"")]);
+        let edited = replica(&[("nickname", "\"Blue\""), ("color", "\"Red\"")]);
+        let gone = removed(base.clone());
+        for (local, current) in [(&gone, &edited), (&edited, &gone)] {
+            let result = merged(&base, local, current);
+            assert!(!result.record.is_removed());
+            assert_eq!(result.record.value("color"), Some(json("\"Red\"")));
+            assert_eq!(values(&result, REMOVAL), [Some(json("false")), Some(json("true"))]);
+        }
+        assert!(merged(&edited, &removed(edited.clone()), &edited).record.is_removed(), "it has seen the edit");
+        assert!(merged(&base, &gone, &gone).record.is_removed());
+        let restored = merged(&gone, &base, &gone);
+        assert!(!restored.record.is_removed() && restored.conflicts.is_empty());
+        // The same edit on both sides is nothing new.
+        let same = removed(edited.clone());
+        assert!(merged(&base, &same, &edited).record.is_removed());
+        // An alternative that the removal had not seen.
+        let mut opposed = base.clone();
+        opposed
+            .conflicts
+            .entry("color".to_owned())
+            .or_default()
+            .add(alternative(&author(7), Some(json("1").to_json())));
+        let result = merged(&base, &gone, &opposed);
+        assert!(!result.record.is_removed());
+        assert_eq!(result.conflicts.keys().collect::<Vec<_>>(), ["color", REMOVAL]);
+    }
+
+    #[test]
+    fn without_a_base_what_differs_is_a_conflict() {
+        let (local, current) = (replica(&[("nickname", "\"Blue\"")]), replica(&[("nickname", "\"Red\"")]));
+        let result = merge(None, &local, &current, &author(1), &author(2));
+        assert_eq!(values(&result, "nickname"), [Some(json("\"Red\"")), Some(json("\"Blue\""))]);
+        let alternative = &result.conflicts["nickname"].alternatives[0];
+        assert_eq!((alternative.op_id, alternative.device_id.as_str()), (Uuid::from_u128(1), "1"));
+        let result = merge(None, &removed(local.clone()), &local, &author(1), &author(2));
+        assert_eq!((result.record.is_removed(), values(&result, REMOVAL).len()), (false, 2));
+        assert_eq!(merge(None, &local, &local, &author(1), &author(2)), local);
+    }
+
+    #[test]
+    fn a_choice_counts_as_a_write_also_of_the_same_value() {
+        let mut base = replica(&[("color", "\"Red\"")]);
+        base.conflicts
+            .entry("color".to_owned())
+            .or_default()
+            .add(alternative(&author(7), Some(json("\"Blue\"").to_json())));
+        let chosen = |color: &str, decision: u128| {
+            let mut chosen = replica(&[("color", color)]);
+            let conflict = Conflict { decision: Some(Uuid::from_u128(decision)), alternatives: Vec::new() };
+            chosen.conflicts.insert("color".to_owned(), conflict);
+            chosen
+        };
+        let red = chosen("\"Red\"", 1);
+        assert_eq!(merged(&base, &red, &base), red, "the alternative stays closed");
+        assert_eq!(merged(&base, &base, &red), red);
+        let result = merged(&base, &chosen("\"Blue\"", 2), &red);
+        assert_eq!(
+            values(&result, "color"),
+            [Some(json("\"Red\"")), Some(json("\"Blue\""))],
+            "two choices are a conflict"
+        );
+        assert_eq!(result.conflicts["color"].decision, Some(Uuid::from_u128(1)));
+        let same = merged(&base, &chosen("\"Red\"", 2), &red);
+        assert_eq!((values(&same, "color").len(), same.conflicts["color"].decision), (1, Some(Uuid::from_u128(1))));
+        let edited = replica(&[("color", "\"Green\"")]);
+        let result = merged(&base, &edited, &red);
+        assert_eq!(values(&result, "color"), [Some(json("\"Red\"")), Some(json("\"Green\""))]);
+    }
+
+    #[test]
+    fn alternatives_are_a_set_that_both_sides_change() {
+        let with = |ids: &[u128]| {
+            let mut replica = replica(&[("color", "\"Red\"")]);
+            let conflict = replica.conflicts.entry("color".to_owned()).or_default();
+            for id in ids {
+                conflict.add(alternative(&author(*id), Some(json(&id.to_string()).to_json())));
+            }
+            replica.conflicts.retain(|_, conflict| *conflict != Conflict::default());
+            replica
+        };
+        for (base, local, current, expected) in [
+            (&[][..], &[1][..], &[2][..], &[1, 2][..]),
+            (&[1], &[1], &[1, 2], &[1, 2]),
+            (&[1, 2], &[1], &[2], &[]),
+            (&[1, 2], &[1, 3], &[1, 2], &[1, 3]),
+            (&[1], &[], &[1], &[]),
+        ] {
+            let result = merged(&with(base), &with(local), &with(current));
+            assert_eq!(result.conflicts, with(expected).conflicts, "{base:?} {local:?} {current:?}");
+        }
+    }
+
+    #[test]
+    fn decoded_values_and_defaults_yield_to_typed_ones() {
+        let base = replica(&[]);
+        let typed = replica(&[("make", "\"Mine\"")]);
+        let from_vin = decoded(replica(&[("make", "\"HONDA\"")]), "make");
+        for (local, current) in [(&typed, &from_vin), (&from_vin, &typed)] {
+            let result = merged(&base, local, current);
+            assert_eq!(values(&result, "make"), [Some(json("\"Mine\""))]);
+            assert_eq!(result.record.origin("make"), Origin::Typed);
+        }
+        let same = decoded(typed.clone(), "make");
+        assert_eq!(merged(&base, &typed, &same).record.origin("make"), Origin::Typed, "a person typed it");
+        let other = decoded(replica(&[("make", "\"ACURA\"")]), "make");
+        assert_eq!(values(&merged(&base, &from_vin, &other), "make"), [Some(json("\"ACURA\""))], "the server's");
+    }
+
+    #[test]
+    fn a_number_and_its_unit_are_one_value() {
+        let reading = |number: &str, unit: &str| replica(&[("odometerReading", number), ("odometerUnit", unit)]);
+        let base = reading("100", "\"mi\"");
+        let result = merged(&base, &reading("160", "\"km\""), &reading("110", "\"mi\""));
+        assert_eq!(values(&result, "odometerReading"), [Some(json("110")), Some(json("160"))]);
+        assert_eq!(values(&result, "odometerUnit"), [Some(json("\"mi\"")), Some(json("\"km\""))]);
+        let result = merged(&base, &reading("100", "\"km\""), &base);
+        assert_eq!(values(&result, "odometerUnit"), [Some(json("\"km\""))]);
+    }
+
+    #[test]
+    fn of_two_readings_of_service_entries_the_later_stands() {
+        let reading = |number: &str, date: &str| {
+            let mut reading = replica(&[("odometerReading", number)]);
+            let origin = Origin::Entry { entry: RecordId(Uuid::nil()), date: date.parse().expect("a date") };
+            reading.record.set_origin("odometerReading", origin);
+            reading
+        };
+        let base = replica(&[]);
+        for (local, current, kept) in [
+            (reading("5", "2026-05-01"), reading("9", "2026-03-14"), "5"),
+            (reading("9", "2026-03-14"), reading("5", "2026-05-01"), "5"),
+            (reading("5", "2026-03-14"), reading("9", "2026-03-14"), "9"),
+            (reading("9", "2026-03-14"), reading("5", "2026-03-14"), "9"),
+        ] {
+            assert_eq!(values(&merged(&base, &local, &current), "odometerReading"), [Some(json(kept))]);
+        }
+        let typed = replica(&[("odometerReading", "7")]);
+        assert_eq!(values(&merged(&base, &typed, &reading("9", "2026-03-14")), "odometerReading").len(), 2);
+    }
+
+    #[test]
+    fn unknown_fields_are_merged_like_others() {
+        let base = replica(&[("wheels", "{\"n\":4}")]);
+        let result =
+            merged(&base, &replica(&[("wheels", "{\"n\":6}")]), &replica(&[("wheels", "{\"n\":4}"), ("x", "1.50")]));
+        assert_eq!(values(&result, "wheels"), [Some(json("{\"n\":6}"))]);
+        assert_eq!(values(&result, "x"), [Some(json("1.50"))]);
+    }
+}
