@@ -71,29 +71,27 @@ pub trait Steps {
     async fn by_vins(&self, vins: &[String]) -> Result<Vec<(String, RecordId)>, Self::Error>;
     /// Writes, and returns the new version; a rejection if the database refuses it.
     async fn write(&self, write: &Write) -> Result<Result<i64, Rejection>, Self::Error>;
-    /// The records and tombstones of all collections after this version, by version, at most `limit`.
-    async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>, Self::Error>;
-    /// The records and tombstones of a collection after this id, by id, at most `limit`.
-    async fn after_id(
+    /// The versions and sizes, about, of the next `limit` records and tombstones of all collections after this version.
+    async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>, Self::Error>;
+    /// The records and tombstones of all collections after this version and up to the other, by version.
+    async fn by_versions(&self, after: i64, to: i64) -> Result<Vec<Change>, Self::Error>;
+    /// The ids and sizes, about, of the next `limit` records and tombstones of a collection after this id.
+    async fn sizes_by_id(
         &self,
         collection: &str,
-        after: Option<RecordId>,
+        after: RecordId,
         limit: usize,
-    ) -> Result<Vec<Change>, Self::Error>;
+    ) -> Result<Vec<(RecordId, i64)>, Self::Error>;
     /// The digest of each collection.
     async fn digests(&self) -> Result<BTreeMap<String, CollectionDigest>, Self::Error>;
 }
 
 /// Whether the request neither writes nor moves its cursor, so that it needs no lock.
 pub async fn is_idle<S: Steps>(steps: &S, request: &SyncRequest) -> Result<bool, S::Error> {
-    let cursor = request.cursor.as_deref().and_then(Cursor::parse);
-    let is_read_to_the_end = cursor.is_some_and(|cursor| request.operations.is_empty() && cursor.version > 0);
-    let version = cursor_version(request);
-    Ok(is_read_to_the_end && steps.feed().await?.version == version)
-}
-
-fn cursor_version(request: &SyncRequest) -> i64 {
-    request.cursor.as_deref().and_then(Cursor::parse).map_or(0, |cursor| cursor.version)
+    match request.cursor.as_deref().and_then(Cursor::parse).filter(|_| request.operations.is_empty()) {
+        Some(cursor) => Ok(steps.feed().await?.version == cursor.version),
+        None => Ok(false),
+    }
 }
 
 pub async fn perform<S: Steps>(
@@ -257,30 +255,39 @@ async fn currents<S: Steps>(
     Ok(currents)
 }
 
-/// A page, and whether there is more.
+/// A page, and whether there is more. Sizes are read first: records may be large, and only those of the page are read.
 async fn page<S: Steps>(steps: &S, after: i64, limit: usize) -> Result<(Vec<Change>, bool), S::Error> {
-    let mut changes = steps.after_version(after, limit + 1).await?;
+    let sizes = steps.sizes_by_version(after, limit + 1).await?;
+    let fitting = fitting(sizes.iter().take(limit).map(|(_, size)| *size));
+    match fitting.checked_sub(1).and_then(|last| sizes.get(last)) {
+        Some((to, _)) => Ok((steps.by_versions(after, *to).await?, sizes.len() > fitting)),
+        None => Ok((Vec::new(), false)),
+    }
+}
+
+/// How many records of these sizes fit into a response; at least one, if there is one.
+fn fitting(sizes: impl Iterator<Item = i64>) -> usize {
     let mut bytes = 0;
-    let fits = |change: &Change| {
-        bytes += serde_json::to_vec(change).map_or(0, |json| json.len());
-        bytes <= MAX_BYTES
+    let fits = |(index, size): &(usize, i64)| {
+        bytes += size;
+        *index == 0 || bytes <= MAX_BYTES as i64
     };
-    let fitting = changes.iter().take(limit).map(fits).take_while(|fits| *fits).count().max(1);
-    let more = changes.len() > fitting;
-    changes.truncate(fitting);
-    Ok((changes, more))
+    sizes.enumerate().take_while(fits).count()
 }
 
 async fn compare<S: Steps>(steps: &S, audit: &AuditRequest) -> Result<AuditResponse, S::Error> {
-    let mut records = steps.after_id(&audit.collection, audit.after, audit.limit + 1).await?;
-    let more = records.len() > audit.limit;
-    records.truncate(audit.limit);
+    let after = audit.after.unwrap_or(RecordId(Uuid::nil()));
+    let sizes = steps.sizes_by_id(&audit.collection, after, audit.limit + 1).await?;
+    let fitting = fitting(sizes.iter().take(audit.limit).map(|(_, size)| *size));
+    let ids: Vec<RecordId> = sizes.iter().take(fitting).map(|(id, _)| *id).collect();
+    let mut records = steps.by_ids(&audit.collection, &ids).await?;
+    records.sort_unstable_by_key(|record| record.record_id);
     let mut hash = AuditHash::default();
     for record in &records {
         hash.add(record.record_id, record.version, record.fields.as_ref(), record.deleted_at.is_some());
     }
     let hash = hash.finish();
-    let next = records.last().filter(|_| more).map(|record| record.record_id);
+    let next = ids.last().copied().filter(|_| sizes.len() > fitting);
     if hash == audit.hash {
         records.clear();
     }

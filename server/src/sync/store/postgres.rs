@@ -214,30 +214,33 @@ impl Steps for Statements<'_> {
         }
     }
 
-    async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
+    async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>> {
         let rows = limit as i64;
-        let values: [&(dyn ToSql + Sync); 3] = [&self.user, &version, &rows];
-        let mut changes = self.all(Statement::VehiclesAfterVersion.postgres(), &values, vehicle_of).await?;
-        changes.extend(self.all(Statement::RecordsAfterVersion.postgres(), &values, record_of).await?);
-        changes.extend(self.all(Statement::TombstonesAfterVersion.postgres(), &values, tombstone_of).await?);
+        self.all(Statement::SizesByVersion.postgres(), &[&self.user, &after, &rows], |row| {
+            Ok((row.try_get(0)?, row.try_get::<_, i32>(1)?.into()))
+        })
+        .await
+    }
+
+    async fn by_versions(&self, after: i64, to: i64) -> Result<Vec<Change>> {
+        let values: [&(dyn ToSql + Sync); 3] = [&self.user, &after, &to];
+        let mut changes = self.all(Statement::VehiclesByVersion.postgres(), &values, vehicle_of).await?;
+        changes.extend(self.all(Statement::RecordsByVersion.postgres(), &values, record_of).await?);
+        changes.extend(self.all(Statement::TombstonesByVersion.postgres(), &values, tombstone_of).await?);
         changes.sort_unstable_by_key(|change| change.version);
-        changes.truncate(limit);
         Ok(changes)
     }
 
-    async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
+    async fn sizes_by_id(&self, collection: &str, after: RecordId, limit: usize) -> Result<Vec<(RecordId, i64)>> {
         let rows = limit as i64;
-        let after = after.unwrap_or(RecordId(Uuid::nil())).0;
+        let after = after.0;
         let values: [&(dyn ToSql + Sync); 4] = [&self.user, &after, &rows, &collection];
-        let mut found = if collection == VEHICLES {
-            self.all(Statement::VehiclesAfterId.postgres(), &values[..3], vehicle_of).await?
+        let read = |row: &Row| Ok((RecordId(row.try_get(0)?), row.try_get::<_, i32>(1)?.into()));
+        if collection == VEHICLES {
+            self.all(Statement::VehicleSizesById.postgres(), &values[..3], read).await
         } else {
-            self.all(Statement::RecordsAfterId.postgres(), &values, record_of).await?
-        };
-        found.extend(self.all(Statement::TombstonesAfterId.postgres(), &values, tombstone_of).await?);
-        found.sort_unstable_by_key(|change| change.record_id);
-        found.truncate(limit);
-        Ok(found)
+            self.all(Statement::RecordSizesById.postgres(), &values, read).await
+        }
     }
 
     async fn digests(&self) -> Result<BTreeMap<String, CollectionDigest>> {

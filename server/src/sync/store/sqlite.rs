@@ -177,30 +177,30 @@ impl Steps for Statements<'_> {
         Ok(Ok(self.connection.prepare_cached(sql)?.query_row([self.user], |row| row.get(0))?))
     }
 
-    async fn after_version(&self, version: i64, limit: usize) -> Result<Vec<Change>> {
+    async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>> {
         let rows = limit as i64;
-        let values: [&dyn rusqlite::ToSql; 3] = [&self.user, &version, &rows];
-        let mut changes = self.all(Statement::VehiclesAfterVersion.sqlite(), &values, vehicle_of)?;
-        changes.extend(self.all(Statement::RecordsAfterVersion.sqlite(), &values, record_of)?);
-        changes.extend(self.all(Statement::TombstonesAfterVersion.sqlite(), &values, tombstone_of)?);
+        self.all(Statement::SizesByVersion.sqlite(), &[&self.user, &after, &rows], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    async fn by_versions(&self, after: i64, to: i64) -> Result<Vec<Change>> {
+        let values: [&dyn rusqlite::ToSql; 3] = [&self.user, &after, &to];
+        let mut changes = self.all(Statement::VehiclesByVersion.sqlite(), &values, vehicle_of)?;
+        changes.extend(self.all(Statement::RecordsByVersion.sqlite(), &values, record_of)?);
+        changes.extend(self.all(Statement::TombstonesByVersion.sqlite(), &values, tombstone_of)?);
         changes.sort_unstable_by_key(|change| change.version);
-        changes.truncate(limit);
         Ok(changes)
     }
 
-    async fn after_id(&self, collection: &str, after: Option<RecordId>, limit: usize) -> Result<Vec<Change>> {
+    async fn sizes_by_id(&self, collection: &str, after: RecordId, limit: usize) -> Result<Vec<(RecordId, i64)>> {
         let rows = limit as i64;
-        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let after = after.to_string();
         let values: [&dyn rusqlite::ToSql; 4] = [&self.user, &after, &rows, &collection];
-        let mut found = if collection == VEHICLES {
-            self.all(Statement::VehiclesAfterId.sqlite(), &values[..3], vehicle_of)?
+        let read = |row: &Row<'_>| Ok((id_of(row, 0)?, row.get(1)?));
+        if collection == VEHICLES {
+            self.all(Statement::VehicleSizesById.sqlite(), &values[..3], read)
         } else {
-            self.all(Statement::RecordsAfterId.sqlite(), &values, record_of)?
-        };
-        found.extend(self.all(Statement::TombstonesAfterId.sqlite(), &values, tombstone_of)?);
-        found.sort_unstable_by_key(|change| change.record_id);
-        found.truncate(limit);
-        Ok(found)
+            self.all(Statement::RecordSizesById.sqlite(), &values, read)
+        }
     }
 
     async fn digests(&self) -> Result<BTreeMap<String, CollectionDigest>> {

@@ -8,18 +8,19 @@ use super::columns;
 ///
 /// - `{vehicle}`, `{record}`, `{tombstone}`: the columns that a row is read from; the first six have the same places
 /// - `{fields}`, `{parameters}`, `{assignments}`: the columns of a vehicle's fields, their parameters from `$7` on, and both
+/// - `{vehicle_size}`, `{record_size}`: the size of a row in a response, about
 /// - `{among}`: being one of the list that is parameter 2, an array in PostgreSQL and JSON in SQLite
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Statement {
     VehiclesById,
     RecordsById,
     TombstonesById,
-    VehiclesAfterVersion,
-    RecordsAfterVersion,
-    TombstonesAfterVersion,
-    VehiclesAfterId,
-    RecordsAfterId,
-    TombstonesAfterId,
+    VehiclesByVersion,
+    RecordsByVersion,
+    TombstonesByVersion,
+    SizesByVersion,
+    VehicleSizesById,
+    RecordSizesById,
     VehiclesOfOthers,
     Aliases,
     VehiclesByVin,
@@ -35,25 +36,32 @@ const ALL: [(Statement, &str); 14] = [
         "SELECT {tombstone} FROM tombstones WHERE user_id = $1 AND id {among} AND collection = $3",
     ),
     (
-        Statement::VehiclesAfterVersion,
-        "SELECT {vehicle} FROM vehicles WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+        Statement::VehiclesByVersion,
+        "SELECT {vehicle} FROM vehicles WHERE user_id = $1 AND version > $2 AND version <= $3",
+    ),
+    (Statement::RecordsByVersion, "SELECT {record} FROM records WHERE user_id = $1 AND version > $2 AND version <= $3"),
+    (
+        Statement::TombstonesByVersion,
+        "SELECT {tombstone} FROM tombstones WHERE user_id = $1 AND version > $2 AND version <= $3",
     ),
     (
-        Statement::RecordsAfterVersion,
-        "SELECT {record} FROM records WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+        Statement::SizesByVersion,
+        "SELECT version, {vehicle_size} FROM vehicles WHERE user_id = $1 AND version > $2
+         UNION ALL SELECT version, {record_size} FROM records WHERE user_id = $1 AND version > $2
+         UNION ALL SELECT version, 500 FROM tombstones WHERE user_id = $1 AND version > $2
+         ORDER BY 1 LIMIT $3",
     ),
     (
-        Statement::TombstonesAfterVersion,
-        "SELECT {tombstone} FROM tombstones WHERE user_id = $1 AND version > $2 ORDER BY version LIMIT $3",
-    ),
-    (Statement::VehiclesAfterId, "SELECT {vehicle} FROM vehicles WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3"),
-    (
-        Statement::RecordsAfterId,
-        "SELECT {record} FROM records WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3",
+        Statement::VehicleSizesById,
+        "SELECT id, {vehicle_size} FROM vehicles WHERE user_id = $1 AND id > $2
+         UNION ALL SELECT id, 500 FROM tombstones WHERE user_id = $1 AND collection = 'vehicles' AND id > $2
+         ORDER BY 1 LIMIT $3",
     ),
     (
-        Statement::TombstonesAfterId,
-        "SELECT {tombstone} FROM tombstones WHERE user_id = $1 AND id > $2 AND collection = $4 ORDER BY id LIMIT $3",
+        Statement::RecordSizesById,
+        "SELECT id, {record_size} FROM records WHERE user_id = $1 AND collection = $4 AND id > $2
+         UNION ALL SELECT id, 500 FROM tombstones WHERE user_id = $1 AND collection = $4 AND id > $2
+         ORDER BY 1 LIMIT $3",
     ),
     (Statement::VehiclesOfOthers, "SELECT id FROM vehicles WHERE user_id <> $1 AND id {among}"),
     (
@@ -105,7 +113,9 @@ fn complete(text: &str, no_alias: &str, among: &str) -> String {
     let record =
         ["id, version, deleted_at, ", no_alias, ", created_at, updated_at, fields, origins, device_id, collection"]
             .concat();
-    text.replace("{vehicle}", &vehicle)
+    text.replace("{vehicle_size}", "1500 + COALESCE(octet_length(extra), 0) + COALESCE(octet_length(notes), 0)")
+        .replace("{record_size}", "500 + octet_length(fields) + octet_length(origins)")
+        .replace("{vehicle}", &vehicle)
         .replace("{record}", &record)
         .replace("{tombstone}", "id, version, deleted_at, alias_of, collection")
         .replace("{fields}", &columns::field_columns())
