@@ -161,7 +161,7 @@ async fn changes_of_one_device_reach_the_other_and_plain_rest() {
 }
 
 #[tokio::test]
-async fn an_idle_request_reads_and_writes_nothing_and_has_the_digest() {
+async fn an_idle_request_has_the_same_small_response_with_the_digest() {
     let Some(server) = server().await else { return };
     let ada = server.user("ada").await;
     let mut device = Device::new(&ada);
