@@ -5,7 +5,7 @@
 //! - `collection`, `field`, `rule`: the types of a declaration
 //! - `record`, `value`, `id`, `origin`: records of any collection
 //! - `access`, `view`: fields of records and of typed views
-//! - `merge`, `conflict`: merging a record that was changed in two places
+//! - `replica`, `conflict`, `merge`: a record with its conflicts, and merging it after changes in two places
 //! - `patch`, `validate`, `invalid`, `separators`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
@@ -29,6 +29,7 @@ mod origin;
 mod patch;
 mod query;
 mod record;
+pub mod replica;
 mod rule;
 mod separators;
 pub mod service_entry;
@@ -45,7 +46,7 @@ mod tests;
 pub use access::FieldAccess;
 pub use change::{ChangeId, ChangeKind, FieldChange, HistoryEntry, differences};
 pub use collection::Collection;
-pub use collections::COLLECTIONS;
+pub use collections::{COLLECTIONS, UNKNOWN};
 pub use field::{DefaultValue, Field};
 pub use id::RecordId;
 pub use invalid::{FieldError, Invalid};

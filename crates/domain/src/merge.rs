@@ -12,16 +12,8 @@ use uuid::Uuid;
 use crate::{
     Collection, FieldValue, Json, Origin, Record,
     conflict::{Alternative, Conflict, Conflicts, REMOVAL},
+    replica::Replica,
 };
-
-/// A record with its conflicts, as one place has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
-    /// The record.
-    pub record: Record,
-    /// Its conflicts.
-    pub conflicts: Conflicts,
-}
 
 /// Who wrote the values that become alternatives.
 #[derive(Debug, Clone, PartialEq, Eq)]

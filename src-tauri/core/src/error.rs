@@ -26,6 +26,20 @@ pub enum GarageError {
     /// No record of this kind, such as `Vehicle`, has this id, or it is removed.
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// The field has no open conflict, or none with this value.
+    #[error("There is no such conflict")]
+    NoSuchConflict,
+    /// The garage belongs to another account, or to another server.
+    #[error("This garage belongs to {}; use another garage for another account", match .email {
+        Some(email) => format!("{email} on {server}"),
+        None => format!("another account on {server}"),
+    })]
+    OtherAccount {
+        /// The server that it belongs to.
+        server: String,
+        /// The email address of the last sign-in, if it is known.
+        email: Option<String>,
+    },
     /// No change has this id.
     #[error("There is no such change")]
     NoSuchChange,
@@ -211,7 +225,11 @@ impl GarageError {
             GarageError::Emptied | GarageError::RepairInterrupted => ErrorCode::GarageDamaged,
             GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
-            GarageError::NotFound(_) | GarageError::Removed(_) | GarageError::NoSuchChange => ErrorCode::NotFound,
+            GarageError::NotFound(_)
+            | GarageError::Removed(_)
+            | GarageError::NoSuchChange
+            | GarageError::NoSuchConflict => ErrorCode::NotFound,
+            GarageError::OtherAccount { .. } => ErrorCode::Invalid,
             GarageError::ChangedSince(_) | GarageError::ChangedSinceAdded { .. } | GarageError::CannotUndo => {
                 ErrorCode::ChangedSince
             }

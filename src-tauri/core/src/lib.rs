@@ -8,6 +8,7 @@
 //! - `decode`: decoding, and which decoded values fill a vehicle
 //! - `refine`, `vpic_cache`: requests to vPIC in the background, and the cache file of its answers
 //! - `backup`, `repair`, `lock`: the garage's file as a whole, and locking it against other programs
+//! - `sync`: exchanging changes with the server
 //! - `watch`: notices writes of other programs
 //! - `progress`: progress and cancellation of long operations
 //! - `store`: the SQL, one module per table; no other module knows a column
@@ -32,6 +33,7 @@ mod refine;
 mod repair;
 mod service;
 mod store;
+pub mod sync;
 mod transfer;
 mod vehicles;
 mod vpic_cache;

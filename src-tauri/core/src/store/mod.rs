@@ -5,6 +5,7 @@
 //! - `history`, `vehicle_list`, `find`, `foreign`: read history, pages of vehicles, single vehicles, and records of
 //!   unknown collections
 //! - `schema`: finds and mends missing and changed parts of the schema
+//! - `sync`: the bookkeeping of sync
 //! - `stored_value`: values of rows, for copying them without interpreting them
 //! - `text`: the SQL functions that fold text for search and sorting
 
@@ -20,6 +21,7 @@ pub(crate) mod journal;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod stored_value;
+pub(crate) mod sync;
 pub(crate) mod text;
 pub(crate) mod vehicle_list;
 

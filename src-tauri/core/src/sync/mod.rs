@@ -1,0 +1,60 @@
+//! Sync: every device has the same garage, and nothing is lost. `docs/sync.md` has the protocol and the rules.
+//!
+//! - `plan`: what to do with a record of the server, and what to send of a record, as pure functions
+//! - `outbox`: freezes operations before they are sent
+//! - `apply`: applies a response through the journal, in one transaction
+//! - `pass`: requests and responses until both sides have everything
+//! - `remote`: the other side
+//! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
+//! - `wire`: converts between what travels and what is stored
+//!
+//! Invariants: what is sent is the record minus its base, computed when it is frozen; one batch is in flight, and it is sent
+//! unchanged until it is answered; a response is applied whole or not at all; no transaction is open across the network; no
+//! code here names a collection.
+
+mod apply;
+mod attention;
+mod outbox;
+mod pass;
+mod plan;
+mod remote;
+mod status;
+mod wire;
+
+pub use self::{
+    attention::{Choice, OpenConflict, OtherValue, Refusal},
+    pass::{Exchange, Next},
+    remote::{Remote, RemoteError},
+    status::SyncStatus,
+};
+pub use crate::store::sync::Attention;
+use crate::GarageError;
+
+/// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// This garage was never signed in.
+    #[error("This garage is on this device only; sign in to sync it")]
+    SignedOut,
+    /// A person has to decide.
+    #[error("{}", attention_message(.0))]
+    Attention(Attention),
+    /// Another program syncs this garage.
+    #[error("Another program is syncing this garage")]
+    Overtaken,
+    /// The server gave no answer, or not one that helps.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The garage cannot be read or written.
+    #[error(transparent)]
+    Garage(#[from] GarageError),
+}
+
+fn attention_message(attention: &Attention) -> &'static str {
+    match attention {
+        Attention::OtherDatabase { .. } => {
+            "The server's database is not the one that this garage was synced with; nothing is sent until you decide"
+        }
+        Attention::Differs => "This garage and the server differ, although everything was read again",
+    }
+}

@@ -1,0 +1,175 @@
+//! A pass: requests and responses until both sides have everything. No transaction is open while a request is under way.
+
+use garage_domain::RecordId;
+use garage_protocol::sync::{AuditRequest, MAX_AUDITED, MAX_RECORDS, Rejection, SyncRequest, SyncResponse};
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::{
+    Remote, RemoteError, SyncError,
+    apply::{self, Applied, Reason},
+    outbox,
+};
+use crate::{
+    Garage, GarageError,
+    store::{
+        device_id,
+        journal::Journal,
+        sync::{self, Attention, Progress},
+    },
+};
+
+/// How much the records of an audit contain at most, about, in bytes: less than the server's limit.
+const AUDITED_BYTES: usize = 700 << 10;
+
+/// A request, and the generation of the full re-read that it was made in.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    request: SyncRequest,
+    reread: i64,
+}
+
+impl Exchange {
+    /// The request to send.
+    #[must_use]
+    pub fn request(&self) -> &SyncRequest {
+        &self.request
+    }
+}
+
+/// What is to be done after an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// There is more to exchange.
+    Continue,
+    /// Both sides have everything that can be exchanged now.
+    Done,
+}
+
+impl Garage {
+    /// Exchanges requests and responses until there is nothing more to send and to read.
+    ///
+    /// # Errors
+    /// [`SyncError`]. What was exchanged before stays; the next pass continues.
+    pub async fn sync(&self, remote: &impl Remote) -> Result<(), SyncError> {
+        let mut most = MAX_RECORDS;
+        loop {
+            let exchange = self.begin_exchange(most).await?;
+            match remote.exchange(exchange.request()).await {
+                Ok(response) => {
+                    if self.finish_exchange(exchange, response).await? == Next::Done {
+                        return Ok(());
+                    }
+                }
+                Err(RemoteError::Refused(message)) if !exchange.request.operations.is_empty() => {
+                    most = (exchange.request.operations.len() / 2).max(1);
+                    self.refused(exchange, message).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Freezes the next batch, unless one is in flight, and returns the request to send. `most` limits the batch.
+    ///
+    /// # Errors
+    /// [`SyncError::SignedOut`] before the first sign-in; [`SyncError::Attention`] if a person has to decide first;
+    /// [`SyncError::Garage`].
+    pub async fn begin_exchange(&self, most: usize) -> Result<Exchange, SyncError> {
+        let begun = self.write(self.stamp(), move |journal| begin(journal, most)).await?;
+        begun.ok_or(SyncError::SignedOut)?
+    }
+
+    /// Applies a response in one transaction.
+    ///
+    /// # Errors
+    /// [`SyncError::Attention`] if sync stops until a person decides; [`SyncError::Overtaken`] if another program has
+    /// changed the state of sync meanwhile; [`SyncError::Remote`] if the response is of another account;
+    /// [`SyncError::Garage`].
+    pub async fn finish_exchange(&self, exchange: Exchange, response: SyncResponse) -> Result<Next, SyncError> {
+        let Exchange { request, reread } = exchange;
+        if request.account.as_ref().is_some_and(|account| *account != response.account) {
+            return Err(RemoteError::OtherAccount.into());
+        }
+        let applied = self
+            .write(self.stamp(), move |journal| Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?));
+        match applied.await? {
+            Applied::Applied { is_done: true } => Ok(Next::Done),
+            Applied::Applied { is_done: false } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
+                Ok(Next::Continue)
+            }
+            Applied::ReadAgain(Reason::Differs) => {
+                self.back_up_before_reread().await?;
+                Ok(Next::Continue)
+            }
+            Applied::Ignored => Err(SyncError::Overtaken),
+            Applied::Stopped(attention) => Err(SyncError::Attention(attention)),
+        }
+    }
+
+    /// The server has refused a request as a whole. A batch is dissolved, so that it is sent in halves; an operation that
+    /// was alone is refused.
+    ///
+    /// # Errors
+    /// [`SyncError::Garage`].
+    pub async fn refused(&self, exchange: Exchange, message: String) -> Result<(), SyncError> {
+        let refused = self.write(self.stamp(), move |journal| {
+            match &exchange.request.operations[..] {
+                [operation] => apply::refuse(journal, operation, &Rejection::new(message))?,
+                _ => outbox::dissolve(journal.reader())?,
+            }
+            Ok(())
+        });
+        Ok(refused.await?)
+    }
+}
+
+type Begun = Option<Result<Exchange, SyncError>>;
+
+fn begin(journal: &mut Journal<'_>, most: usize) -> Result<Begun, GarageError> {
+    let connection = journal.reader();
+    let Some(mut progress) = sync::progress(connection)? else { return Ok(None) };
+    if let Some(attention @ Attention::OtherDatabase { .. }) = &progress.attention {
+        return Ok(Some(Err(SyncError::Attention(attention.clone()))));
+    }
+    let is_in_flight = !sync::sent(connection)?.is_empty();
+    let operations = outbox::freeze(journal, most)?;
+    if !is_in_flight && !operations.is_empty() {
+        progress.batch += 1;
+    }
+    let audit = if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
+    sync::put_progress(connection, &progress)?;
+    let device_id = device_id(connection)?;
+    let request = SyncRequest {
+        account: Some(progress.account),
+        device_id: device_id.parse::<Uuid>().unwrap_or_default(),
+        batch: (!operations.is_empty()).then_some(progress.batch),
+        epoch: progress.epoch,
+        cursor: progress.cursor,
+        limit: MAX_RECORDS,
+        audit,
+        operations,
+    };
+    Ok(Some(Ok(Exchange { request, reread: progress.reread })))
+}
+
+/// The records to compare in this request.
+fn audit(connection: &Connection, progress: &mut Progress) -> rusqlite::Result<Option<AuditRequest>> {
+    let first = || Ok::<_, rusqlite::Error>(outbox::collections(connection)?.into_iter().next());
+    let Some(collection) = progress.audit_collection.clone().map_or_else(first, |name| Ok(Some(name)))? else {
+        return Ok(None);
+    };
+    let after: Option<RecordId> = progress.audit_after;
+    let mut bytes = 0;
+    let bases = sync::bases_after(connection, &collection, after, MAX_AUDITED)?;
+    let fitting = bases.iter().take_while(|(_, base)| {
+        let values = base.fields.iter().chain(&base.origins);
+        bytes += values.map(|(name, json)| name.len() + json.text().len() + 8).sum::<usize>();
+        bytes <= AUDITED_BYTES
+    });
+    let fitting = fitting.count().max(1);
+    // With fewer records than the limit here, more there are a difference.
+    let limit = if fitting < bases.len() { fitting } else { MAX_AUDITED };
+    let hash = apply::audit_hash(connection, &collection, after, limit)?;
+    Ok(Some(AuditRequest { collection, after, limit, hash }))
+}

@@ -1,0 +1,89 @@
+//! What sync has done and what it has still to do.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Attention;
+use crate::{Garage, GarageError, store::sync};
+
+/// The state of sync, as the garage's file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// The server's URL; null if this garage is on this device only.
+    pub server: Option<String>,
+    /// The email address of the last sign-in, if it is known.
+    pub email: Option<String>,
+    /// How many records have a change that the server has not acknowledged.
+    pub waiting: u64,
+    /// How many conflicts a person has to settle.
+    pub conflicts: u64,
+    /// How many values and records the server has refused.
+    pub refused: u64,
+    /// Whether everything is being read again.
+    pub is_rereading: bool,
+    /// The end of the last pass after which nothing was left to send or to read.
+    pub synced_at: Option<Timestamp>,
+    /// Why sync has stopped until a person decides.
+    pub attention: Option<Attention>,
+}
+
+impl SyncStatus {
+    /// Whether everything is on the server, and the server has said so.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced_at.is_some()
+            && self.waiting + self.conflicts + self.refused == 0
+            && self.attention.is_none()
+            && !self.is_rereading
+    }
+}
+
+impl Garage {
+    /// Returns the state of sync.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn sync_status(&self) -> Result<SyncStatus, GarageError> {
+        self.database
+            .read(|transaction| {
+                let progress = sync::progress(transaction)?;
+                let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+                Ok(SyncStatus {
+                    waiting: sync::count_waiting(transaction)? + count(sync::sent(transaction)?.len()),
+                    conflicts: count(sync::open_conflicts(transaction)?.len()),
+                    refused: count(sync::all_refusals(transaction)?.len()),
+                    server: progress.as_ref().map(|progress| progress.server.clone()),
+                    email: progress.as_ref().and_then(|progress| progress.email.clone()),
+                    is_rereading: progress.as_ref().is_some_and(|progress| progress.is_rereading),
+                    synced_at: progress.as_ref().and_then(|progress| progress.synced_at),
+                    attention: progress.and_then(|progress| progress.attention),
+                })
+            })
+            .await
+    }
+
+    /// Binds this garage to an account of a server. What it holds is taken along.
+    ///
+    /// # Errors
+    /// [`GarageError::OtherAccount`] if it belongs to another account already; [`GarageError::Store`].
+    pub async fn bind_to_account(
+        &self,
+        server: String,
+        account: String,
+        email: Option<String>,
+    ) -> Result<(), GarageError> {
+        self.write(self.stamp(), move |journal| {
+            let connection = journal.reader();
+            let progress = match sync::progress(connection)? {
+                Some(bound) if (&bound.server, &bound.account) != (&server, &account) => {
+                    return Err(GarageError::OtherAccount { server: bound.server, email: bound.email });
+                }
+                Some(bound) => sync::Progress { email: email.or(bound.email), ..bound },
+                None => sync::Progress::new(server, account, email),
+            };
+            Ok(sync::put_progress(connection, &progress)?)
+        })
+        .await
+    }
+}
