@@ -58,7 +58,8 @@ pub(super) fn apply(
         return begin_epoch(journal, &mut progress, response);
     }
     if response.copied || response.late {
-        return begin_as_another_device(journal, &mut progress);
+        become_another_device(journal)?;
+        return Ok(Applied::ReadAgain(Reason::Copied));
     }
     for (operation, result) in request.operations.iter().zip(&response.results) {
         apply_result(journal, operation, result, progress.reread)?;
@@ -158,14 +159,16 @@ fn forgotten(lineage: &[(String, i64)]) -> Vec<(i64, i64)> {
 }
 
 /// The garage's file was copied, or put back from a backup: this device continues as another one.
-pub(super) fn begin_as_another_device(journal: &Journal<'_>, progress: &mut Progress) -> Result<Applied> {
+pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
     let connection = journal.reader();
     outbox::dissolve(connection)?;
     sync::put_device_id(connection, &journal.new_id().to_string())?;
-    progress.batch = 0;
-    read_again(progress);
-    sync::put_progress(connection, progress)?;
-    Ok(Applied::ReadAgain(Reason::Copied))
+    if let Some(mut progress) = sync::progress(connection)? {
+        progress.batch = 0;
+        read_again(&mut progress);
+        sync::put_progress(connection, &progress)?;
+    }
+    Ok(())
 }
 
 fn apply_result(

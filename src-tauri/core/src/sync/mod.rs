@@ -5,6 +5,7 @@
 //! - `apply`: applies a response through the journal, in one transaction
 //! - `pass`: requests and responses until both sides have everything
 //! - `remote`: the other side
+//! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
 //!
@@ -14,6 +15,7 @@
 
 mod apply;
 mod attention;
+mod invariants;
 mod outbox;
 mod pass;
 mod plan;
@@ -23,7 +25,7 @@ mod wire;
 
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
-    pass::{Exchange, Next},
+    pass::{Exchange, Limits, Next},
     remote::{Remote, RemoteError},
     status::SyncStatus,
 };

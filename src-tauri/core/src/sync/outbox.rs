@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     journal::Journal,
-    sync::{self, Key, StoredBase, StoredRefusal, WHOLE_RECORD},
+    sync::{self, Key, StoredBase, WHOLE_RECORD},
 };
 
 /// What a request has besides operations, about, in bytes.
@@ -34,7 +34,6 @@ pub(super) struct Copies {
     pub stored_base: Option<StoredBase>,
     pub base: Option<Base>,
     pub refused: Refused,
-    pub refusals: Vec<StoredRefusal>,
 }
 
 impl Copies {
@@ -44,16 +43,15 @@ impl Copies {
             Some(stored) => Some(stored.for_plan(sync::base_replica(connection, key, stored)?)),
             None => None,
         };
-        let refusals = sync::refusals(connection, key)?;
         let mut refused = Refused::default();
-        for refusal in &refusals {
+        for refusal in sync::refusals(connection, key)? {
             if refusal.field == WHOLE_RECORD {
                 refused.is_whole = true;
             } else {
-                refused.values.insert(refusal.field.clone(), refusal.value.clone());
+                refused.values.insert(refusal.field, refusal.value);
             }
         }
-        Ok(Copies { local: sync::replica(connection, key)?, stored_base, base, refused, refusals })
+        Ok(Copies { local: sync::replica(connection, key)?, stored_base, base, refused })
     }
 
     pub fn draft(&self, may_exist: bool) -> Option<Draft> {

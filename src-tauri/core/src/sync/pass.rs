@@ -37,6 +37,21 @@ impl Exchange {
     }
 }
 
+/// The largest batch and page of an exchange, in records.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The most operations to send, 1 to 500.
+    pub operations: usize,
+    /// The most records to read, 1 to 500.
+    pub records: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { operations: MAX_RECORDS, records: MAX_RECORDS }
+    }
+}
+
 /// What is to be done after an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -52,9 +67,9 @@ impl Garage {
     /// # Errors
     /// [`SyncError`]. What was exchanged before stays; the next pass continues.
     pub async fn sync(&self, remote: &impl Remote) -> Result<(), SyncError> {
-        let mut most = MAX_RECORDS;
+        let mut limits = Limits::default();
         loop {
-            let exchange = self.begin_exchange(most).await?;
+            let exchange = self.begin_exchange(limits).await?;
             match remote.exchange(exchange.request()).await {
                 Ok(response) => {
                     if self.finish_exchange(exchange, response).await? == Next::Done {
@@ -62,7 +77,7 @@ impl Garage {
                     }
                 }
                 Err(RemoteError::Refused(message)) if !exchange.request.operations.is_empty() => {
-                    most = (exchange.request.operations.len() / 2).max(1);
+                    limits.operations = (exchange.request.operations.len() / 2).max(1);
                     self.refused(exchange, message).await?;
                 }
                 Err(error) => return Err(error.into()),
@@ -70,13 +85,13 @@ impl Garage {
         }
     }
 
-    /// Freezes the next batch, unless one is in flight, and returns the request to send. `most` limits the batch.
+    /// Freezes the next batch, unless one is in flight, and returns the request to send.
     ///
     /// # Errors
     /// [`SyncError::SignedOut`] before the first sign-in; [`SyncError::Attention`] if a person has to decide first;
     /// [`SyncError::Garage`].
-    pub async fn begin_exchange(&self, most: usize) -> Result<Exchange, SyncError> {
-        let begun = self.write(self.stamp(), move |journal| begin(journal, most)).await?;
+    pub async fn begin_exchange(&self, limits: Limits) -> Result<Exchange, SyncError> {
+        let begun = self.write(self.stamp(), move |journal| begin(journal, limits)).await?;
         begun.ok_or(SyncError::SignedOut)?
     }
 
@@ -126,14 +141,14 @@ impl Garage {
 
 type Begun = Option<Result<Exchange, SyncError>>;
 
-fn begin(journal: &mut Journal<'_>, most: usize) -> Result<Begun, GarageError> {
+fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError> {
     let connection = journal.reader();
     let Some(mut progress) = sync::progress(connection)? else { return Ok(None) };
     if let Some(attention @ Attention::OtherDatabase { .. }) = &progress.attention {
         return Ok(Some(Err(SyncError::Attention(attention.clone()))));
     }
     let is_in_flight = !sync::sent(connection)?.is_empty();
-    let operations = outbox::freeze(journal, most)?;
+    let operations = outbox::freeze(journal, limits.operations)?;
     if !is_in_flight && !operations.is_empty() {
         progress.batch += 1;
     }
@@ -146,7 +161,7 @@ fn begin(journal: &mut Journal<'_>, most: usize) -> Result<Begun, GarageError> {
         batch: (!operations.is_empty()).then_some(progress.batch),
         epoch: progress.epoch,
         cursor: progress.cursor,
-        limit: MAX_RECORDS,
+        limit: limits.records.clamp(1, MAX_RECORDS),
         audit,
         operations,
     };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Attention;
+use super::{Attention, apply};
 use crate::{Garage, GarageError, store::sync};
 
 /// The state of sync, as the garage's file says it.
@@ -85,5 +85,14 @@ impl Garage {
             Ok(sync::put_progress(connection, &progress)?)
         })
         .await
+    }
+
+    /// Makes the server take this device for another one. Needed for a copy of a garage's file: two devices with one id
+    /// would overwrite each other's answers. What waits still waits, and everything is read again.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn become_another_device(&self) -> Result<(), GarageError> {
+        self.write(self.stamp(), |journal| Ok(apply::become_another_device(journal)?)).await
     }
 }

@@ -1,0 +1,599 @@
+//! A history: steps of devices, network and server, chosen by a seed; then quiet, until everybody has everything.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use anyhow::{Context, bail};
+use axum::http::Method;
+use garage_core::{
+    ErrorCode, GarageError, SERVICE_ENTRIES, ServiceEntryDraft, VEHICLES, Vehicle, VehicleDraft, VehicleId,
+    VehicleQuery,
+    domain::{FieldValue, RecordId, conflict::REMOVAL},
+    sync::{Choice, Exchange, Limits, Next, OpenConflict, SyncError},
+};
+use garage_protocol::sync::SyncResponse;
+use rand::{Rng, SeedableRng, seq::IndexedRandom};
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use crate::{
+    check,
+    device::Device,
+    oracle::{Field, Oracle, Shown},
+    server::Server,
+    template::Template,
+};
+
+const VINS: [&str; 3] = ["1HGCM82633A004352", "1M8GDM9AXKP042788", "5YJSA3DS0EFP37229"];
+const TEXT_FIELDS: [&str; 3] = ["nickname", "color", "notes"];
+/// How many exchanges a device has at most until it has everything, after the last fault.
+const MOST_EXCHANGES: usize = 200;
+
+/// What a history is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Whether to record what happens.
+    pub is_logged: bool,
+}
+
+/// A history that has ended well.
+#[derive(Debug)]
+pub struct History {
+    /// What happened.
+    pub log: String,
+    /// A number of what happened, without what a server chooses at random: equal for equal seeds.
+    pub trace: u64,
+    /// How many requests were sent.
+    pub exchanges: usize,
+}
+
+/// A history that shows a fault.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// What is wrong.
+    pub what: String,
+    /// What happened.
+    pub log: String,
+}
+
+/// A request on its way, or a response.
+struct Message {
+    device: usize,
+    exchange: Exchange,
+    response: Option<SyncResponse>,
+}
+
+struct World {
+    random: ChaCha8Rng,
+    server: Server,
+    devices: Vec<Device>,
+    oracle: Oracle,
+    requests: Vec<Message>,
+    responses: Vec<Message>,
+    /// Requests and responses that nobody waits for any more. They may still arrive.
+    late: Vec<Message>,
+    log: String,
+    is_logged: bool,
+    trace: u64,
+    exchanges: usize,
+    next_value: usize,
+    fault: f64,
+}
+
+/// Runs the history of a seed in a folder of its own.
+///
+/// # Errors
+/// [`Failure`] if something is wrong at the end, or on the way.
+pub async fn run(template: &Template, seed: u64, settings: Settings) -> Result<History, Failure> {
+    let mut log = String::new();
+    match try_run(template, seed, settings, &mut log).await {
+        Ok((trace, exchanges)) => Ok(History { log, trace, exchanges }),
+        Err(error) => Err(Failure { seed, what: format!("{error:#}"), log }),
+    }
+}
+
+async fn try_run(
+    template: &Template,
+    seed: u64,
+    settings: Settings,
+    log: &mut String,
+) -> anyhow::Result<(u64, usize)> {
+    let folder = tempfile::tempdir()?;
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let count = *[2, 2, 3, 4].choose(&mut random).unwrap_or(&2);
+    let server = template.server(folder.path()).await?;
+    let mut devices = Vec::new();
+    for (name, number) in ('A'..).zip(0..count) {
+        devices.push(Device::new(template, folder.path(), name, seed.wrapping_mul(31).wrapping_add(number)).await?);
+    }
+    let fault = *[0.0, 0.1, 0.3].choose(&mut random).unwrap_or(&0.0);
+    let mut world = World {
+        random,
+        server,
+        devices,
+        oracle: Oracle::default(),
+        requests: Vec::new(),
+        responses: Vec::new(),
+        late: Vec::new(),
+        log: String::new(),
+        is_logged: settings.is_logged,
+        trace: 0,
+        exchanges: 0,
+        next_value: 0,
+        fault,
+    };
+    let result = world.live(folder.path()).await;
+    log.push_str(&world.log);
+    let ended = (world.trace, world.exchanges);
+    for mut device in world.devices {
+        device.close().await;
+    }
+    world.server.close().await;
+    result.map(|()| ended)
+}
+
+impl World {
+    async fn live(&mut self, _folder: &Path) -> anyhow::Result<()> {
+        let steps = *[12, 25, 45, 80].choose(&mut self.random).unwrap_or(&12);
+        let sync_share = *[0.3, 0.5, 0.7].choose(&mut self.random).unwrap_or(&0.5);
+        let quick_share = *[0.0, 0.15, 0.35].choose(&mut self.random).unwrap_or(&0.0);
+        let most_records = *[1, 2, 4].choose(&mut self.random).unwrap_or(&2);
+        for _ in 0..steps {
+            // The last device only reads.
+            let device = self.random.random_range(0..self.devices.len());
+            let is_reader = device + 1 == self.devices.len();
+            self.devices[device].tick();
+            if !is_reader && self.random.random_bool(1.0 - sync_share) {
+                self.edit(device, most_records).await?;
+            } else {
+                self.sync(device, quick_share).await?;
+            }
+        }
+        while let Some(message) = self.late.pop() {
+            self.deliver_late(message).await?;
+        }
+        self.requests.clear();
+        self.responses.clear();
+        self.settle().await?;
+        self.check().await
+    }
+
+    fn note(&mut self, device: usize, what: std::fmt::Arguments<'_>) {
+        let name = self.devices.get(device).map_or('S', |device| device.name);
+        let line = format!("{name} {what}\n");
+        for byte in line.bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        if self.is_logged {
+            self.log.push_str(&line);
+        }
+    }
+
+    /// What is only for a person to read: it contains what the server has chosen at random.
+    fn explain(&mut self, what: impl FnOnce() -> String) {
+        if self.is_logged {
+            let _ = writeln!(self.log, "    {}", what());
+        }
+    }
+
+    fn value(&mut self) -> String {
+        if self.random.random_bool(0.2) {
+            return format!("v{}", self.random.random_range(1..4));
+        }
+        self.next_value += 1;
+        format!("w{}", self.next_value)
+    }
+
+    // Edits.
+
+    async fn edit(&mut self, device: usize, most_records: usize) -> anyhow::Result<()> {
+        let garage = self.devices[device].garage().clone();
+        let live = garage.all_vehicles(VehicleQuery::default()).await?;
+        let removed = garage.all_vehicles(VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?;
+        let conflicts = garage.conflicts().await?;
+        let chance: f64 = self.random.random();
+        if chance < 0.15 && live.len() + removed.len() < most_records {
+            return self.add(device).await;
+        }
+        if chance < 0.60 {
+            let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
+            return self.change(device, &vehicle, &conflicts).await;
+        }
+        if chance < 0.70 {
+            let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
+            let shown = shown(&vehicle, &conflicts);
+            if self.allowed(device, garage.remove_vehicle(vehicle.id).await, "remove")? {
+                let name = self.devices[device].name;
+                self.oracle.write(name, vehicle.id, REMOVAL, "true", Some(&shown));
+                self.note(device, format_args!("removes {}", vehicle.id));
+            }
+            return Ok(());
+        }
+        if chance < 0.78 {
+            let Some(vehicle) = removed.choose(&mut self.random).cloned() else { return Ok(()) };
+            let shown = shown(&vehicle, &conflicts);
+            if self.allowed(device, garage.restore_vehicle(vehicle.id).await, "restore")? {
+                let name = self.devices[device].name;
+                self.oracle.write(name, vehicle.id, REMOVAL, "false", Some(&shown));
+                self.note(device, format_args!("restores {}", vehicle.id));
+            }
+            return Ok(());
+        }
+        if chance < 0.90 {
+            let Some(conflict) = conflicts.choose(&mut self.random).cloned() else { return Ok(()) };
+            return self.choose(device, &conflict).await;
+        }
+        if chance < 0.94 {
+            return self.undo(device, &live, &conflicts).await;
+        }
+        if chance < 0.98 {
+            return self.service(device, &live).await;
+        }
+        self.discard(device, 1).await.map(drop)
+    }
+
+    /// Whether an edit was made. Some are refused, as they would be in a window.
+    fn allowed<T>(&mut self, device: usize, result: Result<T, GarageError>, what: &str) -> anyhow::Result<bool> {
+        match result {
+            Ok(_) => Ok(true),
+            Err(error)
+                if [ErrorCode::Invalid, ErrorCode::DuplicateVin, ErrorCode::ChangedSince, ErrorCode::NotFound]
+                    .contains(&error.code()) =>
+            {
+                self.note(device, format_args!("cannot {what}: {error}"));
+                Ok(false)
+            }
+            Err(error) => Err(error).context(what.to_owned()),
+        }
+    }
+
+    async fn add(&mut self, device: usize) -> anyhow::Result<()> {
+        let mut fields = json!({ "nickname": self.value(), "licensePlate": "P" });
+        if self.random.random_bool(0.7) {
+            fields["vin"] = (*VINS.choose(&mut self.random).unwrap_or(&VINS[0])).into();
+        }
+        if self.random.random_bool(0.5) {
+            fields["color"] = self.value().into();
+        }
+        let draft: VehicleDraft = serde_json::from_value(fields.clone())?;
+        let added = self.devices[device].garage().add_vehicle(&draft).await;
+        let id = added.as_ref().map(|vehicle| vehicle.id).ok();
+        if let (true, Some(id)) = (self.allowed(device, added, "add")?, id) {
+            let name = self.devices[device].name;
+            for (field, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| *name != "licensePlate") {
+                self.oracle.write(name, id, field, &value.to_string(), None);
+            }
+            self.note(device, format_args!("adds {id} {fields}"));
+        }
+        Ok(())
+    }
+
+    async fn change(&mut self, device: usize, vehicle: &Vehicle, conflicts: &[OpenConflict]) -> anyhow::Result<()> {
+        let field = *["nickname", "color", "color", "notes", "vin"].choose(&mut self.random).unwrap_or(&"color");
+        let value: Value = match field {
+            "vin" if self.random.random_bool(0.25) => Value::Null,
+            "vin" => (*VINS.choose(&mut self.random).unwrap_or(&VINS[0])).into(),
+            _ if self.random.random_bool(0.1) => Value::Null,
+            _ => self.value().into(),
+        };
+        let shown = shown(vehicle, conflicts);
+        let before = shown.get(field).cloned().unwrap_or_default();
+        let draft: VehicleDraft = serde_json::from_value(json!({ field: value }))?;
+        let edited = self.devices[device].garage().edit_vehicle(vehicle.id, &draft).await;
+        if self.allowed(device, edited, "edit")? && before.value != value.to_string() {
+            let name = self.devices[device].name;
+            self.oracle.write(name, vehicle.id, field, &value.to_string(), Some(&shown));
+            self.note(device, format_args!("edits {}.{field} from {} to {value}", vehicle.id, before.value));
+        }
+        Ok(())
+    }
+
+    async fn choose(&mut self, device: usize, conflict: &OpenConflict) -> anyhow::Result<()> {
+        if conflict.collection != VEHICLES.name {
+            return Ok(());
+        }
+        let garage = self.devices[device].garage().clone();
+        let vehicle = garage.vehicle_or_removed(conflict.record_id).await?;
+        let shown = shown(&vehicle, std::slice::from_ref(conflict));
+        let all = garage.conflicts().await?;
+        let all = crate::history::shown(&vehicle, &all);
+        let other = conflict.alternatives.choose(&mut self.random);
+        let (choice, value) = match other.filter(|_| self.random.random_bool(0.5)) {
+            Some(other) => (Choice::Other(other.id), other.value.clone()),
+            None => (Choice::Kept, conflict.value.clone()),
+        };
+        let resolved = garage.resolve(&VEHICLES, conflict.record_id, &conflict.field, choice).await;
+        if self.allowed(device, resolved, "choose")? {
+            let value = text_of(value.as_ref());
+            let name = self.devices[device].name;
+            let shown = if conflict.field == REMOVAL { all } else { shown };
+            self.oracle.write(name, conflict.record_id, &conflict.field, &value, Some(&shown));
+            self.note(device, format_args!("chooses {} for {}.{}", value, conflict.record_id, conflict.field));
+        }
+        Ok(())
+    }
+
+    async fn undo(&mut self, device: usize, live: &[Vehicle], conflicts: &[OpenConflict]) -> anyhow::Result<()> {
+        let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
+        let garage = self.devices[device].garage().clone();
+        let history = garage.history(vehicle.id).await?;
+        let Some(change) = history.choose(&mut self.random).filter(|change| change.kind.name() == "edited") else {
+            return Ok(());
+        };
+        let before = shown(&vehicle, conflicts);
+        let undone = garage.undo(change.id).await;
+        if self.allowed(device, undone, "undo")? {
+            let vehicle = garage.vehicle_or_removed(vehicle.id).await?;
+            let after = shown(&vehicle, &garage.conflicts().await?);
+            let name = self.devices[device].name;
+            for (field, now) in &after {
+                let was = before.get(field).map(|it| it.value.clone());
+                if was.as_deref() != Some(&now.value) {
+                    self.oracle.write(name, vehicle.id, field, &now.value, Some(&before));
+                }
+                // What was chosen against is offered again.
+                for value in &now.alternatives {
+                    self.oracle.write(name, vehicle.id, field, value, None);
+                }
+            }
+            self.note(device, format_args!("undoes a change of {}", vehicle.id));
+        }
+        Ok(())
+    }
+
+    async fn service(&mut self, device: usize, live: &[Vehicle]) -> anyhow::Result<()> {
+        let garage = self.devices[device].garage().clone();
+        let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
+        let fields = json!({
+            "vehicleId": vehicle.id, "date": "2026-03-14", "kind": "service", "description": self.value(),
+        });
+        let draft: ServiceEntryDraft = serde_json::from_value(fields)?;
+        let added = garage.add_service_entry(&draft).await;
+        if self.allowed(device, added, "add an entry")? {
+            self.note(device, format_args!("adds a service entry of {}", vehicle.id));
+        }
+        Ok(())
+    }
+
+    /// Discards refused values, at most so many records. Returns whether there were any.
+    async fn discard(&mut self, device: usize, most: usize) -> anyhow::Result<bool> {
+        let garage = self.devices[device].garage().clone();
+        let refusals = garage.refusals().await?;
+        let mut records: Vec<_> = refusals.iter().map(|it| (it.collection.clone(), it.record_id)).collect();
+        records.dedup();
+        for (collection, id) in records.iter().take(most) {
+            for refusal in refusals.iter().filter(|it| it.record_id == *id) {
+                let value = text_of(refusal.value.as_ref());
+                match &refusal.field {
+                    Some(field) => self.oracle.discard(*id, field, &value),
+                    None => bail!("{id} is refused as a whole: {}", refusal.reason),
+                }
+            }
+            garage.discard_refused(collection, *id).await?;
+            self.note(device, format_args!("discards what is refused of {id}"));
+        }
+        Ok(!records.is_empty())
+    }
+
+    // Sync.
+
+    async fn sync(&mut self, device: usize, quick_share: f64) -> anyhow::Result<()> {
+        let is_waiting = self.requests.iter().chain(&self.responses).any(|message| message.device == device);
+        if !is_waiting && self.random.random_bool(quick_share) {
+            for _ in 0..*[1, 3].choose(&mut self.random).unwrap_or(&1) {
+                if self.exchange(device).await? {
+                    break;
+                }
+            }
+            return Ok(());
+        }
+        let chance: f64 = self.random.random();
+        let fault = self.fault;
+        if chance < 0.1 && fault > 0.0 {
+            // The connection breaks. What was sent may still arrive.
+            let (gone, kept): (Vec<_>, Vec<_>) = self.requests.drain(..).partition(|message| message.device == device);
+            self.requests = kept;
+            self.late.extend(gone);
+            let (gone, kept): (Vec<_>, Vec<_>) = self.responses.drain(..).partition(|message| message.device == device);
+            self.responses = kept;
+            self.late.extend(gone);
+            self.note(device, format_args!("loses its connection"));
+            if self.random.random_bool(0.3) {
+                self.devices[device].restart().await?;
+                self.note(device, format_args!("restarts"));
+            }
+            if self.random.random_bool(0.3) {
+                let by = self.random.random_range(-31_536_000..31_536_000);
+                self.devices[device].set_clock(by);
+                self.note(device, format_args!("sets its clock by {by} s"));
+            }
+        } else if chance < 0.15 && fault > 0.0 && !self.late.is_empty() {
+            let index = self.random.random_range(0..self.late.len());
+            let message = self.late.swap_remove(index);
+            self.deliver_late(message).await?;
+        } else if chance < 0.18 && fault > 0.0 {
+            self.disturb_server().await?;
+        } else if chance < 0.5 && !is_waiting {
+            let limits = Limits { operations: 3, records: 2 };
+            match self.devices[device].garage().begin_exchange(limits).await {
+                Ok(exchange) => {
+                    let operations = exchange.request().operations.len();
+                    self.note(device, format_args!("sends a request with {operations} operations"));
+                    self.explain(|| describe(&exchange));
+                    self.requests.push(Message { device, exchange, response: None });
+                }
+                Err(error) => return Err(error).context("begin"),
+            }
+        } else if chance < 0.75 {
+            let Some(index) = self.requests.iter().position(|message| message.device == device) else { return Ok(()) };
+            let message = self.requests.remove(index);
+            if self.random.random_bool(fault * 0.5) {
+                self.note(device, format_args!("its request is lost"));
+                if self.random.random_bool(0.5) {
+                    self.late.push(message);
+                }
+                return Ok(());
+            }
+            if self.random.random_bool(fault * 0.3) {
+                self.late.push(Message { device, exchange: message.exchange.clone(), response: None });
+            }
+            let response = self.deliver(&message).await?;
+            if self.random.random_bool(fault * 0.6) {
+                self.note(device, format_args!("its response is lost"));
+                return Ok(());
+            }
+            self.responses.push(Message { response: Some(response), ..message });
+        } else {
+            let Some(index) = self.responses.iter().position(|message| message.device == device) else {
+                return Ok(());
+            };
+            let message = self.responses.remove(index);
+            self.receive(message).await?;
+        }
+        Ok(())
+    }
+
+    async fn disturb_server(&mut self) -> anyhow::Result<()> {
+        let server = self.devices.len();
+        if !self.server.has_backup() || self.random.random_bool(0.3) {
+            self.server.back_up().await?;
+            self.note(server, format_args!("is backed up"));
+        } else if self.random.random_bool(0.5) {
+            self.server.restore().await?;
+            self.note(server, format_args!("is restored"));
+        } else {
+            self.server.restart().await?;
+            self.note(server, format_args!("restarts"));
+        }
+        Ok(())
+    }
+
+    /// The server performs a request.
+    async fn deliver(&mut self, message: &Message) -> anyhow::Result<SyncResponse> {
+        self.exchanges += 1;
+        let request = serde_json::to_value(message.exchange.request())?;
+        let (status, body) = self.server.send(Method::POST, "/api/sync", &request).await?;
+        if status != 200 {
+            bail!("{status} {} to {request}", String::from_utf8_lossy(&body));
+        }
+        let response: SyncResponse = serde_json::from_slice(&body)?;
+        let statuses: Vec<String> = response.results.iter().map(|it| format!("{:?}", it.status)).collect();
+        let changes = response.changes.len();
+        let (reset, late, copied) = (response.reset, response.late, response.copied);
+        self.note(
+            message.device,
+            format_args!("is answered {statuses:?}, {changes} changes, reset {reset} late {late} copied {copied}"),
+        );
+        self.explain(|| String::from_utf8_lossy(&body).into_owned());
+        Ok(response)
+    }
+
+    async fn deliver_late(&mut self, message: Message) -> anyhow::Result<()> {
+        self.note(message.device, format_args!("a late message of it arrives"));
+        match message.response {
+            None => self.deliver(&message).await.map(drop),
+            Some(_) => self.receive(message).await.map(drop),
+        }
+    }
+
+    /// A device applies a response. Returns whether it has everything.
+    async fn receive(&mut self, message: Message) -> anyhow::Result<bool> {
+        let Message { device, exchange, response: Some(response) } = message else { return Ok(false) };
+        match self.devices[device].garage().finish_exchange(exchange, response).await {
+            Ok(next) => {
+                self.note(device, format_args!("applies it: {next:?}"));
+                Ok(next == Next::Done)
+            }
+            Err(SyncError::Overtaken) => {
+                self.note(device, format_args!("ignores it"));
+                Ok(false)
+            }
+            Err(error) => Err(error).context("finish"),
+        }
+    }
+
+    /// Sends a request and applies its response. Returns whether the device has everything.
+    async fn exchange(&mut self, device: usize) -> anyhow::Result<bool> {
+        let limits = Limits { operations: 3, records: 2 };
+        let exchange = self.devices[device].garage().begin_exchange(limits).await.context("begin")?;
+        self.explain(|| describe(&exchange));
+        let message = Message { device, exchange, response: None };
+        let response = self.deliver(&message).await?;
+        self.receive(Message { response: Some(response), ..message }).await
+    }
+
+    // The end.
+
+    /// No faults and no edits any more: after two rounds in which nobody has anything to send, everybody has everything.
+    async fn settle(&mut self) -> anyhow::Result<()> {
+        self.note(self.devices.len(), format_args!("is quiet from here"));
+        let mut quiet_rounds = 0;
+        for _ in 0..40 {
+            let mut is_quiet = true;
+            for device in 0..self.devices.len() {
+                let mut exchanges = 1;
+                let before = self.exchanges;
+                while !self.exchange(device).await? {
+                    exchanges += 1;
+                    if exchanges > MOST_EXCHANGES {
+                        bail!("{} does not come to an end", self.devices[device].name);
+                    }
+                }
+                is_quiet &= self.exchanges == before + 1;
+                is_quiet &= !self.discard(device, usize::MAX).await?;
+            }
+            quiet_rounds = if is_quiet { quiet_rounds + 1 } else { 0 };
+            if quiet_rounds == 2 {
+                return Ok(());
+            }
+        }
+        bail!("devices send again and again");
+    }
+
+    async fn check(&mut self) -> anyhow::Result<()> {
+        let records = check::records_of(&self.server).await?;
+        let mut wrong = check::twins(&records);
+        for device in &self.devices {
+            wrong.extend(check::differences(device, &records).await?);
+        }
+        let vehicles = records.values().filter(|change| change.collection == VEHICLES.name);
+        let aliases = vehicles.clone().filter_map(|change| Some((change.record_id, change.alias_of?))).collect();
+        let shown: BTreeMap<RecordId, Shown> = vehicles
+            .filter(|change| change.alias_of.is_none())
+            .map(|change| (change.record_id, check::shown(change)))
+            .collect();
+        wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
+        for (id, shown) in shown {
+            self.note(self.devices.len(), format_args!("has {id} {shown:?}"));
+        }
+        let _ = &SERVICE_ENTRIES;
+        if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
+    }
+}
+
+fn describe(exchange: &Exchange) -> String {
+    serde_json::to_string(exchange.request()).unwrap_or_default()
+}
+
+fn text_of(value: Option<&FieldValue>) -> String {
+    value.map_or_else(|| "null".to_owned(), |value| value.to_json().text().to_owned())
+}
+
+/// A vehicle as a device shows it.
+fn shown(vehicle: &Vehicle, conflicts: &[OpenConflict]) -> Shown {
+    let json = serde_json::to_value(vehicle).unwrap_or_default();
+    let mut shown = Shown::new();
+    for name in TEXT_FIELDS.into_iter().chain(["vin"]) {
+        let value = json.get(name).map_or_else(|| "null".to_owned(), Value::to_string);
+        shown.insert(name.to_owned(), Field { value, ..Field::default() });
+    }
+    let is_removed = json.get("deletedAt").is_some_and(|at| !at.is_null());
+    shown.insert(REMOVAL.to_owned(), Field { value: is_removed.to_string(), ..Field::default() });
+    let id: VehicleId = vehicle.id;
+    for conflict in conflicts.iter().filter(|it| it.record_id == id) {
+        let field = shown.entry(conflict.field.clone()).or_default();
+        field.alternatives.extend(conflict.alternatives.iter().map(|it| text_of(it.value.as_ref())));
+    }
+    shown
+}
