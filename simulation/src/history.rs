@@ -8,7 +8,7 @@ use garage_core::{
     ErrorCode, GarageError, SERVICE_ENTRIES, ServiceEntryDraft, VEHICLES, Vehicle, VehicleDraft, VehicleId,
     VehicleQuery,
     domain::{FieldValue, RecordId, conflict::REMOVAL},
-    sync::{Choice, Exchange, Limits, Next, OpenConflict, SyncError},
+    sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, SyncError},
 };
 use garage_protocol::sync::SyncResponse;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -507,6 +507,11 @@ impl World {
             }
             Err(SyncError::Overtaken) => {
                 self.note(device, format_args!("ignores it"));
+                Ok(false)
+            }
+            Err(SyncError::Attention(Attention::OtherDatabase { .. })) => {
+                self.devices[device].garage().accept_other_database().await?;
+                self.note(device, format_args!("goes on with another database"));
                 Ok(false)
             }
             Err(error) => Err(error).context("finish"),

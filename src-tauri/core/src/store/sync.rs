@@ -97,6 +97,8 @@ pub enum Attention {
     OtherDatabase {
         /// Its epoch.
         epoch: String,
+        /// The epochs before, each with its last version.
+        lineage: Vec<(String, i64)>,
     },
     /// Devices and server differ although everything was read again.
     Differs,

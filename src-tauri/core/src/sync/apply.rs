@@ -132,30 +132,45 @@ fn read_again(progress: &mut Progress) {
     (progress.audit_collection, progress.audit_after) = (None, None);
 }
 
-/// Enters another epoch: bases with versions that it does not have are forgotten, and everything is read again.
+/// Enters another epoch, unless it is of another database.
 fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncResponse) -> Result<Applied> {
-    let connection = journal.reader();
-    if let Some(epoch) = &progress.epoch {
-        let is_known = *epoch == response.epoch || response.lineage.iter().any(|(known, _)| known == epoch);
-        if !is_known {
-            let attention = Attention::OtherDatabase { epoch: response.epoch.clone() };
-            progress.attention = Some(attention.clone());
-            sync::put_progress(connection, progress)?;
-            return Ok(Applied::Stopped(attention));
-        }
-        sync::forget_versions(connection, &forgotten(&response.lineage))?;
+    let SyncResponse { epoch, lineage, .. } = response;
+    let is_known =
+        |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
+    if !progress.epoch.as_ref().is_none_or(is_known) {
+        let attention = Attention::OtherDatabase { epoch: epoch.clone(), lineage: lineage.clone() };
+        progress.attention = Some(attention.clone());
+        sync::put_progress(journal.reader(), progress)?;
+        return Ok(Applied::Stopped(attention));
     }
-    progress.epoch = Some(response.epoch.clone());
-    read_again(progress);
-    sync::put_progress(connection, progress)?;
+    enter_epoch(journal, progress, epoch, lineage)?;
     Ok(Applied::ReadAgain(Reason::Epoch))
 }
 
+/// Enters another epoch: bases with versions that it does not have are forgotten, and everything is read again.
+pub(super) fn enter_epoch(
+    journal: &Journal<'_>,
+    progress: &mut Progress,
+    epoch: &str,
+    lineage: &[(String, i64)],
+) -> Result<()> {
+    sync::forget_versions(journal.reader(), &forgotten(lineage))?;
+    progress.epoch = Some(epoch.to_owned());
+    progress.attention = None;
+    read_again(progress);
+    sync::put_progress(journal.reader(), progress)
+}
+
 /// The ranges of versions that were lost, ends included: those after the last version of an epoch and before the first of the
-/// next.
+/// next, and all after the last epoch, because nothing of the new one is here.
 fn forgotten(lineage: &[(String, i64)]) -> Vec<(i64, i64)> {
     let lasts: Vec<i64> = lineage.iter().map(|(_, last)| *last).collect();
-    lasts.into_iter().map(|last| (last.saturating_add(1), last.saturating_add(EPOCH_DISTANCE - 1))).collect()
+    let range = |(index, last): (usize, &i64)| {
+        let is_last = index + 1 == lasts.len();
+        let end = if is_last { i64::MAX } else { last.saturating_add(EPOCH_DISTANCE - 1) };
+        (last.saturating_add(1), end)
+    };
+    if lasts.is_empty() { vec![(1, i64::MAX)] } else { lasts.iter().enumerate().map(range).collect() }
 }
 
 /// The garage's file was copied, or put back from a backup: this device continues as another one.
@@ -305,7 +320,7 @@ fn apply_alias(journal: &mut Journal<'_>, change: &Change, record: RecordId, rer
     let key = Key::new(&change.collection, change.record_id);
     let base = StoredBase { is_row_gone: true, ..StoredBase::of_change(change, None, reread) };
     if sync::replica(connection, &key)?.is_none() {
-        sync::put_alias(connection, &key, record)?;
+        journal.learned_alias(&key, record)?;
     } else if let (Some(collection), true) = (
         Collection::by_name(&key.collection),
         sync::replica(connection, &Key::new(&change.collection, record))?.is_some(),

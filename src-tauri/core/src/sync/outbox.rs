@@ -57,6 +57,30 @@ impl Copies {
     pub fn draft(&self, may_exist: bool) -> Option<Draft> {
         draft(self.local.as_ref()?, self.base.as_ref(), may_exist, &self.refused)
     }
+
+    /// The draft of a record that waits. References that the server has by another id are sent, too: the record waits because
+    /// this device has joined the records that they refer to.
+    fn waiting_draft(&self, may_exist: bool) -> Option<Draft> {
+        let draft = self.draft(may_exist);
+        let (Some(local), Some(stored)) = (&self.local, &self.stored_base) else { return draft };
+        if stored.is_row_gone || self.refused.is_whole {
+            return draft;
+        }
+        let mut references = Extra::new();
+        for (field, _) in local.record.collection.references() {
+            let value = local.record.get(field).map(|value| value.to_json());
+            if let Some(value) = value.filter(|value| stored.fields.get(field.name) != Some(value)) {
+                references.insert(field.name.to_owned(), value);
+            }
+        }
+        if references.is_empty() {
+            return draft;
+        }
+        let none = Draft { kind: OperationKind::Update, fields: Extra::new(), origins: Default::default() };
+        let mut draft = draft.unwrap_or(none);
+        draft.fields.extend(references);
+        Some(draft)
+    }
 }
 
 /// Marks a record as waiting if there is something to send of it, else removes its mark.
@@ -88,7 +112,7 @@ pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Opera
         after = Some(last.key.clone());
         for mark in waiting {
             let copies = Copies::read(connection, &mark.key)?;
-            let Some(draft) = copies.draft(mark.may_exist) else {
+            let Some(draft) = copies.waiting_draft(mark.may_exist) else {
                 sync::unmark_waiting(connection, &mark.key)?;
                 continue;
             };

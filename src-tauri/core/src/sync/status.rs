@@ -87,6 +87,22 @@ impl Garage {
         .await
     }
 
+    /// Goes on with a server whose database is not the one that this garage was synced with: both are merged, and what differs
+    /// is a conflict. Does nothing unless [`Attention::OtherDatabase`] asks for it.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn accept_other_database(&self) -> Result<(), GarageError> {
+        self.write(self.stamp(), |journal| {
+            let Some(mut progress) = sync::progress(journal.reader())? else { return Ok(()) };
+            if let Some(Attention::OtherDatabase { epoch, lineage }) = progress.attention.clone() {
+                apply::enter_epoch(journal, &mut progress, &epoch, &lineage)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Makes the server take this device for another one. Needed for a copy of a garage's file: two devices with one id
     /// would overwrite each other's answers. What waits still waits, and everything is read again.
     ///

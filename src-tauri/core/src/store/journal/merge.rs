@@ -61,6 +61,21 @@ impl Journal<'_> {
         Ok(Some(after))
     }
 
+    /// Notes that an id is an alias of another record, and points references at that one. This is no change: other devices
+    /// read references through aliases as well.
+    pub fn learned_alias(&mut self, alias: &Key, record: RecordId) -> Result<()> {
+        sync::put_alias(self.transaction, alias, record)?;
+        for referring in COLLECTIONS {
+            for (field, _) in referring.references().filter(|(_, other)| *other == alias.collection) {
+                for before in records::referring(self.transaction, referring, field, alias.id)? {
+                    let after = records::with_resolved_references(self.transaction, before.clone())?;
+                    self.put(Some(&before), &after)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Points references to `from` at `to`. Each is a local edit that waits to be sent.
     fn move_references(&mut self, collection: &Collection, from: RecordId, to: RecordId) -> Result<()> {
         for referring in COLLECTIONS {
