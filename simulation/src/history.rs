@@ -363,10 +363,21 @@ impl World {
         let mut records: Vec<_> = refusals.iter().map(|it| (it.collection.clone(), it.record_id)).collect();
         records.dedup();
         for (collection, id) in records.iter().take(most) {
+            let shown = match collection == VEHICLES.name {
+                true => shown(&garage.vehicle_or_removed(*id).await?, &garage.conflicts().await?),
+                false => Shown::new(),
+            };
             for refusal in refusals.iter().filter(|it| it.record_id == *id) {
                 let value = text_of(refusal.value.as_ref());
                 match &refusal.field {
-                    Some(field) => self.oracle.discard(*id, field, &value),
+                    Some(field) => {
+                        self.oracle.discard(*id, field, &value);
+                        if field == REMOVAL && value == "false" {
+                            // Not to restore it is to remove it.
+                            let name = self.devices[device].name;
+                            self.oracle.write(name, *id, REMOVAL, "true", Some(&shown));
+                        }
+                    }
                     None => bail!("{id} is refused as a whole: {}", refusal.reason),
                 }
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use garage_domain::{
     Extra, Json, Origin,
-    conflict::CONFLICTS,
+    conflict::{CONFLICTS, REMOVAL},
     merge::{Author, merge},
     replica::{Replica, conflicts_json},
 };
@@ -75,6 +75,10 @@ pub(crate) fn plan(
         (None, None, None) => return Action::Keep,
     };
     let Some(local) = local else { return Action::Store(current) };
+    if base.is_some_and(|base| draft(local, Some(base), false, &Refused::default()).is_none()) {
+        // Nothing was changed here.
+        return Action::Store(current);
+    }
     Action::Store(merge(base.map(|base| &base.replica), local, &current, ours, &incoming.author))
 }
 
@@ -120,8 +124,8 @@ pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refus
         return Some(Draft { kind: OperationKind::Create, fields, origins });
     };
     let removal = local.record.is_removed();
-    let is_moved = removal != base.replica.record.is_removed()
-        && !is_refused(garage_domain::conflict::REMOVAL, if removal { "true" } else { "false" });
+    let differs = removal != base.replica.record.is_removed();
+    let is_moved = differs && !is_refused(REMOVAL, if removal { "true" } else { "false" });
     let kind = match (is_moved, removal) {
         (false, _) => OperationKind::Update,
         (true, true) => OperationKind::Delete,
@@ -132,6 +136,15 @@ pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refus
         return None;
     }
     let mut fields = if base.is_row_gone { local.fields() } else { differing_fields(local, &base.replica) };
+    let mut conflicts = local.conflicts.clone();
+    if differs && !is_moved {
+        // A conflict about a removal that the server refuses to change says nothing there.
+        conflicts.remove(REMOVAL);
+        conflicts.extend(base.replica.conflicts.get_key_value(REMOVAL).map(|(name, it)| (name.clone(), it.clone())));
+    }
+    if conflicts != base.replica.conflicts {
+        fields.insert(CONFLICTS.to_owned(), conflicts_json(&conflicts).unwrap_or_else(null));
+    }
     fields.retain(|name, json| !is_refused(name, json.text()));
     if fields.is_empty() && !is_moved {
         return None;
@@ -152,11 +165,7 @@ fn differing_fields(local: &Replica, base: &Replica) -> Extra {
         value != base.record.value(name) || value.is_some() && local.record.origin(name) != base.record.origin(name)
     };
     let json = |name: &str| local.record.value(name).map_or_else(null, |value| value.to_json());
-    let mut fields: Extra = names.into_iter().filter(differs).map(|name| (name.to_owned(), json(name))).collect();
-    if local.conflicts != base.conflicts {
-        fields.insert(CONFLICTS.to_owned(), conflicts_json(&local.conflicts).unwrap_or_else(null));
-    }
-    fields
+    names.into_iter().filter(differs).map(|name| (name.to_owned(), json(name))).collect()
 }
 
 fn origins_of<'a>(local: &Replica, names: impl Iterator<Item = &'a String>) -> BTreeMap<String, Origin> {
