@@ -109,8 +109,8 @@ pub(crate) struct State {
 struct File {
     unsynced: Unsynced,
     connections: usize,
-    /// The file when SQLite closed it.
-    stamp: Option<Stamp>,
+    /// The file when it was opened or closed last.
+    stamp: Stamp,
 }
 
 /// A change of the name of a file.
@@ -175,14 +175,12 @@ impl Shared {
         if !exists {
             state.entries.entry(path.clone()).or_default().push(Entry::Created);
         }
-        let sector_size = state.sector_size;
-        let opened = || {
-            let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-            File { unsynced: Unsynced::new(sector_size, size), connections: 0, stamp: None }
-        };
-        state.files.entry(path.clone()).or_insert_with(opened).connections += 1;
+        let Some(stamp) = Stamp::of(&path) else { return Err(ffi::SQLITE_IOERR) };
+        let (id, unsynced) = (stamp.id, Unsynced::new(state.sector_size, stamp.size));
+        let file = state.files.entry(path.clone()).or_insert(File { unsynced, connections: 0, stamp });
+        file.connections += 1;
         drop(state);
-        Ok(OpenFile { disk: self, path, syncs_folder: AtomicBool::new(syncs_folder) })
+        Ok(OpenFile { disk: self, path, id, syncs_folder: AtomicBool::new(syncs_folder) })
     }
 
     /// Deletes a file by `delete`.
@@ -213,6 +211,7 @@ impl Shared {
 pub(crate) struct OpenFile {
     disk: Arc<Shared>,
     path: PathBuf,
+    id: FileId,
     syncs_folder: AtomicBool,
 }
 
@@ -235,7 +234,7 @@ impl OpenFile {
         };
         let data = &data[..written.min(data.len())];
         if !data.is_empty() {
-            if let Some(file) = state.files.get_mut(&self.path) {
+            if let Some(file) = state.file(self) {
                 file.unsynced.write(data, offset, &|buffer, offset| real.read(buffer, offset))?;
             }
             real.write(data, offset)?;
@@ -246,7 +245,7 @@ impl OpenFile {
     pub(crate) fn truncate(&self, real: &impl RealFile, size: u64) -> Result<(), Code> {
         let mut state = self.disk.state();
         self.disk.begin_change(&mut state)?;
-        if let Some(file) = state.files.get_mut(&self.path) {
+        if let Some(file) = state.file(self) {
             file.unsynced.truncate(size, &|buffer, offset| real.read(buffer, offset))?;
         }
         real.truncate(size)
@@ -259,7 +258,7 @@ impl OpenFile {
         if take_due(&mut state.failing_sync).is_some() {
             return Err(ffi::SQLITE_IOERR_FSYNC);
         }
-        if let Some(file) = state.files.get_mut(&self.path) {
+        if let Some(file) = state.file(self) {
             file.unsynced.sync();
         }
         if self.syncs_folder.swap(false, Ordering::AcqRel) {
@@ -270,14 +269,23 @@ impl OpenFile {
 
     /// To be called after the file was closed.
     pub(crate) fn close(&self) {
-        if let Some(file) = self.disk.state().files.get_mut(&self.path) {
+        let mut state = self.disk.state();
+        if let Some(file) = state.file(self) {
             file.connections -= 1;
-            file.stamp = Stamp::of(&self.path);
+            // Another file may have the name by now. The next call forgets this one then.
+            if let Some(stamp) = Stamp::of(&self.path).filter(|stamp| stamp.id == self.id) {
+                file.stamp = stamp;
+            }
         }
     }
 }
 
 impl State {
+    /// What is known of an open file; `None` if it was deleted, or if another file has its name.
+    fn file(&mut self, opened: &OpenFile) -> Option<&mut File> {
+        self.files.get_mut(&opened.path).filter(|file| file.stamp.id == opened.id)
+    }
+
     fn sync_folder_of(&mut self, path: &Path) {
         self.entries.retain(|other, _| other.parent() != path.parent());
     }
@@ -294,9 +302,11 @@ impl State {
 
     /// Forgets what is not synced if the file was not changed by SQLite last: it is a different one now.
     fn forget_if_changed_by_others(&mut self, path: &Path) {
-        let is_unchanged = match self.files.get(path) {
-            Some(file) => file.connections > 0 || file.stamp == Stamp::of(path),
-            None => !path.exists(),
+        let is_unchanged = match (self.files.get(path), Stamp::of(path)) {
+            (Some(file), Some(stamp)) if file.connections > 0 => file.stamp.id == stamp.id,
+            (Some(file), Some(stamp)) => file.stamp == stamp,
+            (None, None) => true,
+            _ => false,
         };
         if !is_unchanged {
             self.files.remove(path);
@@ -337,10 +347,13 @@ fn take_due<T>(planned: &mut Option<(u64, T)>) -> Option<T> {
     planned.take().map(|(_, fault)| fault)
 }
 
+/// Device and inode. They are not used again for another file as long as this one is open.
+type FileId = (u64, u64);
+
 /// Recognizes a file and its content, as far as the file system tells.
 #[derive(PartialEq, Eq)]
 struct Stamp {
-    file: (u64, u64),
+    id: FileId,
     size: u64,
     modified: (i64, i64),
 }
@@ -349,7 +362,7 @@ impl Stamp {
     fn of(path: &Path) -> Option<Stamp> {
         let metadata = fs::metadata(path).ok()?;
         Some(Stamp {
-            file: (metadata.dev(), metadata.ino()),
+            id: (metadata.dev(), metadata.ino()),
             size: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         })

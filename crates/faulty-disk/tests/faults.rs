@@ -300,6 +300,25 @@ fn a_power_loss_keeps_what_other_code_has_written() {
 }
 
 #[test]
+fn a_file_that_replaces_an_open_one_is_another_file() {
+    let unsynced = Mode { synchronous: "OFF", ..LOG };
+    for seed in 0..20 {
+        let machine = Machine::new(seed);
+        let mut old = machine.open(unsynced).expect("open");
+        insert(&mut old, 7).expect("a write");
+        for name in ["test.db", "test.db-wal", "test.db-shm"] {
+            fs::rename(machine.path(name), machine.path(&format!("old-{name}"))).expect("moved");
+        }
+        assert_eq!(machine.work(LOG), TRANSACTIONS);
+        // The old connection writes to the old files only.
+        insert(&mut old, 8).expect("a write");
+        drop(old);
+        machine.disk.power_loss().expect("closed");
+        assert_eq!(machine.check(LOG, TRANSACTIONS), Ok(()), "seed {seed}");
+    }
+}
+
+#[test]
 fn files_outside_the_folder_are_not_affected() {
     let (machine, other) = (Machine::new(0), tempfile::tempdir().expect("a folder"));
     machine.disk.kill();
