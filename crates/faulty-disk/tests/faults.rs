@@ -234,6 +234,22 @@ fn a_failing_sync_fails_its_transaction_only() {
     assert!(failures > 5, "{failures}");
 }
 
+#[test]
+fn a_failing_sync_syncs_nothing() {
+    let mut survived = 0;
+    for seed in 0..20 {
+        let machine = Machine::new(seed);
+        let mut connection = machine.open(LOG).expect("open");
+        machine.disk.fail_sync_after(0);
+        insert(&mut connection, 0).expect_err("not synced");
+        machine.disk.kill();
+        drop(connection);
+        machine.disk.power_loss().expect("closed");
+        survived += machine.rows(LOG).expect("intact").len();
+    }
+    assert!((1..20).contains(&survived), "{survived} of 20");
+}
+
 /// Commits transactions, whether they fail or not. Returns the rows of those that were acknowledged, and the errors.
 fn insert_all(connection: &mut Connection) -> (BTreeMap<i64, i64>, Vec<rusqlite::Error>) {
     let (mut rows, mut failed) = (BTreeMap::new(), Vec::new());
