@@ -19,8 +19,8 @@ pub struct Disk(Arc<Shared>);
 impl Disk {
     /// Controls the files below `folder`, which must exist. The first call in a process makes the VFS the default one.
     ///
-    /// `seed` decides what a power loss leaves, how much of the write that a kill interrupts is written, and whether the
-    /// disk has sectors of 512 or of 4096 bytes.
+    /// `seed` decides what a power loss leaves, how much of an interrupted write is performed, and whether sectors have
+    /// 512 or 4096 bytes.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if another disk controls the folder, one above or one below it. The error of
@@ -43,20 +43,20 @@ impl Disk {
         self.0.kill();
     }
 
-    /// Lets `count` changes succeed, and kills the process during the next one. If that is a write, a random part of its
-    /// data is written. Replaces the kill that was planned before.
+    /// Lets `count` changes succeed, and kills the process during the next one. If that is a write, a random part of it
+    /// is performed. Replaces the kill that was planned before.
     pub fn kill_after(&self, count: u64) {
         self.0.state().kill = Some((count, ()));
     }
 
-    /// Lets `count` writes succeed, and lets the next one fail. Later ones succeed. Replaces the failure of a write that
-    /// was planned before.
+    /// Lets `count` writes succeed, and lets the next one fail. Later ones succeed. Replaces the failing write that was
+    /// planned before.
     pub fn fail_write_after(&self, count: u64, fault: Fault) {
         self.0.state().failing_write = Some((count, fault));
     }
 
-    /// Lets `count` syncs succeed, and lets the next one fail with `SQLITE_IOERR_FSYNC`. Nothing is synced by it. Later
-    /// ones succeed. Replaces the failure of a sync that was planned before.
+    /// Lets `count` syncs succeed, and lets the next one fail with `SQLITE_IOERR_FSYNC`. It syncs nothing. Later ones
+    /// succeed. Replaces the failing sync that was planned before.
     pub fn fail_sync_after(&self, count: u64) {
         self.0.state().failing_sync = Some((count, ()));
     }

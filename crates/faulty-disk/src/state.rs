@@ -37,7 +37,7 @@ pub(crate) trait RealFile {
     fn truncate(&self, size: u64) -> Result<(), Code>;
 }
 
-/// How a write fails. In both cases the first `written` bytes of its data are written, or all of them if there are fewer.
+/// How a write fails: after the first `written` bytes of its data, or after all of them if there are fewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The disk is full: `SQLITE_FULL`.
@@ -154,8 +154,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Opens a file by `open`. With `creates`, that creates it if it does not exist; with `syncs_folder`, the first sync
-    /// also syncs the folder.
+    /// Opens a file by `open`, which creates a missing one if `creates`. If `syncs_folder`, the first sync of the file
+    /// also syncs its folder.
     pub(crate) fn open(
         self: Arc<Shared>,
         path: PathBuf,

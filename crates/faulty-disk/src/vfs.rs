@@ -187,7 +187,8 @@ macro_rules! pass_on {
 }
 
 pass_on! {
-    full_pathname = xFullPathname(name: *const c_char, length: c_int, path: *mut c_char) -> c_int, or ffi::SQLITE_CANTOPEN;
+    full_pathname =
+        xFullPathname(name: *const c_char, length: c_int, path: *mut c_char) -> c_int, or ffi::SQLITE_CANTOPEN;
     dl_open = xDlOpen(name: *const c_char) -> *mut c_void, or ptr::null_mut();
     dl_error = xDlError(length: c_int, message: *mut c_char) -> (), or ();
     dl_sym = xDlSym(library: *mut c_void, name: *const c_char) -> Symbol, or None;
