@@ -29,6 +29,9 @@
 //! - The shared memory (`-shm`), which SQLite rebuilds, temporary files without a name, and the creation of folders.
 //! - Sectors that are written in part, damage to sectors that are not written, and disks that lie about syncs.
 //! - Systems that drop unsynced writes after a failed sync, and then report the next sync as successful.
+//! - The order in which journaling file systems keep changes of names and sizes. Here a truncation may survive while an
+//!   earlier deletion is lost. SQLite depends on this order in one case: a `VACUUM` with a rollback journal and
+//!   `synchronous=FULL` truncates the database after it has deleted the journal.
 //! - Failing reads, truncations and deletions, other than after a kill.
 //! - Several processes. A kill concerns the files of one disk, and a restart needs all connections to them closed.
 
