@@ -9,6 +9,7 @@ use std::{
 };
 
 use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program};
+use garage_faulty_disk::Disk;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,6 +20,11 @@ use crate::template::Template;
 /// The seconds since the beginning of a history, and how wrong each clock is.
 pub type Clock = Arc<AtomicI64>;
 
+/// When every history begins.
+fn start() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).unwrap_or_default()
+}
+
 /// A clock at this second.
 pub fn clock(second: i64) -> Clock {
     Arc::new(AtomicI64::new(second))
@@ -27,6 +33,8 @@ pub fn clock(second: i64) -> Clock {
 pub struct Device {
     pub name: char,
     file: PathBuf,
+    /// The files that faults can happen to.
+    pub disk: Disk,
     clock: Clock,
     seed: u64,
     /// How often it was opened: each process has other random numbers.
@@ -38,8 +46,7 @@ pub struct Device {
 pub fn config(file: &Path, clock: Clock, seed: u64) -> GarageConfig {
     let random = Mutex::new(ChaCha8Rng::seed_from_u64(seed));
     let now = move || {
-        let start = Timestamp::from_second(1_790_000_000).unwrap_or_default();
-        start + SignedDuration::from_secs(clock.load(Ordering::Relaxed))
+        start() + SignedDuration::from_secs(clock.load(Ordering::Relaxed))
     };
     let new_uuid = move || {
         let mut bytes = [0; 16];
@@ -61,9 +68,13 @@ pub fn config(file: &Path, clock: Clock, seed: u64) -> GarageConfig {
 impl Device {
     pub async fn new(template: &Template, folder: &Path, name: char, seed: u64) -> anyhow::Result<Device> {
         let file = folder.join(name.to_string()).join("garage.db");
-        std::fs::create_dir_all(file.parent().unwrap_or(folder))?;
+        let backups = folder.join(name.to_string()).join("garage.db-backups");
+        std::fs::create_dir_all(&backups)?;
+        // Today's backup is made: it would be the same in every history.
+        std::fs::write(backups.join(format!("daily-{}.db", start().strftime("%F"))), "")?;
         std::fs::copy(template.garage(), &file)?;
-        let mut device = Device { name, file, clock: clock(0), seed, opened: 0, garage: None };
+        let disk = Disk::new(&folder.join(name.to_string()), seed)?;
+        let mut device = Device { name, file, disk, clock: clock(0), seed, opened: 0, garage: None };
         device.open().await?;
         // The template's garage has a device id, which no two devices may share.
         let garage = device.garage();
@@ -84,6 +95,13 @@ impl Device {
     /// Closes the garage, and opens it again.
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.close().await;
+        self.open().await
+    }
+
+    /// Opens the garage again after the program was killed, or the power was lost.
+    pub async fn revive(&mut self, is_power_lost: bool) -> anyhow::Result<()> {
+        self.close().await;
+        if is_power_lost { self.disk.power_loss()? } else { self.disk.restart()? }
         self.open().await
     }
 

@@ -11,6 +11,7 @@ use garage_core::{
     sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, SyncError},
 };
 use garage_protocol::sync::SyncResponse;
+use garage_faulty_disk::Fault;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -64,7 +65,8 @@ struct Message {
     response: Option<SyncResponse>,
 }
 
-struct World {
+struct World<'t> {
+    template: &'t Template,
     random: ChaCha8Rng,
     server: Server,
     devices: Vec<Device>,
@@ -102,13 +104,16 @@ async fn try_run(
     let folder = tempfile::tempdir()?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let count = *[2, 2, 3, 4].choose(&mut random).unwrap_or(&2);
-    let server = template.server(folder.path()).await?;
+    // Salts of files and random numbers of the server.
+    garage_faulty_disk::seed_randomness(seed);
+    let server = template.server(&folder.path().join("server"), seed).await?;
     let mut devices = Vec::new();
     for (name, number) in ('A'..).zip(0..count) {
         devices.push(Device::new(template, folder.path(), name, seed.wrapping_mul(31).wrapping_add(number)).await?);
     }
     let fault = *[0.0, 0.1, 0.3].choose(&mut random).unwrap_or(&0.0);
     let mut world = World {
+        template,
         random,
         server,
         devices,
@@ -133,7 +138,7 @@ async fn try_run(
     result.map(|()| ended)
 }
 
-impl World {
+impl World<'_> {
     async fn live(&mut self, _folder: &Path) -> anyhow::Result<()> {
         let steps = *[12, 25, 45, 80].choose(&mut self.random).unwrap_or(&12);
         let sync_share = *[0.3, 0.5, 0.7].choose(&mut self.random).unwrap_or(&0.5);
@@ -144,11 +149,15 @@ impl World {
             let device = self.random.random_range(0..self.devices.len());
             let is_reader = device + 1 == self.devices.len();
             self.devices[device].tick();
-            if !is_reader && self.random.random_bool(1.0 - sync_share) {
+            let is_edit = !is_reader && self.random.random_bool(1.0 - sync_share);
+            if self.random.random_bool(self.fault * 0.2) {
+                self.killed_during(device, is_edit, most_records, quick_share).await?;
+            } else if is_edit {
                 self.edit(device, most_records).await?;
             } else {
                 self.sync(device, quick_share).await?;
             }
+            self.devices[device].garage().daily_backup_settled().await;
         }
         while let Some(message) = self.late.pop() {
             self.deliver_late(message).await?;
@@ -157,6 +166,73 @@ impl World {
         self.responses.clear();
         self.settle().await?;
         self.check().await
+    }
+
+    /// A step in which the device or the server is killed, loses its power, or cannot write.
+    async fn killed_during(
+        &mut self,
+        device: usize,
+        is_edit: bool,
+        most_records: usize,
+        quick_share: f64,
+    ) -> anyhow::Result<()> {
+        let changes = self.random.random_range(0..12);
+        let (is_power_lost, is_of_server) = (self.random.random_bool(0.5), self.random.random_bool(0.3));
+        let disk = if is_of_server { &self.server.disk } else { &self.devices[device].disk };
+        match self.random.random_range(0..6) {
+            0 => disk.fail_write_after(changes, Fault::Full { written: 0 }),
+            1 => disk.fail_write_after(changes, Fault::Device { written: 7 }),
+            2 => disk.fail_sync_after(changes),
+            _ => disk.kill_after(changes),
+        }
+        let before = self.snapshot(device).await.ok();
+        let writes = self.oracle.len();
+        let result = match is_edit {
+            true => self.edit(device, most_records).await,
+            false => self.sync(device, quick_share).await,
+        };
+        if let Err(error) = &result {
+            let error = format!("{error:#}");
+            self.explain(|| error);
+        }
+        // Whatever has happened, from here on nothing fails.
+        self.requests.retain(|message| message.device != device);
+        self.responses.retain(|message| message.device != device);
+        self.server.revive(self.template, is_power_lost && is_of_server).await.context("the server after a fault")?;
+        self.devices[device].revive(is_power_lost && !is_of_server).await.context("the device after a fault")?;
+        let how = if is_power_lost { "loses its power" } else { "is killed" };
+        self.note(if is_of_server { self.devices.len() } else { device }, format_args!("{how} after {changes} changes"));
+        // An edit that was not acknowledged may have been made.
+        let after = self.snapshot(device).await?;
+        if is_edit && result.is_err() && self.oracle.len() == writes {
+            self.observe(device, &before.unwrap_or_default(), &after);
+        }
+        Ok(())
+    }
+
+    /// All vehicles as a device shows them.
+    async fn snapshot(&self, device: usize) -> anyhow::Result<BTreeMap<RecordId, Shown>> {
+        let garage = self.devices[device].garage();
+        let conflicts = garage.conflicts().await?;
+        let live = garage.all_vehicles(VehicleQuery::default()).await?;
+        let removed = garage.all_vehicles(VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?;
+        Ok(live.iter().chain(&removed).map(|vehicle| (vehicle.id, shown(vehicle, &conflicts))).collect())
+    }
+
+    /// Tells the oracle of what differs between two moments of a device.
+    fn observe(&mut self, device: usize, before: &BTreeMap<RecordId, Shown>, after: &BTreeMap<RecordId, Shown>) {
+        let name = self.devices[device].name;
+        for (id, now) in after {
+            let was = before.get(id);
+            for (field, it) in now {
+                let old = was.and_then(|was| was.get(field));
+                let is_new = was.is_none() && it.value != "null" && field != REMOVAL;
+                if is_new || old.is_some_and(|old| old != it) {
+                    self.oracle.write(name, *id, field, &it.value, was);
+                    self.note(device, format_args!("had set {id}.{field} to {}", it.value));
+                }
+            }
+        }
     }
 
     fn note(&mut self, device: usize, what: std::fmt::Arguments<'_>) {
@@ -468,13 +544,13 @@ impl World {
     async fn disturb_server(&mut self) -> anyhow::Result<()> {
         let server = self.devices.len();
         if !self.server.has_backup() || self.random.random_bool(0.3) {
-            self.server.back_up().await?;
+            self.server.back_up(self.template).await?;
             self.note(server, format_args!("is backed up"));
         } else if self.random.random_bool(0.5) {
-            self.server.restore().await?;
+            self.server.restore(self.template).await?;
             self.note(server, format_args!("is restored"));
         } else {
-            self.server.restart().await?;
+            self.server.restart(self.template).await?;
             self.note(server, format_args!("restarts"));
         }
         Ok(())

@@ -60,6 +60,11 @@ impl Oracle {
         self.writes.push(Write { record, device, field, value, seen, seen_by_removal });
     }
 
+    /// The number of writes.
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
     /// A person discards a refused value.
     pub fn discard(&mut self, record: RecordId, field: &str, value: &str) {
         self.gone.insert((record, field.to_owned(), value.to_owned()));

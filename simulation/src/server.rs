@@ -12,25 +12,23 @@ use axum::{
     extract::ConnectInfo,
     http::{Method, Request, header},
 };
+use garage_faulty_disk::Disk;
 use garage_server::{
-    App,
-    auth::{Auth, Passwords},
-    router,
+    App, router,
     store::{Location, Store},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::template::{EMAIL, PASSWORD};
+use crate::template::{EMAIL, PASSWORD, Template};
 
 /// More than any response has.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
 
 pub struct Server {
-    database: PathBuf,
-    /// Names the file of starts, which belongs to one database.
-    starts: PathBuf,
-    keys: PathBuf,
+    folder: PathBuf,
+    /// The files that faults can happen to.
+    pub disk: Disk,
     running: Option<Running>,
     token: String,
 }
@@ -41,10 +39,17 @@ struct Running {
 }
 
 impl Server {
-    pub async fn start(database: PathBuf, starts: PathBuf, keys: &Path, token: String) -> anyhow::Result<Server> {
-        let mut server = Server { database, starts, keys: keys.to_owned(), running: None, token };
-        server.run().await?;
+    pub async fn start(template: &Template, folder: &Path, seed: u64, token: String) -> anyhow::Result<Server> {
+        std::fs::create_dir_all(folder)?;
+        let disk = Disk::new(folder, seed)?;
+        let mut server = Server { folder: folder.to_owned(), disk, running: None, token };
+        std::fs::copy(template.database(), server.database())?;
+        server.run(template).await?;
         Ok(server)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.folder.join("server.db")
     }
 
     /// Logs in to the account of the simulation.
@@ -56,12 +61,12 @@ impl Server {
         Ok(token.to_owned())
     }
 
-    async fn run(&mut self) -> anyhow::Result<()> {
-        let store = Store::open(&Location::Sqlite(self.database.clone())).await?;
-        store.count(&self.starts).await?;
-        let auth = Auth::own(&self.keys, Passwords::new()?, false, 1000)?;
-        let decoder = garage_decode::SnapshotHolder::new(self.database.with_file_name("none"), Vec::new());
-        let app = App::new(store.clone(), auth, decoder, Vec::new(), 10_000, None);
+    async fn run(&mut self, template: &Template) -> anyhow::Result<()> {
+        let store = Store::open(&Location::Sqlite(self.database())).await?;
+        // The file of starts lies beside these keys, which do not exist.
+        store.count(&self.folder.join("keys")).await?;
+        let decoder = garage_decode::SnapshotHolder::new(self.folder.join("no-data"), Vec::new());
+        let app = App::new(store.clone(), template.auth()?, decoder, Vec::new(), 10_000, None);
         self.running = Some(Running { router: router(app), store });
         Ok(())
     }
@@ -82,7 +87,7 @@ impl Server {
     }
 
     fn backup(&self) -> PathBuf {
-        self.database.with_extension("backup")
+        self.folder.join("server.backup")
     }
 
     pub fn has_backup(&self) -> bool {
@@ -97,28 +102,33 @@ impl Server {
     }
 
     /// Stops, and starts again.
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
+    pub async fn restart(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        self.run().await
+        self.run(template).await
+    }
+
+    /// Starts again after the program was killed, or the power was lost.
+    pub async fn revive(&mut self, template: &Template, is_power_lost: bool) -> anyhow::Result<()> {
+        self.stop().await;
+        if is_power_lost { self.disk.power_loss()? } else { self.disk.restart()? }
+        self.run(template).await
     }
 
     /// Copies the database.
-    pub async fn back_up(&mut self) -> anyhow::Result<()> {
+    pub async fn back_up(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        std::fs::copy(&self.database, self.backup())?;
-        self.run().await
+        std::fs::copy(self.database(), self.backup())?;
+        self.run(template).await
     }
 
     /// Puts the copy back.
-    pub async fn restore(&mut self) -> anyhow::Result<()> {
+    pub async fn restore(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
         for suffix in ["-wal", "-shm"] {
-            let mut name = self.database.clone().into_os_string();
-            name.push(suffix);
-            let _ = std::fs::remove_file(PathBuf::from(name));
+            let _ = std::fs::remove_file(self.folder.join(format!("server.db{suffix}")));
         }
-        std::fs::copy(self.backup(), &self.database)?;
-        self.run().await
+        std::fs::copy(self.backup(), self.database())?;
+        self.run(template).await
     }
 
     pub async fn close(mut self) {

@@ -29,6 +29,8 @@ pub struct Template {
     folder: TempDir,
     /// The id of the account.
     pub(crate) account: String,
+    /// Shared by all servers: their start would hash a password.
+    passwords: Passwords,
     token: Mutex<Option<(Instant, String)>>,
 }
 
@@ -39,13 +41,14 @@ impl Template {
     /// If a file cannot be written.
     pub async fn new() -> anyhow::Result<Template> {
         let folder = tempfile::tempdir()?;
-        let template = Template { folder, account: String::new(), token: Mutex::default() };
+        let passwords = Passwords::new()?;
+        let template = Template { folder, account: String::new(), passwords, token: Mutex::default() };
         let garage = Garage::open(device::config(&template.garage(), device::clock(0), 0), ChangeListener::none()).await?;
         garage.close().await;
         let store = Store::open(&Location::Sqlite(template.database())).await?;
         store.count(&template.keys()).await.context("counting the start")?;
         let account = add_account(&store, EMAIL, PASSWORD).await?;
-        drop(Auth::own(&template.keys(), Passwords::new()?, false, 1000)?);
+        drop(Auth::own(&template.keys(), template.passwords.clone(), false, 1000)?);
         store.close().await;
         Ok(Template { account: account.id.to_string(), ..template })
     }
@@ -63,11 +66,14 @@ impl Template {
         self.folder.path().join("keys")
     }
 
-    /// A server on a copy of the database.
-    pub(crate) async fn server(&self, folder: &Path) -> anyhow::Result<server::Server> {
-        let database = folder.join("server.db");
-        std::fs::copy(self.database(), &database)?;
-        server::Server::start(database, folder.join("keys"), &self.keys(), self.token().await?).await
+    /// A server on a copy of the database, in a folder of its own.
+    pub(crate) async fn server(&self, folder: &Path, seed: u64) -> anyhow::Result<server::Server> {
+        let token = self.token().await?;
+        server::Server::start(self, folder, seed, token).await
+    }
+
+    pub(crate) fn auth(&self) -> anyhow::Result<Auth> {
+        Ok(Auth::own(&self.keys(), self.passwords.clone(), false, 1000)?)
     }
 
     async fn token(&self) -> anyhow::Result<String> {
@@ -75,9 +81,7 @@ impl Template {
         if let Some((_, token)) = token.as_ref().filter(|(made, _)| made.elapsed() < TOKEN_AGE) {
             return Ok(token.clone());
         }
-        let (database, keys) = (self.folder.path().join("log-in.db"), self.folder.path().join("log-in"));
-        std::fs::copy(self.database(), &database)?;
-        let server = server::Server::start(database, keys, &self.keys(), String::new()).await?;
+        let server = server::Server::start(self, &self.folder.path().join("log-in"), 0, String::new()).await?;
         let new = server.log_in().await?;
         server.close().await;
         *token = Some((Instant::now(), new.clone()));
