@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use axum::http::Method;
-use garage_domain::{FieldValue, RecordId, conflict::{CONFLICTS, Conflicts, REMOVAL}};
+use garage_domain::{
+    FieldValue, RecordId,
+    conflict::{CONFLICTS, Conflicts, REMOVAL},
+};
 use garage_protocol::sync::{Change, SyncResponse};
 use serde_json::json;
 use uuid::Uuid;

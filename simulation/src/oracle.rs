@@ -99,7 +99,10 @@ impl Oracle {
                 continue;
             }
             let field = shown.get(&write.field);
-            lost.push(format!("{}.{} = {} of {}; it is {field:?}", write.record, write.field, write.value, write.device));
+            lost.push(format!(
+                "{}.{} = {} of {}; it is {field:?}",
+                write.record, write.field, write.value, write.device
+            ));
         }
         lost.sort();
         lost.dedup();
@@ -117,7 +120,8 @@ impl Oracle {
         if self.gone.contains(&(*record, field.clone(), value.clone())) {
             return true;
         }
-        let is_seen = others().any(|other| other.field == *field && other.value != *value && other.seen.contains(value));
+        let is_seen =
+            others().any(|other| other.field == *field && other.value != *value && other.seen.contains(value));
         let is_seen_by_removal =
             || others().any(|other| other.seen_by_removal.contains(&(field.clone(), value.clone())));
         let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");

@@ -20,7 +20,10 @@ use garage_server::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::template::{EMAIL, PASSWORD, Template};
+use crate::{
+    disk,
+    template::{EMAIL, PASSWORD, Template},
+};
 
 /// More than any response has.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
@@ -110,7 +113,7 @@ impl Server {
     /// Starts again after the program was killed, or the power was lost.
     pub async fn revive(&mut self, template: &Template, is_power_lost: bool) -> anyhow::Result<()> {
         self.stop().await;
-        if is_power_lost { self.disk.power_loss()? } else { self.disk.restart()? }
+        disk::revive(&self.disk, is_power_lost).await?;
         self.run(template).await
     }
 

@@ -505,7 +505,8 @@ pub(crate) fn delete_alias(connection: &Connection, alias: &Key) -> Result<()> {
 
 /// Returns how far sync is; `None` before the first sign-in.
 pub(crate) fn progress(connection: &Connection) -> Result<Option<Progress>> {
-    let sql = "SELECT server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection, audit_after,
+    let sql =
+        "SELECT server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection, audit_after,
                    synced_at_us, attention, mismatches FROM sync";
     let progress = |row: &Row<'_>| {
         Ok(Progress {
@@ -581,9 +582,8 @@ fn id_of(row: &Row<'_>, index: usize) -> Result<Option<RecordId>> {
 
 fn parsed<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T> {
     let text = row.get_ref(index)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into())
-    })
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into()))
 }
 
 fn count(connection: &Connection, sql: &str) -> Result<u64> {

@@ -135,8 +135,7 @@ fn read_again(progress: &mut Progress) {
 /// Enters another epoch, unless it is of another database.
 fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncResponse) -> Result<Applied> {
     let SyncResponse { epoch, lineage, .. } = response;
-    let is_known =
-        |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
+    let is_known = |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
     if !progress.epoch.as_ref().is_none_or(is_known) {
         let attention = Attention::OtherDatabase { epoch: epoch.clone(), lineage: lineage.clone() };
         progress.attention = Some(attention.clone());
@@ -186,12 +185,7 @@ pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
     Ok(())
 }
 
-fn apply_result(
-    journal: &mut Journal<'_>,
-    operation: &Operation,
-    result: &OperationResult,
-    reread: i64,
-) -> Result<()> {
+fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &OperationResult, reread: i64) -> Result<()> {
     let connection = journal.reader();
     let key = Key::of(operation);
     sync::thaw(connection, &key)?;

@@ -14,11 +14,17 @@ use crate::{
 /// Rows that belong to a record, and have none; aliases that are records, or lead to none. Each query has a collection's
 /// table in place of `{table}`, and its name as parameter.
 const DANGLING: [(&str, &str); 5] = [
-    ("operation in flight", "SELECT record_id FROM sent WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
+    (
+        "operation in flight",
+        "SELECT record_id FROM sent WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})",
+    ),
     ("conflict", "SELECT record_id FROM conflict WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
     ("refusal", "SELECT record_id FROM refused WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
     ("mark", "SELECT record_id FROM waiting WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
-    ("alias that is a record", "SELECT alias_id FROM alias WHERE collection = ?1 AND alias_id IN (SELECT id FROM {table})"),
+    (
+        "alias that is a record",
+        "SELECT alias_id FROM alias WHERE collection = ?1 AND alias_id IN (SELECT id FROM {table})",
+    ),
 ];
 
 impl Garage {

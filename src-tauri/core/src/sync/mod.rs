@@ -29,8 +29,8 @@ pub use self::{
     remote::{Remote, RemoteError},
     status::SyncStatus,
 };
-pub use crate::store::sync::Attention;
 use crate::GarageError;
+pub use crate::store::sync::Attention;
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
 #[derive(Debug, thiserror::Error)]

@@ -106,8 +106,9 @@ impl Garage {
         if request.account.as_ref().is_some_and(|account| *account != response.account) {
             return Err(RemoteError::OtherAccount.into());
         }
-        let applied = self
-            .write(self.stamp(), move |journal| Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?));
+        let applied = self.write(self.stamp(), move |journal| {
+            Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?)
+        });
         match applied.await? {
             Applied::Applied { is_done: true } => Ok(Next::Done),
             Applied::Applied { is_done: false } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
@@ -152,7 +153,8 @@ fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError
     if !is_in_flight && !operations.is_empty() {
         progress.batch += 1;
     }
-    let audit = if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
+    let audit =
+        if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
     sync::put_progress(connection, &progress)?;
     let device_id = device_id(connection)?;
     let request = SyncRequest {

@@ -302,13 +302,7 @@ impl<'t> Journal<'t> {
         }
     }
 
-    fn entry(
-        &self,
-        key: &Key,
-        kind: ChangeKind,
-        fields: Vec<FieldChange>,
-        undoes: Option<ChangeId>,
-    ) -> HistoryEntry {
+    fn entry(&self, key: &Key, kind: ChangeKind, fields: Vec<FieldChange>, undoes: Option<ChangeId>) -> HistoryEntry {
         HistoryEntry {
             id: ChangeId(self.new_id().0),
             collection: key.collection.clone(),
