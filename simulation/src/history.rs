@@ -83,6 +83,8 @@ struct World<'t> {
     exchanges: usize,
     next_value: usize,
     fault: f64,
+    /// The server was restored: a value may be taken for one that nobody has seen.
+    has_restored: bool,
 }
 
 /// Runs the history of a seed in a folder of its own.
@@ -124,6 +126,7 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         exchanges: 0,
         next_value: 0,
         fault,
+        has_restored: false,
     };
     let result = world.live().await;
     log.push_str(&world.log);
@@ -548,6 +551,7 @@ impl World<'_> {
             self.note(server, format_args!("is backed up"));
         } else if self.random.random_bool(0.5) {
             self.server.restore(self.template).await?;
+            self.has_restored = true;
             self.note(server, format_args!("is restored"));
         } else {
             self.server.restart(self.template).await?;
@@ -655,12 +659,24 @@ impl World<'_> {
             wrong.extend(check::differences(device, &records).await?);
         }
         let vehicles = records.values().filter(|change| change.collection == VEHICLES.name);
-        let aliases = vehicles.clone().filter_map(|change| Some((change.record_id, change.alias_of?))).collect();
+        let mut aliases: BTreeMap<_, _> =
+            vehicles.clone().filter_map(|change| Some((change.record_id, change.alias_of?))).collect();
+        for device in &self.devices {
+            // A server that was restored may have lost an alias, which is no loss.
+            aliases.extend(device.garage().aliases().await?);
+        }
+        aliases.retain(|alias, _| {
+            !records.get(&(VEHICLES.name.to_owned(), *alias)).is_some_and(|it| it.alias_of.is_none())
+        });
         let shown: BTreeMap<RecordId, Shown> = vehicles
             .filter(|change| change.alias_of.is_none())
             .map(|change| (change.record_id, check::shown(change)))
             .collect();
         wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
+        if !self.has_restored {
+            let needless = self.oracle.needless_conflicts(&shown, &aliases);
+            wrong.extend(needless.into_iter().map(|what| format!("needless conflict: {what}")));
+        }
         for (id, shown) in shown {
             self.note(self.devices.len(), format_args!("has {id} {shown:?}"));
         }

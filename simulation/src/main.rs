@@ -3,6 +3,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
+use garage_domain::rules::Rule;
 use garage_simulation::{Settings, Template, run};
 
 /// Runs histories of devices and a server, with faults, and checks that nothing is lost.
@@ -18,6 +19,9 @@ struct Args {
     /// Runs this seed alone, and prints what happens.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Switches this rule of sync off; `list` lists them.
+    #[arg(long)]
+    without: Option<String>,
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -25,6 +29,15 @@ struct Args {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    if let Some(name) = &args.without {
+        let Some(rule) = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == *name) else {
+            for rule in Rule::ALL {
+                println!("{rule:?}");
+            }
+            return Ok(ExitCode::FAILURE);
+        };
+        rule.switch_off();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let template = Template::new().await?;

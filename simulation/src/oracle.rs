@@ -109,6 +109,38 @@ impl Oracle {
         lost
     }
 
+    /// Conflicts between values of which one has seen the other. Only values that were written once are looked at.
+    pub fn needless_conflicts(
+        &self,
+        records: &BTreeMap<RecordId, Shown>,
+        aliases: &BTreeMap<RecordId, RecordId>,
+    ) -> Vec<String> {
+        let mut found = Vec::new();
+        for (id, shown) in records {
+            let is_of = |write: &&Write| aliases.get(&write.record).unwrap_or(&write.record) == id;
+            for (name, field) in shown.iter().filter(|(name, field)| *name != REMOVAL && !field.alternatives.is_empty())
+            {
+                let writes_of = |value: &Text| {
+                    let writes = self.writes.iter().filter(is_of);
+                    writes.filter(|it| it.field == *name && it.value == *value).collect::<Vec<_>>()
+                };
+                for value in &field.alternatives {
+                    if let ([live], [_]) = (&writes_of(&field.value)[..], &writes_of(value)[..])
+                        && live.seen.contains(value)
+                    {
+                        found.push(format!("{id}.{name}: {} has seen {value}", field.value));
+                    }
+                    if let ([_], [other]) = (&writes_of(&field.value)[..], &writes_of(value)[..])
+                        && other.seen.contains(&field.value)
+                    {
+                        found.push(format!("{id}.{name}: {value} has seen {}", field.value));
+                    }
+                }
+            }
+        }
+        found
+    }
+
     fn is_settled<'a, I: Iterator<Item = &'a Write>>(
         &'a self,
         write: &Write,

@@ -4,6 +4,7 @@ use garage_domain::{
     Collection, Extra, Record, RecordId,
     conflict::{Conflict, Conflicts},
     replica::Replica,
+    rules::Rule,
 };
 use garage_protocol::sync::Operation;
 use jiff::Timestamp;
@@ -138,7 +139,9 @@ pub(crate) fn base_replica(connection: &Connection, key: &Key, base: &StoredBase
     let mut record = Record::new(Collection::named(&key.collection), key.id, base.created_at);
     (record.updated_at, record.deleted_at) = (base.updated_at, base.deleted_at);
     let mut replica = Replica::with_fields(record, base.fields.clone());
-    replica.record = records::with_resolved_references(connection, replica.record)?;
+    if Rule::ReferencesAreReadThroughAliases.holds() {
+        replica.record = records::with_resolved_references(connection, replica.record)?;
+    }
     Ok(replica)
 }
 
@@ -489,6 +492,17 @@ pub(crate) fn alias_of(connection: &Connection, key: &Key) -> Result<Option<Reco
         .query_row([&key.collection, &key.id.to_string()], |row| row.get(0))
         .optional()?;
     Ok(record.and_then(|id| id.parse().ok()))
+}
+
+/// Returns all aliases, with the records that they are aliases of.
+pub(crate) fn aliases(connection: &Connection) -> Result<Vec<(Key, RecordId)>> {
+    let mut statement = connection.prepare_cached("SELECT collection, alias_id, record_id FROM alias")?;
+    let mut rows = statement.query([])?;
+    let mut aliases = Vec::new();
+    while let Some(row) = rows.next()? {
+        aliases.extend(key_of(row)?.zip(id_of(row, 2)?));
+    }
+    Ok(aliases)
 }
 
 pub(crate) fn put_alias(connection: &Connection, alias: &Key, record: RecordId) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use garage_domain::{Collection, RecordId, conflict::REMOVAL, merge::Author};
+use garage_domain::{Collection, RecordId, conflict::REMOVAL, merge::Author, rules::Rule};
 use garage_protocol::sync::{
     AuditHash, Change, CollectionDigest, Operation, OperationKind, OperationResult, OperationStatus, Rejection,
     SyncRequest, SyncResponse,
@@ -61,17 +61,24 @@ pub(super) fn apply(
         become_another_device(journal)?;
         return Ok(Applied::ReadAgain(Reason::Copied));
     }
-    for (operation, result) in request.operations.iter().zip(&response.results) {
-        apply_result(journal, operation, result, progress.reread)?;
-    }
-    for change in &response.changes {
-        // The answer to its operation decides about it.
-        if sync::is_sent(connection, &Key::new(&change.collection, change.record_id))? {
-            return Ok(Applied::Applied { is_done: false });
+    let parts = if Rule::ResultsBeforeChanges.holds() {
+        [Part::Results, Part::Changes]
+    } else {
+        [Part::Changes, Part::Results]
+    };
+    for part in parts {
+        match part {
+            Part::Results => {
+                for (operation, result) in request.operations.iter().zip(&response.results) {
+                    apply_result(journal, operation, result, progress.reread)?;
+                }
+            }
+            Part::Changes => {
+                for change in &response.changes {
+                    apply_change(journal, change, progress.reread, progress.is_rereading)?;
+                }
+            }
         }
-    }
-    for change in &response.changes {
-        apply_change(journal, change, progress.reread, progress.is_rereading)?;
     }
     progress.epoch = Some(response.epoch.clone());
     progress.cursor.clone_from(&response.cursor);
@@ -106,6 +113,12 @@ pub(super) fn apply(
     Ok(Applied::Applied { is_done })
 }
 
+/// A part of a response.
+enum Part {
+    Results,
+    Changes,
+}
+
 /// Whether the response answers what this garage would ask now.
 fn belongs(
     connection: &Connection,
@@ -114,6 +127,9 @@ fn belongs(
     response: &SyncResponse,
     reread: i64,
 ) -> Result<bool> {
+    if !Rule::ResponsesBelong.holds() {
+        return Ok(true);
+    }
     let is_state = (&progress.epoch, &progress.cursor, progress.reread) == (&request.epoch, &request.cursor, reread);
     let sent = sync::sent(connection)?;
     let is_batch = sent == request.operations;
@@ -153,7 +169,9 @@ pub(super) fn enter_epoch(
     epoch: &str,
     lineage: &[(String, i64)],
 ) -> Result<()> {
-    sync::forget_versions(journal.reader(), &forgotten(lineage))?;
+    if Rule::LostVersionsAreForgotten.holds() {
+        sync::forget_versions(journal.reader(), &forgotten(lineage))?;
+    }
     progress.epoch = Some(epoch.to_owned());
     progress.attention = None;
     read_again(progress);
@@ -188,6 +206,9 @@ pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
 fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &OperationResult, reread: i64) -> Result<()> {
     let connection = journal.reader();
     let key = Key::of(operation);
+    if result.status == OperationStatus::Stale && !Rule::StaleOperationsGetNewIds.holds() {
+        return Ok(());
+    }
     sync::thaw(connection, &key)?;
     match (result.status, result.version, &result.current) {
         (OperationStatus::Applied | OperationStatus::Duplicate, Some(version), _) => {
@@ -275,6 +296,7 @@ fn apply_change(journal: &mut Journal<'_>, change: &Change, reread: i64, is_rere
     let base_version = sync::base_version(connection, &key)?;
     if let Some((version, false)) = base_version
         && (change.version < version || change.version == version && !is_rereading)
+        && Rule::OldChangesAreSkipped.holds()
     {
         return if is_rereading { sync::note_listed(connection, &key, reread) } else { Ok(()) };
     }
@@ -332,7 +354,7 @@ fn apply_alias(journal: &mut Journal<'_>, change: &Change, record: RecordId, rer
 /// Ends a full re-read: what the server has not listed, it has lost, so it is sent again.
 fn end_reread(journal: &Journal<'_>, reread: i64) -> Result<()> {
     let connection = journal.reader();
-    for key in sync::unlisted(connection, reread)? {
+    for key in sync::unlisted(connection, reread)?.into_iter().filter(|_| Rule::UnlistedRecordsAreSentAgain.holds()) {
         sync::delete_base(connection, &key)?;
         if sync::replica(connection, &key)?.is_some() && !sync::is_sent(connection, &key)? {
             sync::mark_may_exist(connection, &key)?;

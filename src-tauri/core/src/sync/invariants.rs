@@ -61,6 +61,17 @@ impl Garage {
     }
 }
 
+impl Garage {
+    /// Returns the records that ids are aliases of.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn aliases(&self) -> Result<BTreeMap<RecordId, RecordId>, GarageError> {
+        let aliases = self.database.read(|transaction| Ok::<_, GarageError>(sync::aliases(transaction)?));
+        Ok(aliases.await?.into_iter().map(|(alias, record)| (alias.id, record)).collect())
+    }
+}
+
 /// The rows of sync without their record.
 pub(super) fn dangling(connection: &Connection) -> Result<Vec<String>> {
     let mut found = Vec::new();

@@ -10,6 +10,7 @@ use garage_domain::{
     conflict::{CONFLICTS, REMOVAL},
     merge::{Author, merge},
     replica::{Replica, conflicts_json},
+    rules::Rule,
 };
 use garage_protocol::sync::OperationKind;
 
@@ -57,10 +58,11 @@ pub(crate) fn plan(
     let base = base.filter(|base| !base.is_forgotten || is_forgotten_by(base, incoming));
     if let Some(base) = base {
         // A restored server has an older state of what was not changed since: ours comes after it.
-        if base.is_forgotten {
+        if base.is_forgotten && Rule::LaterStateIsSentAgain.holds() {
             return Action::Keep;
         }
-        if incoming.version < base.version || incoming.version == base.version && !is_rereading {
+        let is_old = incoming.version < base.version || incoming.version == base.version && !is_rereading;
+        if is_old && !base.is_forgotten && Rule::OldChangesAreSkipped.holds() {
             return Action::Skip;
         }
     }
@@ -109,7 +111,7 @@ pub(crate) struct Refused {
 /// Returns what is to be sent of a record: the local state minus the base, without what was refused. `may_exist`: a create
 /// was sent before, so that the server may have the record although there is no base.
 pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refused: &Refused) -> Option<Draft> {
-    if refused.is_whole {
+    if refused.is_whole || !refused.values.is_empty() && !Rule::RefusedFieldsStayBehind.holds() {
         return None;
     }
     let is_refused = |name: &str, value: &str| refused.values.get(name).is_some_and(|it| it == value);
@@ -142,7 +144,7 @@ pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refus
         conflicts.remove(REMOVAL);
         conflicts.extend(base.replica.conflicts.get_key_value(REMOVAL).map(|(name, it)| (name.clone(), it.clone())));
     }
-    if conflicts != base.replica.conflicts {
+    if conflicts != base.replica.conflicts && Rule::ConflictsTravel.holds() {
         fields.insert(CONFLICTS.to_owned(), conflicts_json(&conflicts).unwrap_or_else(null));
     }
     fields.retain(|name, json| !is_refused(name, json.text()));
