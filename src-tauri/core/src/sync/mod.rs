@@ -25,7 +25,7 @@ mod wire;
 
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
-    pass::{Exchange, Limits, Next},
+    pass::{Exchange, Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
     status::SyncStatus,
 };
@@ -43,6 +43,9 @@ pub enum SyncError {
     Attention(Attention),
     /// Another program syncs this garage.
     #[error("Another program is syncing this garage")]
+    Busy,
+    /// Another program has changed the state of sync during the exchange.
+    #[error("Another program has synced or restored this garage meanwhile")]
     Overtaken,
     /// The server gave no answer, or not one that helps.
     #[error(transparent)]
