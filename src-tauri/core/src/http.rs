@@ -161,5 +161,11 @@ fn deepest(error: &reqwest::Error) -> String {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| (*cause).source())
+    // The source of an I/O error is not the error that it contains, but that error's source.
+    let next = |cause: &&'a (dyn Error + 'static)| match cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref)
+    {
+        Some(contained) => Some(contained as &(dyn Error + 'static)),
+        None => (*cause).source(),
+    };
+    std::iter::successors(error.source(), next)
 }

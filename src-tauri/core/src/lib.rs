@@ -64,7 +64,7 @@ pub use repair::{
     Repair,
     examine::{Examination, FileState, RecordCount},
 };
-pub use secrecy::{ExposeSecret, SecretString};
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use service::ServiceLog;
 pub use session::{
     AccessToken, GivenSession, KeyStore, KeyStoreError, Remote, Session, SessionConfig, SessionError, SignOut,

@@ -124,3 +124,52 @@ impl Entry {
         Some(Entry { tokens: TokenPair { access, refresh }, allows_unencrypted: json.allows_unencrypted })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(allows_unencrypted: bool) -> Entry {
+        let token = AccessToken::new("access".into()).expect("a token");
+        let access = Access { token, expires_at: Timestamp::UNIX_EPOCH };
+        Entry { tokens: TokenPair { access, refresh: "refresh".into() }, allows_unencrypted }
+    }
+
+    #[test]
+    fn entry_keeps_the_tokens_and_the_permission() {
+        for allows_unencrypted in [true, false] {
+            let read = Entry::from_bytes(&entry(allows_unencrypted).to_bytes()).expect("an entry");
+            assert_eq!(read.allows_unencrypted, allows_unencrypted);
+            assert_eq!(read.tokens.refresh.expose_secret(), "refresh");
+            assert_eq!(read.tokens.access.token.header(), "Bearer access");
+            assert_eq!(read.tokens.access.expires_at, Timestamp::UNIX_EPOCH);
+        }
+    }
+
+    #[test]
+    fn debug_output_has_no_token() {
+        let text = format!("{:?} {:?}", entry(true), entry(true).tokens.access.token.header());
+        assert!(!text.contains("\"access\"") && !text.contains("refresh\"") && !text.contains("Bearer"), "{text}");
+    }
+
+    #[test]
+    fn a_token_is_fresh_until_30_seconds_before_it_expires() {
+        let now = Timestamp::UNIX_EPOCH;
+        let expires_in =
+            |seconds| Access { expires_at: now + SignedDuration::from_secs(seconds), ..entry(true).tokens.access };
+        assert!(expires_in(31).is_fresh(now) && !expires_in(30).is_fresh(now) && !expires_in(-1).is_fresh(now));
+        assert!(!expires_in(0).is_fresh(Timestamp::MAX), "the sum is out of range");
+    }
+
+    #[test]
+    fn lifetimes_of_a_server_are_at_most_a_day() {
+        let tokens = garage_protocol::Tokens {
+            access_token: "access".to_owned(),
+            refresh_token: "refresh".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: u64::MAX,
+        };
+        let received = TokenPair::received(tokens, Timestamp::UNIX_EPOCH).expect("tokens");
+        assert_eq!(received.access.expires_at, Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24));
+    }
+}
