@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program};
+use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program, Remote, SessionConfig};
 use garage_faulty_disk::Disk;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngCore, SeedableRng};
@@ -61,6 +61,7 @@ pub fn config(file: &Path, clock: Clock, seed: u64) -> GarageConfig {
         vpic_url: None,
         environment: Environment::new(now, new_uuid),
         program: Program::App,
+        session: SessionConfig::default(),
     }
 }
 
@@ -78,8 +79,8 @@ impl Device {
         // The template's garage has a device id, which no two devices may share.
         let garage = device.garage();
         garage.become_another_device().await?;
-        let account = template.account.clone();
-        garage.bind_to_account("http://127.0.0.1".to_owned(), account, None).await?;
+        let (server, account) = ("http://127.0.0.1".to_owned(), template.account.clone());
+        garage.bind_to_account(Remote { server, account, email: None }).await?;
         Ok(device)
     }
 

@@ -69,27 +69,6 @@ pub(crate) struct Progress {
     pub attention: Option<Attention>,
 }
 
-impl Progress {
-    /// The beginning, before the first request.
-    pub fn new(server: String, account: String, email: Option<String>) -> Progress {
-        Progress {
-            server,
-            account,
-            email,
-            epoch: None,
-            cursor: None,
-            batch: 0,
-            reread: 0,
-            is_rereading: false,
-            audit_collection: None,
-            audit_after: None,
-            mismatches: 0,
-            synced_at: None,
-            attention: None,
-        }
-    }
-}
-
 /// Why sync has stopped until a person decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "reason")]
