@@ -550,9 +550,9 @@ impl World<'_> {
             self.server.back_up(self.template).await?;
             self.note(server, format_args!("is backed up"));
         } else if self.random.random_bool(0.5) {
-            self.server.restore(self.template).await?;
             self.has_restored = true;
             self.note(server, format_args!("is restored"));
+            self.server.restore(self.template).await?;
         } else {
             self.server.restart(self.template).await?;
             self.note(server, format_args!("restarts"));

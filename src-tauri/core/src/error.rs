@@ -11,7 +11,7 @@ use garage_domain::{FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
 
-use crate::SessionError;
+use crate::{SessionError, sync::SyncError};
 
 /// Why an operation failed; the garage is unchanged. Displays as a sentence for the user.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,9 @@ pub enum GarageError {
     /// The vPIC data is missing or damaged.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Sync did not come to its end.
+    #[error(transparent)]
+    Sync(Box<SyncError>),
     /// A request to vPIC failed, or requests are switched off.
     #[error(transparent)]
     Vpic(#[from] VpicError),
@@ -206,6 +209,8 @@ pub enum ErrorCode {
     OtherAccount,
     /// The server cannot be reached, or does not answer as it should.
     ServerAway,
+    /// Sync has stopped until a person decides.
+    NeedsDecision,
     /// The system's key store is missing, locked, or failed.
     KeyStoreFailed,
     /// The caller canceled the operation.
@@ -240,6 +245,7 @@ impl GarageError {
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,
             GarageError::Session(error) => error.code(),
+            GarageError::Sync(error) => error.code(),
             GarageError::NoDataFolder | GarageError::FileGone => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
         }

@@ -4,7 +4,8 @@
 //! - `outbox`: freezes operations before they are sent
 //! - `apply`: applies a response through the journal, in one transaction
 //! - `pass`: requests and responses until both sides have everything
-//! - `remote`: the other side
+//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
+//! - `schedule`: when to sync next
 //! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
@@ -20,6 +21,8 @@ mod outbox;
 mod pass;
 mod plan;
 mod remote;
+mod schedule;
+mod session_remote;
 mod status;
 mod wire;
 
@@ -27,10 +30,11 @@ pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
     pass::{Exchange, Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
+    schedule::Schedule,
     status::SyncStatus,
 };
-use crate::GarageError;
 pub use crate::store::sync::Attention;
+use crate::{ErrorCode, GarageError};
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,22 @@ pub enum SyncError {
     /// The garage cannot be read or written.
     #[error(transparent)]
     Garage(#[from] GarageError),
+}
+
+impl SyncError {
+    /// The kind of this error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            SyncError::Garage(error) => error.code(),
+            SyncError::SignedOut | SyncError::Remote(RemoteError::SignedOut) => ErrorCode::SignedOut,
+            SyncError::Busy | SyncError::Overtaken => ErrorCode::GarageLocked,
+            SyncError::Attention(_) => ErrorCode::NeedsDecision,
+            SyncError::Remote(RemoteError::OtherAccount) => ErrorCode::OtherAccount,
+            SyncError::Remote(RemoteError::Offline(_) | RemoteError::Unavailable { .. }) => ErrorCode::ServerAway,
+            SyncError::Remote(_) => ErrorCode::SignInRefused,
+        }
+    }
 }
 
 fn attention_message(attention: &Attention) -> &'static str {
