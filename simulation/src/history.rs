@@ -14,11 +14,12 @@ use garage_protocol::sync::SyncResponse;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use uuid::Builder;
 
 use crate::{
     check,
     device::Device,
-    oracle::{Field, Oracle, Shown},
+    oracle::{Field, Oracle, REST, Shown},
     server::Server,
     template::Template,
 };
@@ -30,6 +31,9 @@ const MOST_EXCHANGES: usize = 200;
 
 /// How many passes each device needs at most until everybody has everything, after the last fault and edit.
 const MOST_PASSES: usize = 3;
+
+/// The share of steps in which a client of plain REST writes.
+const REST_SHARE: f64 = 0.04;
 
 /// What a history is made of.
 #[derive(Debug, Clone, Copy)]
@@ -152,6 +156,8 @@ impl World<'_> {
             let is_edit = !is_reader && self.random.random_bool(1.0 - sync_share);
             if self.random.random_bool(self.fault * 0.2) {
                 self.killed_during(device, is_edit, most_records, quick_share).await?;
+            } else if self.random.random_bool(REST_SHARE) {
+                self.rest(most_records).await?;
             } else if is_edit {
                 self.edit(device, most_records).await?;
             } else {
@@ -466,6 +472,40 @@ impl World<'_> {
         Ok(!records.is_empty())
     }
 
+    /// A client of plain REST adds a vehicle, or changes one that it has just read.
+    async fn rest(&mut self, most_records: usize) -> anyhow::Result<()> {
+        let server = self.devices.len();
+        let (_, body) = self.server.send(Method::GET, "/api/vehicles", &Value::Null).await?;
+        let vehicles: Vec<Value> = serde_json::from_slice(&body)?;
+        let value = self.value();
+        let Some(vehicle) = vehicles.choose(&mut self.random).filter(|_| self.random.random_bool(0.7)) else {
+            if vehicles.len() >= most_records {
+                return Ok(());
+            }
+            let id = Builder::from_random_bytes(self.random.random()).into_uuid();
+            let draft = json!({ "id": id, "nickname": value, "licensePlate": "R" });
+            let (status, body) = self.server.send(Method::POST, "/api/vehicles", &draft).await?;
+            if status != 201 {
+                bail!("{status} {}", String::from_utf8_lossy(&body));
+            }
+            self.oracle.write(REST, RecordId(id), "nickname", &Value::from(value).to_string(), None);
+            self.note(server, format_args!("has a new vehicle of a REST client: {id}"));
+            return Ok(());
+        };
+        let id: RecordId = vehicle["id"].as_str().unwrap_or_default().parse()?;
+        let field = *["nickname", "color", "notes"].choose(&mut self.random).unwrap_or(&"color");
+        let before = vehicle.get(field).map_or_else(|| "null".to_owned(), Value::to_string);
+        let shown = Shown::from([(field.to_owned(), Field { value: before, ..Field::default() })]);
+        let (path, value) = (format!("/api/vehicles/{id}"), Value::from(value));
+        let (status, body) = self.server.send(Method::PUT, &path, &json!({ field: value })).await?;
+        if status != 200 {
+            bail!("{status} {}", String::from_utf8_lossy(&body));
+        }
+        self.oracle.write(REST, id, field, &value.to_string(), Some(&shown));
+        self.note(server, format_args!("has a change of a REST client: {id}.{field} to {value}"));
+        Ok(())
+    }
+
     // Sync.
 
     async fn sync(&mut self, device: usize, quick_share: f64) -> anyhow::Result<()> {
@@ -672,13 +712,17 @@ impl World<'_> {
             .filter(|change| change.alias_of.is_none())
             .map(|change| (change.record_id, check::shown(change)))
             .collect();
+        if self.has_restored {
+            // No device has to have read it.
+            self.oracle.forget_writes_of(REST);
+        }
         wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
         if !self.has_restored {
             let needless = self.oracle.needless_conflicts(&shown, &aliases);
             wrong.extend(needless.into_iter().map(|what| format!("needless conflict: {what}")));
         }
         for (id, shown) in shown {
-            self.note(self.devices.len(), format_args!("has {id} {shown:?}"));
+            self.explain(|| format!("in the end: {id} {shown:?}"));
         }
         if wrong.is_empty() { Ok(()) } else { bail!("{}", wrong.join("\n")) }
     }

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use garage_domain::{RecordId, conflict::REMOVAL};
 
+/// The name of clients of plain REST.
+pub const REST: char = 'R';
+
 /// A value as JSON text; an empty field is `null`.
 pub type Text = String;
 
@@ -58,6 +61,11 @@ impl Oracle {
         let seen_by_removal = shown.filter(|_| is_removal).map(all).unwrap_or_default();
         let (field, value) = (field.to_owned(), value.to_owned());
         self.writes.push(Write { record, device, field, value, seen, seen_by_removal });
+    }
+
+    /// Forgets the writes of a device that may be lost.
+    pub fn forget_writes_of(&mut self, device: char) {
+        self.writes.retain(|write| write.device != device);
     }
 
     /// The number of writes.
