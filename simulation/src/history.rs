@@ -714,7 +714,7 @@ impl World<'_> {
             .collect();
         if self.has_restored {
             // No device has to have read it.
-            self.oracle.forget_writes_of(REST);
+            self.oracle.excuse(REST);
         }
         wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
         if !self.has_restored {

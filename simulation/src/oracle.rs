@@ -41,6 +41,8 @@ pub struct Oracle {
     writes: Vec<Write>,
     /// Values that a person has given up: discarded after a refusal.
     gone: BTreeSet<(RecordId, String, Text)>,
+    /// The device whose writes may be lost.
+    excused: Option<char>,
 }
 
 impl Oracle {
@@ -63,9 +65,9 @@ impl Oracle {
         self.writes.push(Write { record, device, field, value, seen, seen_by_removal });
     }
 
-    /// Forgets the writes of a device that may be lost.
-    pub fn forget_writes_of(&mut self, device: char) {
-        self.writes.retain(|write| write.device != device);
+    /// The writes of a device may be lost.
+    pub fn excuse(&mut self, device: char) {
+        self.excused = Some(device);
     }
 
     /// The number of writes.
@@ -91,7 +93,7 @@ impl Oracle {
             joined.entry(canonical(write.record)).or_default().insert(write.record);
         }
         let mut lost = Vec::new();
-        for write in &self.writes {
+        for write in self.writes.iter().filter(|write| self.excused != Some(write.device)) {
             let id = canonical(write.record);
             let Some(shown) = records.get(&id) else {
                 // A record that was removed before it was sent is nobody's business.
