@@ -7,7 +7,7 @@ use axum::http::Method;
 use garage_core::{
     ErrorCode, GarageError, ServiceEntryDraft, VEHICLES, Vehicle, VehicleDraft, VehicleId, VehicleQuery,
     domain::{FieldValue, RecordId, conflict::REMOVAL},
-    sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, SyncError},
+    sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, Refusal, SyncError},
 };
 use garage_faulty_disk::Fault;
 use garage_protocol::sync::SyncResponse;
@@ -309,6 +309,9 @@ impl World<'_> {
             let Some(conflict) = conflicts.choose(&mut self.random).cloned() else { return Ok(()) };
             return self.choose(device, &conflict).await;
         }
+        if chance < 0.92 {
+            return self.swap(device, &live, &conflicts).await;
+        }
         if chance < 0.94 {
             return self.undo(device, &live, &conflicts).await;
         }
@@ -370,6 +373,26 @@ impl World<'_> {
             let name = self.devices[device].name;
             self.oracle.write(name, vehicle.id, field, &value.to_string(), Some(&shown));
             self.note(device, format_args!("edits {}.{field} from {} to {value}", vehicle.id, before.value));
+        }
+        Ok(())
+    }
+
+    /// Exchanges the VINs of two vehicles.
+    async fn swap(&mut self, device: usize, live: &[Vehicle], conflicts: &[OpenConflict]) -> anyhow::Result<()> {
+        let with_vin: Vec<&Vehicle> = live.iter().filter(|vehicle| vehicle.fields.vin.is_some()).collect();
+        let [one, other, ..] = with_vin[..] else { return Ok(()) };
+        let vin = |vehicle: &Vehicle| serde_json::to_value(&vehicle.fields.vin).unwrap_or_default();
+        for (vehicle, value) in [(one, Value::Null), (other, vin(one)), (one, vin(other))] {
+            let garage = self.devices[device].garage().clone();
+            let now = garage.vehicle(vehicle.id).await?;
+            let shown = shown(&now, conflicts);
+            let draft: VehicleDraft = serde_json::from_value(json!({ "vin": value }))?;
+            let edited = garage.edit_vehicle(vehicle.id, &draft).await;
+            if self.allowed(device, edited, "swap")? {
+                let name = self.devices[device].name;
+                self.oracle.write(name, vehicle.id, "vin", &value.to_string(), Some(&shown));
+                self.note(device, format_args!("edits {}.vin to {value}", vehicle.id));
+            }
         }
         Ok(())
     }
@@ -452,6 +475,9 @@ impl World<'_> {
                 true => shown(&garage.vehicle_or_removed(*id).await?, &garage.conflicts().await?),
                 false => Shown::new(),
             };
+            if most == usize::MAX {
+                self.check_the_rest_was_sent(device, collection, *id, &shown, &refusals).await?;
+            }
             for refusal in refusals.iter().filter(|it| it.record_id == *id) {
                 let value = text_of(refusal.value.as_ref());
                 match &refusal.field {
@@ -506,6 +532,27 @@ impl World<'_> {
         Ok(())
     }
 
+    /// What the server has refused holds back nothing else of its record.
+    async fn check_the_rest_was_sent(
+        &self,
+        device: usize,
+        collection: &str,
+        id: RecordId,
+        shown: &Shown,
+        refusals: &[Refusal],
+    ) -> anyhow::Result<()> {
+        let bases = self.devices[device].garage().bases().await?;
+        let Some((_, Some(fields), _)) = bases.get(&(collection.to_owned(), id)) else { return Ok(()) };
+        let of_record = || refusals.iter().filter(|it| it.record_id == id);
+        for (name, field) in shown.iter().filter(|(name, _)| *name != REMOVAL) {
+            let on_server = fields.get(name).map_or("null", |json| json.text());
+            if on_server != field.value && !of_record().any(|it| it.field.as_ref() == Some(name)) {
+                bail!("{id}.{name} was not refused, and is not on the server: {} and {on_server}", field.value);
+            }
+        }
+        Ok(())
+    }
+
     // Sync.
 
     async fn sync(&mut self, device: usize, quick_share: f64) -> anyhow::Result<()> {
@@ -545,16 +592,8 @@ impl World<'_> {
         } else if chance < 0.18 && fault > 0.0 {
             self.disturb_server().await?;
         } else if chance < 0.5 && !is_waiting {
-            let limits = Limits { operations: 3, records: 2 };
-            match self.devices[device].garage().begin_exchange(limits).await {
-                Ok(exchange) => {
-                    let operations = exchange.request().operations.len();
-                    self.note(device, format_args!("sends a request with {operations} operations"));
-                    self.explain(|| describe(&exchange));
-                    self.requests.push(Message { device, exchange, response: None });
-                }
-                Err(error) => return Err(error).context("begin"),
-            }
+            let exchange = self.begin(device).await?;
+            self.requests.push(Message { device, exchange, response: None });
         } else if chance < 0.75 {
             let Some(index) = self.requests.iter().position(|message| message.device == device) else { return Ok(()) };
             let message = self.requests.remove(index);
@@ -649,11 +688,38 @@ impl World<'_> {
         }
     }
 
+    /// A device makes a request.
+    async fn begin(&mut self, device: usize) -> anyhow::Result<Exchange> {
+        let garage = self.devices[device].garage().clone();
+        let exchange = garage.begin_exchange(Limits { operations: 3, records: 2 }).await.context("begin")?;
+        let operations = &exchange.request().operations;
+        let count = operations.len();
+        self.note(device, format_args!("sends a request with {count} operations"));
+        self.explain(|| describe(&exchange));
+        let vins = operations.iter().filter_map(|it| Some((it.record_id, it.fields.get("vin")?.text().to_owned())));
+        let vins: Vec<(RecordId, String)> = vins.filter(|(_, vin)| vin != "null").collect();
+        if !vins.is_empty() {
+            let (bases, shown) = (garage.bases().await?, self.snapshot(device).await?);
+            for ((_, id), (_, fields, is_removed)) in bases.iter().filter(|((name, _), _)| name == VEHICLES.name) {
+                let Some(vin) = fields.as_ref().and_then(|fields| fields.get("vin")).filter(|_| !is_removed) else {
+                    continue;
+                };
+                let has_it_here = shown
+                    .get(id)
+                    .is_some_and(|shown| shown["vin"].value == vin.text() && shown[REMOVAL].value == "false");
+                if let Some((other, _)) = vins.iter().find(|(other, it)| other != id && it == vin.text())
+                    && !has_it_here
+                {
+                    bail!("{other} takes the VIN that {id} has on the server and has given up here");
+                }
+            }
+        }
+        Ok(exchange)
+    }
+
     /// Sends a request and applies its response. Returns whether the device has everything.
     async fn exchange(&mut self, device: usize) -> anyhow::Result<bool> {
-        let limits = Limits { operations: 3, records: 2 };
-        let exchange = self.devices[device].garage().begin_exchange(limits).await.context("begin")?;
-        self.explain(|| describe(&exchange));
+        let exchange = self.begin(device).await?;
         let message = Message { device, exchange, response: None };
         let response = self.deliver(&message).await?;
         self.receive(Message { response: Some(response), ..message }).await

@@ -9,8 +9,6 @@ pub enum Rule {
     FrozenOperations,
     /// The results of a response are applied before its changes.
     ResultsBeforeChanges,
-    /// A change that is not newer than the base is skipped.
-    OldChangesAreSkipped,
     /// A response is applied only to the state that it was asked for.
     ResponsesBelong,
     /// An operation that takes a unique value waits until this device's other record has given it up.
@@ -63,10 +61,9 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Rule; 27] = [
+    pub const ALL: [Rule; 26] = [
         Rule::FrozenOperations,
         Rule::ResultsBeforeChanges,
-        Rule::OldChangesAreSkipped,
         Rule::ResponsesBelong,
         Rule::UniqueValuesAreHeld,
         Rule::OneGivesUpItsValue,

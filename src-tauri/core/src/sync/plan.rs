@@ -62,7 +62,7 @@ pub(crate) fn plan(
             return Action::Keep;
         }
         let is_old = incoming.version < base.version || incoming.version == base.version && !is_rereading;
-        if is_old && !base.is_forgotten && Rule::OldChangesAreSkipped.holds() {
+        if is_old && !base.is_forgotten {
             return Action::Skip;
         }
     }
