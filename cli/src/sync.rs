@@ -9,7 +9,7 @@ use std::{
 };
 
 use garage_core::{
-    ChangeListener, Garage, GarageError, RecordId,
+    ChangeListener, Garage, RecordId,
     domain::{Collection, FieldValue, conflict::REMOVAL},
     sync::{Attention, Choice, Exchanged, OpenConflict, OtherValue, Refusal, Schedule, SyncError, SyncStatus},
 };
@@ -319,13 +319,4 @@ async fn list_refused(garage: &Garage, refusals: &[Refusal], json: bool) -> Resu
     }
     writeln!(out, "Edit the field to correct it; or: garage refused retry NUMBER, garage refused discard NUMBER")?;
     Ok(())
-}
-
-impl From<SyncError> for Failure {
-    fn from(error: SyncError) -> Failure {
-        match error {
-            SyncError::Garage(error) => Failure::Garage(error),
-            error => Failure::Garage(GarageError::Sync(Box::new(error))),
-        }
-    }
 }

@@ -92,41 +92,38 @@ impl Rule {
 
     /// Whether the rule is followed.
     #[must_use]
+    #[inline]
     pub fn holds(self) -> bool {
-        switch::holds(self)
+        switches::holds(self as u64)
     }
 
     /// Switches the rule off for the process.
     #[cfg(feature = "simulation")]
     pub fn switch_off(self) {
-        switch::switch_off(self);
+        switches::switch_off(self as u64);
     }
 }
 
 #[cfg(feature = "simulation")]
-mod switch {
+mod switches {
     use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::Rule;
 
     /// A bit for each rule that is switched off.
     static OFF: AtomicU64 = AtomicU64::new(0);
 
-    pub fn holds(rule: Rule) -> bool {
-        OFF.load(Ordering::Relaxed) & (1 << rule as u64) == 0
+    pub fn holds(rule: u64) -> bool {
+        OFF.load(Ordering::Relaxed) & (1 << rule) == 0
     }
 
-    pub fn switch_off(rule: Rule) {
-        OFF.fetch_or(1 << rule as u64, Ordering::Relaxed);
+    pub fn switch_off(rule: u64) {
+        OFF.fetch_or(1 << rule, Ordering::Relaxed);
     }
 }
 
 #[cfg(not(feature = "simulation"))]
-mod switch {
-    use super::Rule;
-
+mod switches {
     #[inline]
-    pub const fn holds(_: Rule) -> bool {
+    pub const fn holds(_: u64) -> bool {
         true
     }
 }

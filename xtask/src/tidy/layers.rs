@@ -40,6 +40,18 @@ const LAYERS: &[Layer] = &[
     },
     Layer { package: "e2e-host", may_use: &["garage-core", "motovault"], reason: "browser tests drive the real shell" },
     Layer {
+        package: "garage-simulation",
+        may_use: &[
+            "garage-core",
+            "garage-decode",
+            "garage-domain",
+            "garage-faulty-disk",
+            "garage-protocol",
+            "garage-server",
+        ],
+        reason: "it runs both sides of sync",
+    },
+    Layer {
         package: "garage-testkit",
         may_use: &["garage-domain", "garage-decode"],
         reason: "tests of all layers depend on it",

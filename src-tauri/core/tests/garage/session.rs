@@ -371,7 +371,7 @@ async fn a_failing_key_store_keeps_the_session_usable() {
     device.pass_20_minutes();
     device.store.refuses_writes.store(true, Ordering::SeqCst);
     let error = session.access_token().await.expect_err("not stored, so not used");
-    assert_eq!(error.code(), ErrorCode::KeyStoreFailed);
+    assert_eq!(error, SessionError::KeyStore(KeyStoreError::Locked("refused".to_owned())));
     device.store.refuses_writes.store(false, Ordering::SeqCst);
     assert_eq!(token(&session).await, "Bearer access-token-2");
 }
@@ -473,7 +473,8 @@ async fn a_session_that_cannot_be_kept_is_ended() {
     let garage = device.open().await;
     device.store.refuses_writes.store(true, Ordering::SeqCst);
     let error = session_error(sign_in(&garage, &server).await);
-    assert_eq!(error.code(), ErrorCode::KeyStoreFailed);
+    assert_eq!(error, SessionError::KeyStore(KeyStoreError::Locked("refused".to_owned())));
+    assert_eq!(GarageError::from(error).code(), ErrorCode::KeyStoreFailed);
     assert_eq!(server.routes().pop().as_deref(), Some("POST /api/auth/logout"));
     assert_eq!(garage.remote().await.expect("read"), None);
 }
