@@ -132,7 +132,9 @@ impl Oracle {
             {
                 let writes_of = |value: &Text| {
                     let writes = self.writes.iter().filter(is_of);
-                    writes.filter(|it| it.field == *name && it.value == *value).collect::<Vec<_>>()
+                    // A field is empty before anybody empties it.
+                    let writes = writes.filter(|it| it.field == *name && it.value == *value && value != "null");
+                    writes.collect::<Vec<_>>()
                 };
                 for value in &field.alternatives {
                     if let ([live], [_]) = (&writes_of(&field.value)[..], &writes_of(value)[..])
