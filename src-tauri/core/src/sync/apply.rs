@@ -10,6 +10,7 @@ use garage_protocol::sync::{
 use rusqlite::{Connection, Result};
 
 use super::{
+    invariants,
     outbox::{self, Copies},
     plan::{Action, plan},
 };
@@ -109,6 +110,11 @@ pub(super) fn apply(
     }
     // What waits after a request without operations cannot be sent now.
     let is_done = !response.more && (is_all_sent || request.operations.is_empty());
+    if is_done {
+        for problem in invariants::dangling(connection)? {
+            tracing::error!(problem, "the tables of sync are not as they should be");
+        }
+    }
     sync::put_progress(connection, &progress)?;
     Ok(Applied::Applied { is_done })
 }

@@ -33,8 +33,13 @@ impl Garage {
     /// # Errors
     /// [`GarageError::Store`].
     pub async fn examine_sync(&self) -> Result<Vec<String>, GarageError> {
-        self.database.read(|transaction| Ok([dangling(transaction)?, unmarked(transaction)?].concat())).await
+        self.database.read(|transaction| Ok(problems(transaction)?)).await
     }
+}
+
+/// What is wrong with the tables of sync, in words for a person. Reads all records.
+pub(crate) fn problems(connection: &Connection) -> Result<Vec<String>> {
+    Ok([dangling(connection)?, unmarked(connection)?].concat())
 }
 
 /// Version, fields (`None` if the row is gone) and removal of a base.

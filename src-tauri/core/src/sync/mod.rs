@@ -26,6 +26,7 @@ mod session_remote;
 mod status;
 mod wire;
 
+pub(crate) use self::invariants::problems;
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
     pass::{Exchange, Exchanged, Limits, Next},
