@@ -11,7 +11,7 @@ use std::{
 use garage_core::{
     ChangeListener, Garage, RecordId,
     domain::{Collection, FieldValue, conflict::REMOVAL},
-    sync::{Attention, Choice, Exchanged, OpenConflict, OtherValue, Refusal, Schedule, SyncError, SyncStatus},
+    sync::{Activity, Attention, Choice, Exchanged, OpenConflict, OtherValue, Refusal, SyncError, SyncStatus},
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -59,7 +59,7 @@ async fn pass(garage: &Garage) -> Result<Exchanged, SyncError> {
 async fn report(garage: &Garage, exchanged: &Exchanged, json: bool) -> Result<(), Failure> {
     let status = garage.sync_status().await?;
     if json {
-        let Exchanged { sent, received, requests } = exchanged;
+        let Exchanged { sent, received, requests, .. } = exchanged;
         let state = state(&status);
         print_json(&json!({
             "sent": sent, "received": received, "requests": requests, "state": state.0, "status": status,
@@ -77,44 +77,30 @@ fn changes(count: usize) -> String {
 
 /// Syncs after each change on this device and now and then, until Ctrl-C.
 async fn keep_synced(garage: &Garage, changed: &Notify, json: bool) -> Result<ExitCode, Failure> {
-    let mut schedule = Schedule::default();
     let watched = garage.watch_others();
     if let Err(error) = &watched {
         eprintln!("Edits of other programs are noticed late: {}", printable(&error.to_string()));
     }
-    loop {
-        let outcome = tokio::select! {
-            outcome = pass(garage) => outcome,
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-        };
-        match &outcome {
-            Ok(exchanged) if exchanged.sent + exchanged.received > 0 || json => {
-                report(garage, exchanged, json).await?;
+    let (activities, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let wanted = Notify::new();
+    // Nobody listens to the last one.
+    let kept = garage.keep_synced(changed, &wanted, |activity| drop(activities.send(activity)));
+    let reported = async {
+        while let Some(activity) = happened.recv().await {
+            match activity {
+                Activity::Syncing => {}
+                Activity::Synced(exchanged) if exchanged.sent + exchanged.received == 0 && !json => {}
+                Activity::Synced(exchanged) => report(garage, &exchanged, json).await?,
+                Activity::Waiting(error, _) => eprintln!("{}", printable(&error.to_string())),
+                Activity::Stopped(error) => return Err(error.into()),
             }
-            Ok(_) => {}
-            Err(error) => eprintln!("{}", printable(&error.to_string())),
         }
-        let Some(wait) = schedule.wait_after(&outcome, fastrand::f64()) else {
-            return Err(outcome.err().map_or_else(|| Failure::Unclear("Sync has ended".to_owned()), Failure::from));
-        };
-        // What the pass itself has written is no reason for another one.
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = edited(garage, changed) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-        }
-    }
-}
-
-/// Waits until something on this device waits to be sent that did not before.
-async fn edited(garage: &Garage, changed: &Notify) {
-    let waiting = async || garage.sync_status().await.map_or(0, |status| status.waiting);
-    let before = waiting().await;
-    loop {
-        changed.notified().await;
-        if waiting().await > before {
-            return;
-        }
+        Ok(ExitCode::SUCCESS)
+    };
+    tokio::select! {
+        () = kept => Ok(ExitCode::SUCCESS),
+        ended = reported => ended,
+        _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
     }
 }
 

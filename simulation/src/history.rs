@@ -369,7 +369,8 @@ impl World<'_> {
         let before = shown.get(field).cloned().unwrap_or_default();
         let draft: VehicleDraft = serde_json::from_value(json!({ field: value }))?;
         let edited = self.devices[device].garage().edit_vehicle(vehicle.id, &draft).await;
-        if self.allowed(device, edited, "edit")? && before.value != value.to_string() {
+        let text = value.to_string();
+        if self.allowed(device, edited, "edit")? && before.value != text {
             let name = self.devices[device].name;
             self.oracle.write(name, vehicle.id, field, &value.to_string(), Some(&shown));
             self.note(device, format_args!("edits {}.{field} from {} to {value}", vehicle.id, before.value));
@@ -673,7 +674,7 @@ impl World<'_> {
         match self.devices[device].garage().finish_exchange(exchange, response).await {
             Ok(next) => {
                 self.note(device, format_args!("applies it: {next:?}"));
-                Ok(next == Next::Done)
+                Ok(matches!(next, Next::Done { .. }))
             }
             Err(SyncError::Overtaken) => {
                 self.note(device, format_args!("ignores it"));
@@ -771,9 +772,8 @@ impl World<'_> {
             // A server that was restored may have lost an alias, which is no loss.
             aliases.extend(device.garage().aliases().await?);
         }
-        aliases.retain(|alias, _| {
-            !records.get(&(VEHICLES.name.to_owned(), *alias)).is_some_and(|it| it.alias_of.is_none())
-        });
+        aliases
+            .retain(|alias, _| records.get(&(VEHICLES.name.to_owned(), *alias)).is_none_or(|it| it.alias_of.is_some()));
         let shown: BTreeMap<RecordId, Shown> = vehicles
             .filter(|change| change.alias_of.is_none())
             .map(|change| (change.record_id, check::shown(change)))

@@ -46,7 +46,7 @@ impl Proxy {
 /// After how many bytes a direction of a connection is broken; half of them are not.
 fn broken_after(random: &AtomicU64) -> u64 {
     let number = random.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    if number % 2 == 0 { u64::MAX } else { number % 3_000 }
+    if number.is_multiple_of(2) { u64::MAX } else { number % 3_000 }
 }
 
 fn forward(from: &TcpStream, to: &TcpStream, mut budget: u64) {

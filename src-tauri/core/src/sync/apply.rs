@@ -25,8 +25,13 @@ const EPOCH_DISTANCE: i64 = 1 << 32;
 /// What became of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// The response was applied. `is_done`: the server has nothing more, and there is nothing to send.
-    Applied { is_done: bool },
+    /// The whole response was applied.
+    Whole {
+        /// The server has nothing more, and there is nothing to send.
+        is_done: bool,
+        /// How many records wait: edited meanwhile, or not to be sent now.
+        waiting: u64,
+    },
     /// Everything is read again: another epoch, another device id, or a difference that was found.
     ReadAgain(Reason),
     /// The response does not belong to the state of this garage, which another program has changed.
@@ -100,7 +105,8 @@ pub(super) fn apply(
         sync::put_progress(connection, &progress)?;
         return Ok(Applied::ReadAgain(Reason::Differs));
     }
-    let is_all_sent = sync::count_waiting(connection)? == 0;
+    let waiting = sync::count_waiting(connection)?;
+    let is_all_sent = waiting == 0;
     if !response.more && is_all_sent {
         progress.synced_at = Some(journal.now());
     }
@@ -116,7 +122,7 @@ pub(super) fn apply(
         }
     }
     sync::put_progress(connection, &progress)?;
-    Ok(Applied::Applied { is_done })
+    Ok(Applied::Whole { is_done, waiting })
 }
 
 /// A part of a response.

@@ -5,7 +5,7 @@
 //! - `apply`: applies a response through the journal, in one transaction
 //! - `pass`: requests and responses until both sides have everything
 //! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
-//! - `schedule`: when to sync next
+//! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
 //! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
@@ -17,6 +17,7 @@
 mod apply;
 mod attention;
 mod invariants;
+mod keep;
 mod outbox;
 mod pass;
 mod plan;
@@ -29,6 +30,7 @@ mod wire;
 pub(crate) use self::invariants::problems;
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
+    keep::Activity,
     pass::{Exchange, Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
     schedule::Schedule,

@@ -52,6 +52,8 @@ pub struct Exchanged {
     pub sent: usize,
     /// How many changes of other devices, about, were read.
     pub received: usize,
+    /// How many records wait after it: edited meanwhile, or not to be sent now.
+    pub waiting: u64,
 }
 
 /// The largest batch and page of an exchange, in records.
@@ -75,7 +77,10 @@ pub enum Next {
     /// There is more to exchange.
     Continue,
     /// Both sides have everything that can be exchanged now.
-    Done,
+    Done {
+        /// How many records wait all the same: edited meanwhile, or not to be sent now.
+        waiting: u64,
+    },
 }
 
 impl Garage {
@@ -103,8 +108,8 @@ impl Garage {
                     exchanged.received += response.changes.len().saturating_sub(response.applied());
                     let next = self.finish_exchange(exchange, response).await?;
                     progress(&exchanged);
-                    if next == Next::Done {
-                        return Ok(exchanged);
+                    if let Next::Done { waiting } = next {
+                        return Ok(Exchanged { waiting, ..exchanged });
                     }
                 }
                 Err(RemoteError::Refused(message)) if !exchange.request.operations.is_empty() => {
@@ -154,8 +159,8 @@ impl Garage {
             Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?)
         });
         match applied.await? {
-            Applied::Applied { is_done: true } => Ok(Next::Done),
-            Applied::Applied { is_done: false } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
+            Applied::Whole { is_done: true, waiting } => Ok(Next::Done { waiting }),
+            Applied::Whole { is_done: false, .. } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
                 Ok(Next::Continue)
             }
             Applied::ReadAgain(Reason::Differs) => {

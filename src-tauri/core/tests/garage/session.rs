@@ -141,7 +141,8 @@ fn honest() -> FakeServer {
         "POST /api/auth/login" => answer("200 OK", &tokens(newest.fetch_add(1, Ordering::SeqCst) + 1)),
         "POST /api/auth/refresh" => {
             let number = newest.fetch_add(1, Ordering::SeqCst);
-            match request.body == json!({ "refreshToken": format!("refresh-token-{number}") }).to_string() {
+            let expected = json!({ "refreshToken": format!("refresh-token-{number}") }).to_string();
+            match request.body == expected {
                 true => answer("200 OK", &tokens(number + 1)),
                 false => unauthorized(),
             }
@@ -324,7 +325,8 @@ async fn a_refused_refresh_ends_the_session() {
 async fn other_answers_to_a_refresh_change_nothing() {
     type IsExpected = fn(&SessionError) -> bool;
     let garbage = |body: &'static str| move || response("200 OK", "", body.as_bytes());
-    let cases: [(Box<dyn Fn() -> Vec<u8> + Send + Sync>, IsExpected); 8] = [
+    type Answer = Box<dyn Fn() -> Vec<u8> + Send + Sync>;
+    let cases: [(Answer, IsExpected); 8] = [
         (Box::new(|| response("503 Service Unavailable", "retry-after: 7\r\n", b"")), |error| {
             error.is_worth_a_retry() && error.retry_after() == Some(Duration::from_secs(7))
         }),
