@@ -93,6 +93,12 @@ impl Oracle {
             joined.entry(canonical(write.record)).or_default().insert(write.record);
         }
         let mut lost = Vec::new();
+        for (id, shown) in records.iter().filter(|_| self.excused.is_none()) {
+            let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");
+            if is_removed && !self.writes.iter().any(|write| write.record == *id && is_removal(write)) {
+                lost.push(format!("{id} is removed, and nobody has removed it"));
+            }
+        }
         for write in self.writes.iter().filter(|write| self.excused != Some(write.device)) {
             let id = canonical(write.record);
             let Some(shown) = records.get(&id) else {
@@ -137,8 +143,8 @@ impl Oracle {
                     writes.collect::<Vec<_>>()
                 };
                 for value in &field.alternatives {
-                    if let ([live], [_]) = (&writes_of(&field.value)[..], &writes_of(value)[..])
-                        && live.seen.contains(value)
+                    if let [_] = &writes_of(value)[..]
+                        && writes_of(&field.value).iter().any(|live| live.seen.contains(value))
                     {
                         found.push(format!("{id}.{name}: {} has seen {value}", field.value));
                     }
@@ -164,8 +170,10 @@ impl Oracle {
         if self.gone.contains(&(*record, field.clone(), value.clone())) {
             return true;
         }
-        let is_seen =
-            others().any(|other| other.field == *field && other.value != *value && other.seen.contains(value));
+        // Who was still shown all values of a conflict has not seen the choice that closed it.
+        let is_open = |other: &Write| write.seen.len() > 1 && other.seen.is_superset(&write.seen);
+        let has_seen = |other: &Write| other.value != *value && other.seen.contains(value) && !is_open(other);
+        let is_seen = others().any(|other| other.field == *field && has_seen(other));
         let is_seen_by_removal =
             || others().any(|other| other.seen_by_removal.contains(&(field.clone(), value.clone())));
         let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");
