@@ -133,6 +133,7 @@ impl Oracle {
     ) -> Vec<String> {
         let mut found = Vec::new();
         for (id, shown) in records {
+            found.extend(self.needless_removal_conflict(*id, shown));
             let is_of = |write: &&Write| aliases.get(&write.record).unwrap_or(&write.record) == id;
             for (name, field) in shown.iter().filter(|(name, field)| *name != REMOVAL && !field.alternatives.is_empty())
             {
@@ -157,6 +158,23 @@ impl Oracle {
             }
         }
         found
+    }
+
+    /// A conflict about a removal that has seen everything that the record has. Only records with one removal are looked at.
+    fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
+        shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
+        let mut presence = self.writes.iter().filter(|write| write.record == id && write.field == REMOVAL);
+        let (removal, None) = (presence.next().filter(|write| is_removal(write))?, presence.next()) else {
+            return None;
+        };
+        let names: BTreeSet<&String> = removal.seen_by_removal.iter().map(|(name, _)| name).collect();
+        let null = Field { value: "null".to_owned(), ..Field::default() };
+        let has_seen_all = names.into_iter().filter(|name| *name != REMOVAL).all(|name| {
+            let field = shown.get(name).unwrap_or(&null);
+            let mut values = field.alternatives.iter().chain([&field.value]);
+            values.all(|value| removal.seen_by_removal.contains(&(name.clone(), value.clone())))
+        });
+        has_seen_all.then(|| format!("{id}: its removal has seen everything"))
     }
 
     fn is_settled<'a, I: Iterator<Item = &'a Write>>(
