@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Exchanged, Schedule, SyncError};
-use crate::Garage;
+use super::{Exchanged, Schedule, SyncError, session_remote::of_session};
+use crate::{Garage, GarageError, SessionError};
 
 /// How long to wait after an edit, for more of them.
 const GATHERING: Duration = Duration::from_millis(300);
@@ -56,7 +56,11 @@ impl Garage {
     }
 
     async fn sync_with_session(&self) -> Result<Exchanged, SyncError> {
-        let session = self.session().await?;
+        let session = self.session().await.map_err(|error| match error {
+            GarageError::Session(SessionError::SignedOut) => SyncError::SignedOut,
+            GarageError::Session(error) => of_session(error).into(),
+            error => SyncError::Garage(error),
+        })?;
         self.sync(&session, WAIT_FOR_OTHERS, |_| ()).await
     }
 

@@ -37,7 +37,7 @@ impl Session {
     }
 }
 
-fn of_session(error: SessionError) -> RemoteError {
+pub(super) fn of_session(error: SessionError) -> RemoteError {
     match error {
         SessionError::SignedOut | SessionError::Ended | SessionError::TokenRefused => RemoteError::SignedOut,
         SessionError::Unreachable { .. } => RemoteError::Offline(error.to_string()),
