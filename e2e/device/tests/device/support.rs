@@ -210,6 +210,13 @@ impl<'a> Device<'a> {
         serde_json::from_str(&stdout).expect("JSON")
     }
 
+    /// Starts `garage`, which is killed when this is dropped.
+    pub fn start_garage(&self, words: &[&str]) -> impl Drop + use<> {
+        let mut command = self.command(&program("garage"));
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("it starts"))
+    }
+
     /// Starts `garage` and kills it after a while. Returns whether it has ended well before.
     pub fn killed_after(&self, words: &[&str], delay: Duration) -> bool {
         let mut child = self.command(&program("garage")).args(words).spawn().expect("it starts");

@@ -86,6 +86,33 @@ fn three_devices_say_the_truth_while_the_server_comes_and_goes() {
 }
 
 #[test]
+fn a_watching_device_sends_what_other_programs_edit_and_goes_on_after_the_server_was_away() {
+    let (mut server, bus) = (Server::start(), Bus::with_key_store());
+    let one = Device::new(&bus);
+    one.sign_up(&server);
+    let two = sign_in(&bus, &server.url);
+    let _watching = one.start_garage(&["sync", "--watch"]);
+    for number in 0..3 {
+        if number == 2 {
+            server.stop();
+        }
+        let nickname = format!("W{number}");
+        one.json(&["vehicle", "add", "--nickname", &nickname, "--license-plate", "P"], "");
+        if number == 2 {
+            std::thread::sleep(Duration::from_secs(1));
+            server.start_again();
+        }
+        // Sent by the other program; this one only looks.
+        while !vehicles(&two).contains_key(&nickname) {
+            std::thread::sleep(Duration::from_millis(50));
+            two.garage(&["sync"], "");
+        }
+    }
+    let same = two.json(&["vehicle", "list"], "");
+    assert_eq!(same.as_array().map(Vec::len), Some(3));
+}
+
+#[test]
 fn an_acknowledged_vehicle_survives_kills_of_the_program_and_broken_connections() {
     let (server, bus) = (Server::start(), Bus::with_key_store());
     let proxy = Proxy::start(&server.url);
