@@ -233,7 +233,7 @@ impl GarageError {
             GarageError::PartlyImported { source, .. } => source.code(),
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,
-            GarageError::Session(error) => error.code(),
+            GarageError::Session(error) => session_code(error),
             GarageError::NoDataFolder | GarageError::FileGone => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
         }
@@ -289,6 +289,28 @@ fn file_message(path: &Path, source: &io::Error, done: &str) -> String {
 
 const LOCKED: &str = "Another program is using the garage's file. Close it and try again; nothing was changed";
 const DISK_FULL: &str = "The disk is full. Make room and try again; nothing was changed";
+
+fn session_code(error: &SessionError) -> ErrorCode {
+    match error {
+        SessionError::InvalidServer(_)
+        | SessionError::Unencrypted(_)
+        | SessionError::Invalid(_)
+        | SessionError::InvalidToken => ErrorCode::Invalid,
+        SessionError::OtherAccount { .. } => ErrorCode::OtherAccount,
+        SessionError::WrongCredentials
+        | SessionError::EmailTaken
+        | SessionError::RegistrationClosed
+        | SessionError::NoAccounts(_)
+        | SessionError::TooManyAttempts(_) => ErrorCode::SignInRefused,
+        SessionError::SignedOut | SessionError::Ended | SessionError::TokenRefused => ErrorCode::SignedOut,
+        SessionError::Unreachable { .. } | SessionError::Unavailable { .. } | SessionError::NotAServer { .. } => {
+            ErrorCode::ServerAway
+        }
+        SessionError::Busy => ErrorCode::GarageLocked,
+        SessionError::NotLocked(_) => ErrorCode::FileFailed,
+        SessionError::KeyStore(_) => ErrorCode::KeyStoreFailed,
+    }
+}
 
 fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
     match error {

@@ -105,7 +105,6 @@ impl HttpClient {
     }
 
     /// Starts a request; [`HttpClient::send`] sends it.
-    #[must_use]
     pub fn request(&self, method: reqwest::Method, url: &str) -> RequestBuilder {
         self.0.request(method, url)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use garage_domain::FieldError;
 
 use super::key_store::KeyStoreError;
-use crate::{ErrorCode, HttpError};
+use crate::http::HttpError;
 
 /// Why signing in or using a session failed. Displays as a sentence for the user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,30 +114,6 @@ impl SessionError {
         match self {
             SessionError::Unavailable { retry_after: wait, .. } | SessionError::TooManyAttempts(wait) => *wait,
             _ => None,
-        }
-    }
-
-    /// The kind of this error.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            SessionError::InvalidServer(_)
-            | SessionError::Unencrypted(_)
-            | SessionError::Invalid(_)
-            | SessionError::InvalidToken => ErrorCode::Invalid,
-            SessionError::OtherAccount { .. } => ErrorCode::OtherAccount,
-            SessionError::WrongCredentials
-            | SessionError::EmailTaken
-            | SessionError::RegistrationClosed
-            | SessionError::NoAccounts(_)
-            | SessionError::TooManyAttempts(_) => ErrorCode::SignInRefused,
-            SessionError::SignedOut | SessionError::Ended | SessionError::TokenRefused => ErrorCode::SignedOut,
-            SessionError::Unreachable { .. } | SessionError::Unavailable { .. } | SessionError::NotAServer { .. } => {
-                ErrorCode::ServerAway
-            }
-            SessionError::Busy => ErrorCode::GarageLocked,
-            SessionError::NotLocked(_) => ErrorCode::FileFailed,
-            SessionError::KeyStore(_) => ErrorCode::KeyStoreFailed,
         }
     }
 }

@@ -141,7 +141,7 @@ fn honest() -> FakeServer {
         "POST /api/auth/login" => answer("200 OK", &tokens(newest.fetch_add(1, Ordering::SeqCst) + 1)),
         "POST /api/auth/refresh" => {
             let number = newest.fetch_add(1, Ordering::SeqCst);
-            match request.body == json!({ "refreshToken": format!("refresh-token-{number}") }).to_string() {
+            match request.body == format!(r#"{{"refreshToken":"refresh-token-{number}"}}"#) {
                 true => answer("200 OK", &tokens(number + 1)),
                 false => unauthorized(),
             }
@@ -323,24 +323,21 @@ async fn a_refused_refresh_ends_the_session() {
 #[tokio::test]
 async fn other_answers_to_a_refresh_change_nothing() {
     type IsExpected = fn(&SessionError) -> bool;
-    let garbage = |body: &'static str| move || response("200 OK", "", body.as_bytes());
-    let cases: [(Box<dyn Fn() -> Vec<u8> + Send + Sync>, IsExpected); 8] = [
-        (Box::new(|| response("503 Service Unavailable", "retry-after: 7\r\n", b"")), |error| {
+    let ok = |body: &str| response("200 OK", "", body.as_bytes());
+    let cases: [(Vec<u8>, IsExpected); 8] = [
+        (response("503 Service Unavailable", "retry-after: 7\r\n", b""), |error| {
             error.is_worth_a_retry() && error.retry_after() == Some(Duration::from_secs(7))
         }),
-        (Box::new(|| response("500 Internal Server Error", "", b"")), SessionError::is_worth_a_retry),
-        (Box::new(Vec::new), SessionError::is_worth_a_retry),
-        (Box::new(|| b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec()), SessionError::is_worth_a_retry),
-        (Box::new(|| response("302 Found", "location: https://example.org/\r\n", b"")), is_not_a_server),
-        (Box::new(garbage("<html>")), is_not_a_server),
-        (Box::new(garbage(r#"{"accessToken":"a","tokenType":"Bearer","expiresIn":900}"#)), is_not_a_server),
-        (
-            Box::new(garbage(r#"{"accessToken":"a\r\nb","refreshToken":"c","tokenType":"Bearer","expiresIn":900}"#)),
-            is_not_a_server,
-        ),
+        (response("500 Internal Server Error", "", b""), SessionError::is_worth_a_retry),
+        (Vec::new(), SessionError::is_worth_a_retry),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{".to_vec(), SessionError::is_worth_a_retry),
+        (response("302 Found", "location: https://example.org/\r\n", b""), is_not_a_server),
+        (ok("<html>"), is_not_a_server),
+        (ok(r#"{"accessToken":"a","tokenType":"Bearer","expiresIn":900}"#), is_not_a_server),
+        (ok(r#"{"accessToken":"a\r\nb","refreshToken":"c","tokenType":"Bearer","expiresIn":900}"#), is_not_a_server),
     ];
     for (number, (bytes, is_expected)) in cases.into_iter().enumerate() {
-        let (device, server) = (Device::new(), honest_except("POST /api/auth/refresh", move |_| bytes()));
+        let (device, server) = (Device::new(), honest_except("POST /api/auth/refresh", move |_| bytes.clone()));
         let garage = device.open().await;
         sign_in(&garage, &server).await.expect("signed in");
         let session = garage.session().await.expect("a session");
@@ -371,7 +368,7 @@ async fn a_failing_key_store_keeps_the_session_usable() {
     device.pass_20_minutes();
     device.store.refuses_writes.store(true, Ordering::SeqCst);
     let error = session.access_token().await.expect_err("not stored, so not used");
-    assert_eq!(error.code(), ErrorCode::KeyStoreFailed);
+    assert_eq!(error, SessionError::KeyStore(KeyStoreError::Locked("refused".to_owned())));
     device.store.refuses_writes.store(false, Ordering::SeqCst);
     assert_eq!(token(&session).await, "Bearer access-token-2");
 }
@@ -473,7 +470,8 @@ async fn a_session_that_cannot_be_kept_is_ended() {
     let garage = device.open().await;
     device.store.refuses_writes.store(true, Ordering::SeqCst);
     let error = session_error(sign_in(&garage, &server).await);
-    assert_eq!(error.code(), ErrorCode::KeyStoreFailed);
+    assert_eq!(error, SessionError::KeyStore(KeyStoreError::Locked("refused".to_owned())));
+    assert_eq!(GarageError::from(error).code(), ErrorCode::KeyStoreFailed);
     assert_eq!(server.routes().pop().as_deref(), Some("POST /api/auth/logout"));
     assert_eq!(garage.remote().await.expect("read"), None);
 }
