@@ -117,6 +117,37 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Exchange changes with the server; the session is that of `sign-in`, or of GARAGE_SERVER and GARAGE_TOKEN
+    Sync {
+        /// Go on until Ctrl-C: after each change on this device, and now and then
+        #[arg(long)]
+        watch: bool,
+        /// Merge with a server whose database is not the one that this garage was synced with
+        #[arg(long)]
+        merge: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show whether everything is on the server, and what is not
+    Status {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List fields that were set to different values on different devices
+    Conflicts {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Settle a conflict; that is a change too, and can be undone
+    Resolve(ResolveArgs),
+    /// List what the server has refused; send it again, or discard it
+    #[command(subcommand_negates_reqs = true)]
+    Refused {
+        #[command(subcommand)]
+        command: Option<RefusedCommand>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Write a shell's completion script to standard output
     Completions { shell: clap_complete::Shell },
     /// Write the manual page to standard output
@@ -138,7 +169,12 @@ impl Command {
             | Command::Backup { output, .. }
             | Command::Restore { output, .. }
             | Command::Doctor { output, .. }
-            | Command::SignOut { output } => output.json,
+            | Command::SignOut { output }
+            | Command::Sync { output, .. }
+            | Command::Status { output }
+            | Command::Conflicts { output }
+            | Command::Refused { output, .. } => output.json,
+            Command::Resolve(args) => args.output.json,
             Command::SignUp(args) | Command::SignIn(args) => args.output.json,
             Command::Completions { .. } | Command::Man { .. } => false,
             Command::Vehicle(command) => command.json(),
@@ -225,6 +261,32 @@ pub struct SignInArgs {
     pub connection: Connection,
     #[command(flatten)]
     pub output: Output,
+}
+
+#[derive(ClapArgs)]
+pub struct ResolveArgs {
+    /// The conflict's number, as `conflicts` shows it
+    pub number: usize,
+    /// `keep` for the value that the record has, or the letter of another value
+    pub choice: String,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Subcommand)]
+pub enum RefusedCommand {
+    /// List it
+    List,
+    /// Send what is refused of a record once more
+    Retry {
+        /// The number that `refused` shows
+        number: usize,
+    },
+    /// Set what is refused of a record back to what the server has
+    Discard {
+        /// The number that `refused` shows
+        number: usize,
+    },
 }
 
 #[derive(ClapArgs)]

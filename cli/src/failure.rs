@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use garage_core::{ErrorCode, FieldError, GarageError, KeyStoreError, SessionError};
+use garage_core::{
+    ErrorCode, FieldError, GarageError, KeyStoreError, SessionError,
+    sync::{RemoteError, SyncError},
+};
 use serde_json::json;
 
 use crate::table::printable;
@@ -14,6 +17,7 @@ const REFUSED: u8 = 1;
 #[derive(Debug)]
 pub enum Failure {
     Garage(GarageError),
+    Sync(SyncError),
     /// An argument that names no record, or several.
     Unclear(String),
     /// The named garage does not exist, and the command does not create one.
@@ -24,6 +28,15 @@ pub enum Failure {
 impl From<GarageError> for Failure {
     fn from(error: GarageError) -> Failure {
         Failure::Garage(error)
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Failure {
+        match error {
+            SyncError::Garage(error) => Failure::Garage(error),
+            error => Failure::Sync(error),
+        }
     }
 }
 
@@ -55,7 +68,8 @@ impl Failure {
             Failure::Garage(GarageError::Session(SessionError::Unencrypted(_))) => {
                 Some("To accept this: --allow-unencrypted, or GARAGE_ALLOW_UNENCRYPTED=1 with GARAGE_TOKEN")
             }
-            Failure::Garage(GarageError::Session(SessionError::SignedOut | SessionError::Ended)) => {
+            Failure::Sync(SyncError::SignedOut | SyncError::Remote(RemoteError::SignedOut))
+            | Failure::Garage(GarageError::Session(SessionError::SignedOut | SessionError::Ended)) => {
                 Some("To sign in: garage sign-in URL --email EMAIL")
             }
             _ => None,
@@ -78,6 +92,7 @@ impl Failure {
                 (json!(ErrorCode::NotFound), message, Vec::new(), REFUSED)
             }
             Failure::Unclear(message) => (json!(ErrorCode::NotFound), message, Vec::new(), REFUSED),
+            Failure::Sync(error) => (json!(error.code()), error.to_string(), Vec::new(), REFUSED),
             Failure::Garage(error) => {
                 (json!(error.code()), error.to_string(), error.details(), exit_code(error.code()))
             }

@@ -36,6 +36,8 @@ CREATE TABLE sync (
     is_rereading     INTEGER NOT NULL DEFAULT 0,
     audit_collection TEXT,
     audit_after      TEXT,
+    -- How often digest or audit have differed since they were last equal.
+    mismatches       INTEGER NOT NULL DEFAULT 0,
     -- The end of the last pass that left nothing to send and nothing to read.
     synced_at_us     INTEGER,
     -- Why sync has stopped until a person decides, as JSON; null if it has not.

@@ -5,10 +5,27 @@
 
 use crate::{Collection, SERVICE_ENTRIES, VEHICLES};
 
+/// Stands for every collection that this version does not know. Its records have only values in `extra`.
+pub static UNKNOWN: Collection = Collection {
+    name: "",
+    table: "foreign_records",
+    noun: "Record",
+    fields: &[],
+    unique: None,
+    units: &[],
+    check: |_| Ok(()),
+};
+
 /// All known collections.
 pub const COLLECTIONS: [&Collection; 2] = [&VEHICLES, &SERVICE_ENTRIES];
 
 impl Collection {
+    /// Returns the collection with this name, or [`UNKNOWN`].
+    #[must_use]
+    pub fn named(name: &str) -> &'static Collection {
+        Collection::by_name(name).unwrap_or(&UNKNOWN)
+    }
+
     /// Returns the collection with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Collection> {
@@ -44,6 +61,7 @@ mod tests {
             }
         }
         assert_eq!(Collection::by_name("devices"), None);
+        assert_eq!((Collection::named("devices"), Collection::named("vehicles")), (&UNKNOWN, &VEHICLES));
         assert_eq!(VEHICLES.field("userId"), None);
     }
 }

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::{FieldValue, Json};
 
+/// The name of the field under which a record's conflicts travel. Opaque to the server.
+pub const CONFLICTS: &str = "conflicts";
 /// The name under which a conflict about the removal of a record stands: its alternatives are `true` (removed) or `false`.
 pub const REMOVAL: &str = "deletedAt";
 
@@ -15,9 +17,9 @@ pub const REMOVAL: &str = "deletedAt";
 pub type Conflicts = BTreeMap<String, Conflict>;
 
 /// A conflict of one field. The record has one of the values; the alternatives have the others. Without alternatives it is
-/// closed.
+/// closed. Conflicts of another form are kept as a value ([`Replica`](crate::replica::Replica)).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Conflict {
     /// The last choice. It counts as a write of the field, also if it chose the value that the field had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +31,7 @@ pub struct Conflict {
 
 /// A value of a conflict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Alternative {
     /// The operation that wrote it.
     pub op_id: Uuid,
@@ -56,6 +58,16 @@ impl Conflict {
         let value = value.map(FieldValue::to_json);
         self.alternatives.retain(|alternative| alternative.value != value);
     }
+}
+
+/// Closes the conflict of a field, if it is open, by a decision with this id. Returns whether it was open.
+pub fn close(conflicts: &mut Conflicts, name: &str, decision: Uuid) -> bool {
+    let open = conflicts.get_mut(name).filter(|conflict| !conflict.alternatives.is_empty());
+    let is_open = open.is_some();
+    if let Some(conflict) = open {
+        *conflict = Conflict { decision: Some(decision), alternatives: Vec::new() };
+    }
+    is_open
 }
 
 /// The conflicts that still have a choice to make.

@@ -5,7 +5,8 @@
 //! - `collection`, `field`, `rule`: the types of a declaration
 //! - `record`, `value`, `id`, `origin`: records of any collection
 //! - `access`, `view`: fields of records and of typed views
-//! - `merge`, `conflict`: merging a record that was changed in two places
+//! - `replica`, `conflict`, `merge`: a record with its conflicts, and merging it after changes in two places
+//! - `rules`: the rules of sync, which a simulation can switch off
 //! - `patch`, `validate`, `invalid`, `separators`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
@@ -29,7 +30,9 @@ mod origin;
 mod patch;
 mod query;
 mod record;
+pub mod replica;
 mod rule;
+pub mod rules;
 mod separators;
 pub mod service_entry;
 mod unit;
@@ -45,7 +48,7 @@ mod tests;
 pub use access::FieldAccess;
 pub use change::{ChangeId, ChangeKind, FieldChange, HistoryEntry, differences};
 pub use collection::Collection;
-pub use collections::COLLECTIONS;
+pub use collections::{COLLECTIONS, UNKNOWN};
 pub use field::{DefaultValue, Field};
 pub use id::RecordId;
 pub use invalid::{FieldError, Invalid};

@@ -12,16 +12,9 @@ use uuid::Uuid;
 use crate::{
     Collection, FieldValue, Json, Origin, Record,
     conflict::{Alternative, Conflict, Conflicts, REMOVAL},
+    replica::Replica,
+    rules::Rule,
 };
-
-/// A record with its conflicts, as one place has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replica {
-    /// The record.
-    pub record: Record,
-    /// Its conflicts.
-    pub conflicts: Conflicts,
-}
 
 /// Who wrote the values that become alternatives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,8 +97,9 @@ fn merge_cell(
 ) {
     let values = |copy: &Replica| cell.iter().map(|name| copy.record.value(name)).collect::<Vec<_>>();
     let decisions = |copy: &Replica| cell.iter().map(|name| decision(copy, name)).collect::<Vec<_>>();
-    let is_changed =
-        |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || decisions(copy) != decisions(base));
+    let is_decided =
+        |copy: &Replica, base: &Replica| Rule::DecisionsCountAsWrites.holds() && decisions(copy) != decisions(base);
+    let is_changed = |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || is_decided(copy, base));
     let (is_local, is_current) = (is_changed(local), is_changed(current));
     let differs = values(local) != values(current);
     is_edited.here |= is_local && differs;
@@ -135,6 +129,7 @@ fn merge_cell(
     match preferred_cell(cell, &local.record, &current.record) {
         Preference::First => take(local, merged),
         Preference::Second => {}
+        Preference::Neither if !Rule::ServersValueIsLive.holds() => take(local, merged),
         Preference::Neither => {
             for name in cell.iter().filter(|name| local.record.value(name) != current.record.value(name)) {
                 let value = local.record.value(name).map(|value| value.to_json());
@@ -172,7 +167,9 @@ fn alternatives_of_both(base: Option<&Replica>, local: &Replica, current: &Repli
     let (known, here, there) = (base.map(of).unwrap_or_default(), of(local), of(current));
     let mut conflicts = Conflicts::new();
     for (key, alternative) in here.iter().chain(&there) {
-        let is_kept = here.contains_key(key) && there.contains_key(key) || !known.contains_key(key);
+        let is_kept = here.contains_key(key) && there.contains_key(key)
+            || !known.contains_key(key)
+            || !Rule::RemovedAlternativesGo.holds();
         if is_kept {
             conflicts.entry(key.0.clone()).or_default().add(alternative.clone());
         }
@@ -204,17 +201,23 @@ fn merge_removal(
         })
     };
     let removal = Some(FieldValue::Boolean(true).to_json());
+    let outlives = Rule::UnseenEditsOutliveRemovals.holds();
+    let is_unseen = |is_edited: bool, copy: &Replica| is_edited || has_new_alternatives(copy);
     let mut stay_with_conflict = |author: &Author| {
         merged.record.deleted_at = None;
         merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(alternative(author, removal.clone()));
     };
     match (is_local, is_current) {
         // Only there: removed unseen by an edit here, or restored.
-        (false, _) if there && (is_edited.here || has_new_alternatives(local)) => stay_with_conflict(theirs),
+        (false, _) if there && outlives && is_unseen(is_edited.here, local) => stay_with_conflict(theirs),
         (false, _) => {}
         // Without a base: one of the two removed it, and nobody knows whether it saw the other.
         (true, true) => stay_with_conflict(if here { ours } else { theirs }),
-        (true, false) if here && (is_edited.there || has_new_alternatives(current)) => stay_with_conflict(ours),
+        (true, false)
+            if here && (outlives && is_unseen(is_edited.there, current) || !Rule::SeenRemovalsStand.holds()) =>
+        {
+            stay_with_conflict(ours);
+        }
         (true, false) => merged.record.deleted_at = local.record.deleted_at,
     }
 }

@@ -5,14 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use garage_domain::{Extra, FieldError, RecordId};
+use garage_domain::{Extra, FieldError, Json, RecordId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// The field that holds a record's open conflicts. Opaque to the server.
-pub const CONFLICTS: &str = "conflicts";
 /// The maximum number of operations of a request, and of records of a page.
 pub const MAX_RECORDS: usize = 500;
 /// The maximum size of a request after decompression, and of a page, in bytes of JSON. A page has at least one record.
@@ -249,6 +247,20 @@ pub struct AuditResponse {
     pub records: Vec<Change>,
 }
 
+impl CollectionDigest {
+    /// Adds a record.
+    pub fn add(&mut self, id: RecordId, version: i64) {
+        const PRIME: u128 = (1 << 31) - 1;
+        let last = id.0.as_u128() & 0xffff_ffff_ffff;
+        let version = u128::from(version.unsigned_abs());
+        let (high, low) = (last >> 24, last & 0xff_ffff);
+        let hash = (high + version) % PRIME * ((low + 3 * version) % PRIME) % PRIME;
+        // Less than 2^31.
+        let hash = i64::try_from(hash).unwrap_or_default();
+        (self.count, self.hash) = (self.count + 1, (self.hash + hash) % (1 << 48));
+    }
+}
+
 impl Rejection {
     /// A rejection that is about no field.
     #[must_use]
@@ -299,6 +311,15 @@ pub fn content_hash(fields: Option<&Extra>, is_removed: bool) -> String {
     hex(&Sha256::digest(serde_json_canonicalizer::to_vec(&content).unwrap_or_default()))
 }
 
+/// The hash of a value that an origin is of, in its member `of`: the first 16 hexadecimal digits of SHA-256 of the value in
+/// the canonical form of RFC 8785.
+#[must_use]
+pub fn value_hash(json: &Json) -> String {
+    let mut hash = hex(&Sha256::digest(serde_json_canonicalizer::to_vec(&json.value()).unwrap_or_default()));
+    hash.truncate(16);
+    hash
+}
+
 /// The hash of an operation's content, by which a server recognizes one that it has answered. In hexadecimal digits.
 #[must_use]
 pub fn operation_hash(operation: &Operation) -> String {
@@ -312,8 +333,6 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use garage_domain::Json;
-
     use super::*;
 
     fn fields(values: &[(&str, &str)]) -> Extra {

@@ -16,6 +16,9 @@
 mod access;
 mod copy;
 mod error;
+#[cfg(test)]
+#[cfg(unix)]
+mod faults;
 mod open;
 mod opened;
 mod pool;

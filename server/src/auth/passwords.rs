@@ -111,9 +111,10 @@ fn normalized(password: &str) -> String {
     password.nfkc().collect()
 }
 
-/// Hashes and verifies passwords, a few at the same time.
+/// Hashes and verifies passwords, a few at the same time. Clones share the threads.
+#[derive(Clone)]
 pub struct Passwords {
-    threads: ThreadPool,
+    threads: Arc<ThreadPool>,
     /// A permit for each request that can wait for a hash. A request holds it until its hash is computed or skipped.
     requests: Arc<Semaphore>,
     /// Verified for unknown accounts, so that they take as long as known ones. Computed when the server starts, on one of
@@ -139,7 +140,7 @@ impl Passwords {
         threads.spawn_fifo(move || {
             computed.get_or_init(dummy);
         });
-        Ok(Passwords { threads, requests: Arc::new(Semaphore::new(MAX_REQUESTS)), dummy_hash })
+        Ok(Passwords { threads: Arc::new(threads), requests: Arc::new(Semaphore::new(MAX_REQUESTS)), dummy_hash })
     }
 
     /// Hashes a password.

@@ -22,10 +22,18 @@ const READ: &str =
 pub(super) const SET_STARTS: &str = "UPDATE epoch SET starts = $1";
 pub(super) const BEGIN_EPOCH: &str = "UPDATE epoch SET epoch = $1, base = $2, starts = $3";
 pub(super) const RAISE_COUNTERS: &str = "UPDATE feeds SET version = $1, epoch = NULL";
-/// Before these: the epochs of users end.
+/// Before these: the epochs of users end, and that of the database, which is the epoch of users without a feed. Its row has
+/// no user.
+pub(super) const END_EPOCH_OF_DATABASE: &str = "INSERT INTO lineage (user_id, epoch, last_version)
+    SELECT '', CAST(epoch AS TEXT), base FROM epoch WHERE true ON CONFLICT (user_id, epoch) DO NOTHING";
 pub(super) const END_EPOCHS: &str = "INSERT INTO lineage (user_id, epoch, last_version)
     SELECT user_id, COALESCE(feeds.epoch, CAST(epoch.epoch AS TEXT)), feeds.version FROM feeds CROSS JOIN epoch
     WHERE true ON CONFLICT (user_id, epoch) DO NOTHING";
+/// The epochs before the current one of the user $1, each with its last version.
+pub const LINEAGE: &str = "SELECT epoch, last_version FROM lineage AS known
+    WHERE user_id = $1 OR user_id = ''
+        AND NOT EXISTS (SELECT 1 FROM lineage AS own WHERE own.user_id = $1 AND own.epoch = known.epoch)
+    ORDER BY last_version";
 /// The steps that begin an epoch of the user $1 alone: named $2, its counter raised by $3.
 pub const FIRST_FEED: &str = "INSERT INTO feeds (user_id, version) SELECT $1, base FROM epoch WHERE true
     ON CONFLICT (user_id) DO NOTHING";
@@ -104,6 +112,7 @@ pub(super) fn begin_after(connection: &Connection, last: LastState) -> rusqlite:
 }
 
 pub(super) fn begin(connection: &Connection, base: i64, starts: i64) -> rusqlite::Result<()> {
+    connection.execute(END_EPOCH_OF_DATABASE, [])?;
     connection.execute(END_EPOCHS, [])?;
     connection.execute(&positional(BEGIN_EPOCH), params![Uuid::new_v4().simple().to_string(), base, starts])?;
     connection.execute(&positional(RAISE_COUNTERS), [base])?;

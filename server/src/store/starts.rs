@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     epoch::{
-        BEGIN_EPOCH, Decision, END_EPOCHS, LastState, RAISE_COUNTERS, SET_STARTS, State, begin, decide, positional,
-        shift, state_of, state_of_postgres,
+        BEGIN_EPOCH, Decision, END_EPOCH_OF_DATABASE, END_EPOCHS, LastState, RAISE_COUNTERS, SET_STARTS, State, begin,
+        decide, positional, shift, state_of, state_of_postgres,
     },
     postgres::Failure,
 };
@@ -106,6 +106,7 @@ impl Store {
                     match &decision {
                         Decision::Continue { starts } => drop(tx.execute(SET_STARTS, &[starts]).await?),
                         Decision::Begin { starts, base } => {
+                            tx.execute(END_EPOCH_OF_DATABASE, &[]).await?;
                             tx.execute(END_EPOCHS, &[]).await?;
                             tx.execute(BEGIN_EPOCH, &[&Uuid::new_v4(), base, starts]).await?;
                             tx.execute(RAISE_COUNTERS, &[base]).await?;

@@ -50,6 +50,12 @@ impl Garage {
         self.database.back_up(file, existing, may_continue).await.map_err(of_target)
     }
 
+    /// Backs the garage up before everything is read from the server again. Replaces the backup of the last time.
+    pub(crate) async fn back_up_before_reread(&self) -> Result<(), GarageError> {
+        let file = backup_folder(&self.garage_file).join("before-reread.db");
+        self.back_up(&file, Existing::Replace, Progress::none()).await
+    }
+
     /// Replaces everything in the garage with a backup. Backs the garage up first and returns the path of that backup.
     /// The restored garage gets a new device id, so sync treats it as a new device. Progress counts the backup's pages.
     ///

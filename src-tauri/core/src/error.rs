@@ -28,6 +28,9 @@ pub enum GarageError {
     /// No record of this kind, such as `Vehicle`, has this id, or it is removed.
     #[error("{0} not found")]
     NotFound(&'static str),
+    /// The field has no open conflict, or none with this value.
+    #[error("There is no such conflict")]
+    NoSuchConflict,
     /// No change has this id.
     #[error("There is no such change")]
     NoSuchChange,
@@ -203,6 +206,8 @@ pub enum ErrorCode {
     OtherAccount,
     /// The server cannot be reached, or does not answer as it should.
     ServerAway,
+    /// Sync has stopped until a person decides.
+    NeedsDecision,
     /// The system's key store is missing, locked, or failed.
     KeyStoreFailed,
     /// The caller canceled the operation.
@@ -226,7 +231,10 @@ impl GarageError {
             GarageError::Emptied | GarageError::RepairInterrupted => ErrorCode::GarageDamaged,
             GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,
-            GarageError::NotFound(_) | GarageError::Removed(_) | GarageError::NoSuchChange => ErrorCode::NotFound,
+            GarageError::NotFound(_)
+            | GarageError::Removed(_)
+            | GarageError::NoSuchChange
+            | GarageError::NoSuchConflict => ErrorCode::NotFound,
             GarageError::ChangedSince(_) | GarageError::ChangedSinceAdded { .. } | GarageError::CannotUndo => {
                 ErrorCode::ChangedSince
             }

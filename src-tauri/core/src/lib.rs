@@ -9,6 +9,7 @@
 //! - `refine`, `vpic_cache`: requests to vPIC in the background, and the cache file of its answers
 //! - `backup`, `repair`, `lock`: the garage's file as a whole, and locking it against other programs
 //! - `session`: signing in to a server, and its access tokens; `http`: requests with limits
+//! - `sync`: exchanging changes with the server
 //! - `watch`: notices writes of other programs
 //! - `progress`: progress and cancellation of long operations
 //! - `store`: the SQL, one module per table; no other module knows a column
@@ -35,6 +36,7 @@ mod repair;
 mod service;
 mod session;
 mod store;
+pub mod sync;
 mod transfer;
 mod vehicles;
 mod vpic_cache;

@@ -1,13 +1,19 @@
 //! Operations on a record of any collection: store, remove, restore, undo.
 
 use garage_domain::{
-    ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Patch, Record, RecordId, SERVICE_ENTRIES,
-    VEHICLES,
+    ChangeId, ChangeKind, Collection, FieldChange, FieldValue, HistoryEntry, Origin, Patch, Record, RecordId,
+    SERVICE_ENTRIES, VEHICLES,
+    conflict::{CONFLICTS, Conflicts},
 };
 
 use crate::{
     Garage, GarageError, odometer,
-    store::{history, journal::Journal, records},
+    store::{
+        history,
+        journal::Journal,
+        records,
+        sync::{self, Key},
+    },
 };
 
 /// Returns the record unless it is removed.
@@ -164,10 +170,39 @@ pub(crate) fn undo(
     };
     if change.kind != ChangeKind::Added {
         refuse_if_confirmed_since(&change, &since)?;
-        take_back(&mut after, &change.fields)?;
+        let (conflicts, fields): (Vec<_>, Vec<_>) = change.fields.into_iter().partition(|it| it.field == CONFLICTS);
+        take_back(&mut after, &fields)?;
         after = checked(Some(&before), after)?;
+        if let [closed] = &conflicts[..] {
+            return reopen(journal, &before, after, closed, kind, id);
+        }
     }
     store(journal, Some(&before), after, kind, Some(id))
+}
+
+/// Stores the undo of a change that closed conflicts: they are open again.
+fn reopen(
+    journal: &mut Journal<'_>,
+    before: &Record,
+    after: Record,
+    closed: &FieldChange,
+    kind: ChangeKind,
+    undoes: ChangeId,
+) -> Result<Record, GarageError> {
+    refuse_twin(journal, Some(before), &after)?;
+    let parsed = |value: &Option<FieldValue>| {
+        let json = value.as_ref().map(FieldValue::to_json);
+        json.and_then(|json| serde_json::from_str::<Conflicts>(json.text()).ok()).unwrap_or_default()
+    };
+    let (old, new) = (parsed(&closed.old), parsed(&closed.new));
+    let mut conflicts = sync::conflicts(journal.reader(), &Key::new(before.collection.name, before.id))?;
+    for (field, conflict) in old {
+        let is_left = |id| new.get(&field).is_some_and(|it| it.alternatives.iter().any(|other| other.op_id == id));
+        for alternative in conflict.alternatives.into_iter().filter(|it| !is_left(it.op_id)) {
+            conflicts.entry(field.clone()).or_default().add(alternative);
+        }
+    }
+    Ok(journal.settled(before, after, conflicts, kind, Some(undoes))?)
 }
 
 /// A change that kept a value and only replaced its origin cannot be detected by comparing values, so look for later
@@ -208,7 +243,12 @@ impl Garage {
             .read(move |transaction| {
                 let record = records::by_id(transaction, collection, id)?;
                 let record = record.ok_or(GarageError::NotFound(collection.noun))?;
-                Ok(history::of_record(transaction, record.id)?)
+                let mut entries = history::of_record(transaction, record.id)?;
+                for entry in &mut entries {
+                    // Kept for undo; a conflict is shown by itself.
+                    entry.fields.retain(|change| change.field != CONFLICTS);
+                }
+                Ok(entries)
             })
             .await
     }

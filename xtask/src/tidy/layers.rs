@@ -40,10 +40,23 @@ const LAYERS: &[Layer] = &[
     },
     Layer { package: "e2e-host", may_use: &["garage-core", "motovault"], reason: "browser tests drive the real shell" },
     Layer {
+        package: "garage-simulation",
+        may_use: &[
+            "garage-core",
+            "garage-decode",
+            "garage-domain",
+            "garage-faulty-disk",
+            "garage-protocol",
+            "garage-server",
+        ],
+        reason: "it runs both sides of sync",
+    },
+    Layer {
         package: "garage-testkit",
         may_use: &["garage-domain", "garage-decode"],
         reason: "tests of all layers depend on it",
     },
+    Layer { package: "garage-faulty-disk", may_use: &[], reason: "tests of every crate that uses SQLite depend on it" },
     Layer { package: "garage-bench", may_use: &["garage-core"], reason: "benchmarks measure the public API" },
     Layer { package: "bare-server", may_use: &[], reason: "it is the baseline for benchmarks" },
     Layer { package: "empty-window", may_use: &[], reason: "it is the baseline for benchmarks" },
@@ -51,7 +64,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// Crates that all tests may depend on.
-const FOR_TESTS: &[&str] = &["garage-testkit", "garage-decode", "garage-domain"];
+const FOR_TESTS: &[&str] = &["garage-testkit", "garage-faulty-disk", "garage-decode", "garage-domain"];
 /// The only crates that may depend on Tauri.
 const TAURI_USERS: &[&str] = &["motovault", "e2e-host", "empty-window"];
 

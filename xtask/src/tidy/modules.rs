@@ -20,6 +20,7 @@ const CRATES: &[&str] = &[
     "src-tauri/core",
     "crates/decode",
     "crates/domain",
+    "crates/faulty-disk",
     "crates/files",
     "crates/protocol",
     "crates/sqlite",

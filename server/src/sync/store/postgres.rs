@@ -137,8 +137,7 @@ impl Steps for Statements<'_> {
     }
 
     async fn lineage(&self) -> Result<Vec<(String, i64)>> {
-        let sql = "SELECT epoch, last_version FROM lineage WHERE user_id = $1 ORDER BY last_version";
-        self.all(sql, &[&self.user], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await
+        self.all(epoch::LINEAGE, &[&self.user], |row| Ok((row.try_get(0)?, row.try_get(1)?))).await
     }
 
     async fn begin_epoch(&self) -> Result<()> {

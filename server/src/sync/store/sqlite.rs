@@ -120,8 +120,7 @@ impl Steps for Statements<'_> {
     }
 
     async fn lineage(&self) -> Result<Vec<(String, i64)>> {
-        let sql = "SELECT epoch, last_version FROM lineage WHERE user_id = ?1 ORDER BY last_version";
-        self.all(sql, &[&self.user], |row| Ok((row.get(0)?, row.get(1)?)))
+        self.all(&epoch::positional(epoch::LINEAGE), &[&self.user], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     async fn begin_epoch(&self) -> Result<()> {

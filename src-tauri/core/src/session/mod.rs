@@ -137,6 +137,15 @@ impl Garage {
         Ok(self.account_row().await?.map(Remote::from))
     }
 
+    /// Binds this garage to an account without signing in, for callers with another way to its server.
+    ///
+    /// # Errors
+    /// [`GarageError::Session`] (`OtherAccount`) if it belongs to another account; [`GarageError::Store`].
+    pub async fn bind_to_account(&self, remote: Remote) -> Result<(), GarageError> {
+        let Remote { server, account, email } = remote;
+        self.remember(AccountRow { server, account, email }).await
+    }
+
     async fn account_row(&self) -> Result<Option<AccountRow>, GarageError> {
         self.database.read(|transaction| Ok(account::get(transaction)?)).await
     }

@@ -6,6 +6,7 @@
 //!   unknown collections
 //! - `account`: the account on a server that the garage belongs to
 //! - `schema`: finds and mends missing and changed parts of the schema
+//! - `sync`: the bookkeeping of sync
 //! - `stored_value`: values of rows, for copying them without interpreting them
 //! - `text`: the SQL functions that fold text for search and sorting
 
@@ -22,6 +23,7 @@ pub(crate) mod journal;
 pub(crate) mod records;
 pub(crate) mod schema;
 pub(crate) mod stored_value;
+pub(crate) mod sync;
 pub(crate) mod text;
 pub(crate) mod vehicle_list;
 

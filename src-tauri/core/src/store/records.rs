@@ -63,7 +63,15 @@ impl Unreadable {
 
 /// Returns the record with this id, or the record that it was merged into; removed or not.
 pub(crate) fn by_id(connection: &Connection, collection: &'static Collection, id: RecordId) -> Result<Option<Record>> {
-    let id = resolved(connection, collection, id)?;
+    by_own_id(connection, collection, resolved(connection, collection, id)?)
+}
+
+/// Returns the record with this id, removed or not; `None` for an alias.
+pub(crate) fn by_own_id(
+    connection: &Connection,
+    collection: &'static Collection,
+    id: RecordId,
+) -> Result<Option<Record>> {
     let sql = format!("{} WHERE id = ?1", select(collection));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([id.to_string()])?;

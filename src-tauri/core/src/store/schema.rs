@@ -1,7 +1,7 @@
 //! The parts of a garage's schema: which of them a file lacks or has in another form, because of damage or a tool, and
 //! mending them.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use garage_domain::COLLECTIONS;
 use refinery::Target;
@@ -128,7 +128,7 @@ pub(crate) fn missing(connection: &Connection) -> Result<Vec<String>> {
 /// replaces them.
 pub(crate) fn defects(connection: &Connection) -> Result<Vec<Defect>> {
     let Some((version, is_recorded)) = version_of(connection)? else { return Ok(Vec::new()) };
-    let (present, expected) = (parts(connection)?, parts(&reference(version)?)?);
+    let (present, expected) = (parts(connection)?, expected_parts(version)?);
     let defect = |part: Part| {
         let found = present.iter().find(|it| it.name == part.name && it.kind == part.kind);
         let is_missing = found.is_none() || part.name == MIGRATIONS && !is_recorded;
@@ -189,6 +189,19 @@ pub(crate) fn mend(connection: &Connection, defects: &[Defect]) -> Result<()> {
     }
     // While a trigger was missing, the index was not updated. After an upgrade it is rebuilt in any case.
     if version < newest_version() { Ok(()) } else { journal::rebuild_search(connection) }
+}
+
+/// The parts of the schema of a version. Those of the newest are computed once.
+fn expected_parts(version: i64) -> Result<Vec<Part>> {
+    static NEWEST: OnceLock<Vec<Part>> = OnceLock::new();
+    if version != newest_version() {
+        return parts(&reference(version)?);
+    }
+    if let Some(parts) = NEWEST.get() {
+        return Ok(parts.clone());
+    }
+    let computed = parts(&reference(version)?)?;
+    Ok(NEWEST.get_or_init(|| computed).clone())
 }
 
 /// An empty in-memory garage with the schema of a version.

@@ -236,6 +236,8 @@ export type ErrorCode =
 "otherAccount" | 
 /**  The server cannot be reached, or does not answer as it should. */
 "serverAway" | 
+/**  Sync has stopped until a person decides. */
+"needsDecision" | 
 /**  The system's key store is missing, locked, or failed. */
 "keyStoreFailed" | 
 /**  The caller canceled the operation. */

@@ -1,23 +1,28 @@
 //! Merges two records that represent the same thing.
 
-use std::collections::BTreeMap;
-
 use garage_domain::{
-    COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Json, Origin, Record, RecordId, differences,
-    merge::{Preference, preferred},
+    COLLECTIONS, ChangeKind, Collection, FieldAccess, FieldValue, Origin, Record, RecordId,
+    conflict::{Alternative, Conflict, Conflicts},
+    differences,
+    merge::{Author, Preference, preferred},
+    rules::Rule,
 };
-use rusqlite::{OptionalExtension, Result, params};
+use rusqlite::{Result, params};
 
-use super::{Journal, records, rows};
+use super::{
+    Journal, records, rows,
+    sync::{self, Key},
+};
 
 impl Journal<'_> {
     /// Merges the record `from` into the record `to`: values that `to` lacks, references, history, conflicts and
     /// aliases. Own values replace decoded values and defaults. If both values are a person's own and differ, `from`'s
-    /// becomes an alternative of a conflict. `from`'s id becomes an alias of `to`. The result is not removed: a removal
-    /// of either spoke of one of two duplicates.
+    /// becomes an alternative of a conflict. `from`'s id becomes an alias of `to`.
+    ///
+    /// A removal of `from` meant a duplicate: then its values are dropped with it. A removal of `to` is canceled if `from`
+    /// is not removed.
     ///
     /// Returns the merged record, or `None` without a change if one of the two does not exist.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it to merge records"))]
     pub fn moved(&mut self, collection: &'static Collection, from: RecordId, to: RecordId) -> Result<Option<Record>> {
         let (Some(old), Some(before)) = (self.record(collection, from)?, self.record(collection, to)?) else {
             return Ok(None);
@@ -25,10 +30,15 @@ impl Journal<'_> {
         if old.id == before.id {
             return Ok(Some(before));
         }
-        let (mut after, differing) = joined(&before, &old);
+        let (mut after, differing) =
+            if old.is_removed() { (before.clone(), Vec::new()) } else { joined(&before, &old) };
         after.created_at = before.created_at.min(old.created_at);
         after.updated_at = self.now();
-        after.deleted_at = None;
+        if !old.is_removed() {
+            after.deleted_at = None;
+        } else if !Rule::RemovedDuplicatesAreDropped.holds() {
+            after.deleted_at = old.deleted_at;
+        }
         // Delete the row first: its unique values and its position must be free.
         rows::delete(self.transaction, collection, old.id)?;
         self.move_conflicts(&old, &before, differing)?;
@@ -46,11 +56,30 @@ impl Journal<'_> {
         }
         self.put(Some(&before), &after)?;
         self.touched.insert((name, old.id));
-        let entry = self.entry(&after, ChangeKind::Merged, differences(Some(&before), &after), None);
+        let key = Key::new(name, after.id);
+        let entry = self.entry(&key, ChangeKind::Merged, differences(Some(&before), &after), None);
         rows::insert_history(self.transaction, &entry)?;
-        rows::mark_waiting(self.transaction, name, after.id)?;
+        sync::mark_waiting(self.transaction, name, after.id)?;
         self.move_references(collection, old.id, before.id)?;
         Ok(Some(after))
+    }
+
+    /// Notes that an id is an alias of another record, and points references at that one. This is no change: other devices
+    /// read references through aliases as well.
+    pub fn learned_alias(&mut self, alias: &Key, record: RecordId) -> Result<()> {
+        if !Rule::AliasesAreLearned.holds() {
+            return Ok(());
+        }
+        sync::put_alias(self.transaction, alias, record)?;
+        for referring in COLLECTIONS {
+            for (field, _) in referring.references().filter(|(_, other)| *other == alias.collection) {
+                for before in records::referring(self.transaction, referring, field, alias.id)? {
+                    let after = records::with_resolved_references(self.transaction, before.clone())?;
+                    self.put(Some(&before), &after)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Points references to `from` at `to`. Each is a local edit that waits to be sent.
@@ -67,53 +96,28 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Adds the alternatives of `from`'s conflicts, and its values that differ, to the conflicts of `to`.
+    /// Adds the alternatives of `from`'s conflicts, and its values that differ, to the conflicts of `to`. Those of a removed
+    /// record are dropped with it.
     fn move_conflicts(&self, from: &Record, to: &Record, differing: Vec<(String, FieldValue)>) -> Result<()> {
-        let mut added: BTreeMap<String, Vec<Json>> = BTreeMap::new();
-        let sql = "SELECT field, alternatives FROM conflict WHERE collection = ?1 AND record_id = ?2";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let mut found = statement.query(params![from.collection.name, from.id.to_string()])?;
-        while let Some(row) = found.next()? {
-            added.insert(row.get(0)?, alternatives_of(&row.get::<_, String>(1)?));
+        let [from_key, to_key] = [from, to].map(|record| Key::new(record.collection.name, record.id));
+        let of_from = sync::conflicts(self.transaction, &from_key)?;
+        let mut conflicts = sync::conflicts(self.transaction, &to_key)?;
+        let before = conflicts.clone();
+        for (field, conflict) in of_from.into_iter().filter(|_| !from.is_removed()) {
+            let known = conflicts.entry(field).or_default();
+            conflict.alternatives.into_iter().for_each(|alternative| known.add(alternative));
         }
         for (field, value) in differing {
-            let alternative = serde_json::json!({
-                "opId": self.new_id(), "value": value.to_json(), "at": from.updated_at, "deviceId": self.device_id,
-            });
-            added.entry(field).or_default().push(Json::from(&alternative));
+            let Author { op_id, device_id, .. } = self.author(None);
+            let (value, at) = (Some(value.to_json()), from.updated_at);
+            conflicts.entry(field).or_default().add(Alternative { op_id, value, at, device_id });
         }
-        let of_to = "SELECT alternatives FROM conflict WHERE collection = ?1 AND record_id = ?2 AND field = ?3";
-        for (field, more) in added {
-            let key = params![to.collection.name, to.id.to_string(), field];
-            let known: Option<String> =
-                self.transaction.prepare_cached(of_to)?.query_row(key, |row| row.get(0)).optional()?;
-            let mut alternatives = known.map_or_else(Vec::new, |json| alternatives_of(&json));
-            for alternative in more {
-                if !alternatives.iter().any(|known| are_the_same(known, &alternative)) {
-                    alternatives.push(alternative);
-                }
-            }
-            let upsert = "INSERT INTO conflict (collection, record_id, field, alternatives) VALUES (?1, ?2, ?3, ?4)
-                          ON CONFLICT DO UPDATE SET alternatives = excluded.alternatives";
-            let alternatives = rows::to_json(&alternatives)?;
-            let values = params![to.collection.name, to.id.to_string(), field, alternatives];
-            rows::execute(self.transaction, upsert, values)?;
+        conflicts.retain(|_, conflict| *conflict != Conflict::default());
+        if conflicts != before {
+            sync::put_conflicts(self.transaction, &to_key, &conflicts)?;
         }
-        let sql = "DELETE FROM conflict WHERE collection = ?1 AND record_id = ?2";
-        rows::execute(self.transaction, sql, params![from.collection.name, from.id.to_string()])
+        sync::put_conflicts(self.transaction, &from_key, &Conflicts::new())
     }
-}
-
-/// The alternatives of a conflict, as sync sends them: objects with `opId`, `value`, `at` and `deviceId`. Text of another
-/// form is kept as one alternative.
-fn alternatives_of(json: &str) -> Vec<Json> {
-    serde_json::from_str(json).unwrap_or_else(|_| vec![Json::from(&serde_json::Value::from(json))])
-}
-
-/// Whether two alternatives are the same operation's.
-fn are_the_same(a: &Json, b: &Json) -> bool {
-    let id = |alternative: &Json| alternative.value().get("opId").cloned();
-    a == b || id(a).is_some() && id(a) == id(b)
 }
 
 /// Which of two values a merge keeps.

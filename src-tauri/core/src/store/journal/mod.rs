@@ -4,7 +4,8 @@
 //! its history and its sync marks together, so that a caller cannot forget one:
 //!
 //! - [`Journal::local`]: a change made on this device; it waits to be sent.
-//! - [`Journal::received`]: a record from the server; it becomes the base.
+//! - [`Journal::settled`]: a change made on this device that also says which conflicts the record has then.
+//! - [`Journal::received`]: what a record became after a change on the server.
 //! - [`Journal::imported`]: a record from a file, with its history; it waits to be sent.
 //! - [`Journal::moved`]: a merge of two records.
 //! - [`Journal::salvaged`] and [`Journal::rebuilt`]: a row of a damaged file, and a record rebuilt from history.
@@ -21,7 +22,12 @@ mod tests;
 use std::collections::BTreeSet;
 
 use garage_domain::{
-    ChangeId, ChangeKind, Collection, FieldChange, HistoryEntry, Origin, Record, RecordId, differences,
+    ChangeId, ChangeKind, Collection, FieldChange, FieldValue, HistoryEntry, Origin, Record, RecordId, UNKNOWN,
+    conflict::{self, CONFLICTS, Conflicts, REMOVAL},
+    differences,
+    merge::Author,
+    replica::{Replica, conflicts_json},
+    rules::Rule,
 };
 use jiff::Timestamp;
 use rusqlite::{Result, Transaction};
@@ -29,9 +35,15 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     adopt::adopt_known,
-    rows::{copy_rows, rebuild_search},
+    rows::{copy_rows, rebuild_search, to_json},
 };
-use super::{device_id, foreign::ForeignRecord, history, records, stored_value::StoredValue};
+use super::{
+    device_id,
+    foreign::ForeignRecord,
+    history, records,
+    stored_value::StoredValue,
+    sync::{self, Key, WHOLE_RECORD},
+};
 
 /// The program that history records for changes from the server.
 const SYNC: &str = "sync";
@@ -84,10 +96,36 @@ impl<'t> Journal<'t> {
 
     /// Stores a change made on this device: `after` replaces `before`, which is `None` for a new record. Returns the
     /// stored record. If nothing differs, it writes nothing.
+    ///
+    /// A change of a field closes its conflict, which was shown, and asks the server again about a value that it has
+    /// refused.
     pub fn local(
         &mut self,
         before: Option<&Record>,
         after: Record,
+        kind: ChangeKind,
+        undoes: Option<ChangeId>,
+    ) -> Result<Record> {
+        self.changed(before, after, None, kind, undoes)
+    }
+
+    /// Same as [`Journal::local`], with the conflicts that the record has after the change.
+    pub fn settled(
+        &mut self,
+        before: &Record,
+        after: Record,
+        conflicts: Conflicts,
+        kind: ChangeKind,
+        undoes: Option<ChangeId>,
+    ) -> Result<Record> {
+        self.changed(Some(before), after, Some(conflicts), kind, undoes)
+    }
+
+    fn changed(
+        &mut self,
+        before: Option<&Record>,
+        after: Record,
+        settled: Option<Conflicts>,
         kind: ChangeKind,
         undoes: Option<ChangeId>,
     ) -> Result<Record> {
@@ -97,8 +135,19 @@ impl<'t> Journal<'t> {
             Some(_) => records::with_resolved_references(self.transaction, after)?,
         };
         drop_needless_origins(&mut after);
-        let fields = differences(before, &after);
-        if let Some(before) = before.filter(|before| fields.is_empty() && before.is_removed() == after.is_removed()) {
+        let mut fields = differences(before, &after);
+        let key = Key::new(after.collection.name, after.id);
+        let is_moved = before.is_some_and(|before| before.is_removed() != after.is_removed());
+        let old_conflicts = if before.is_some() { sync::conflicts(self.transaction, &key)? } else { Conflicts::new() };
+        let conflicts = settled.unwrap_or_else(|| {
+            let mut conflicts = old_conflicts.clone();
+            let changed = fields.iter().map(|change| change.field.as_str()).chain(is_moved.then_some(REMOVAL));
+            for name in changed.filter(|_| Rule::EditsCloseConflicts.holds()) {
+                conflict::close(&mut conflicts, name, (self.stamp.new_uuid)());
+            }
+            conflicts
+        });
+        if let Some(before) = before.filter(|_| fields.is_empty() && !is_moved && conflicts == old_conflicts) {
             return Ok(before.clone());
         }
         after.updated_at = self.now();
@@ -106,43 +155,73 @@ impl<'t> Journal<'t> {
             after.created_at = self.now();
         }
         self.put(before, &after)?;
-        let entry = self.entry(&after, kind, fields, undoes);
+        if conflicts != old_conflicts {
+            sync::put_conflicts(self.transaction, &key, &conflicts)?;
+            fields.push(conflicts_change(&old_conflicts, &conflicts));
+        }
+        for name in fields.iter().map(|change| change.field.as_str()).chain([REMOVAL, WHOLE_RECORD]) {
+            sync::delete_refusal(self.transaction, &key, name)?;
+        }
+        let entry = self.entry(&key, kind, fields, undoes);
         rows::insert_history(self.transaction, &entry)?;
-        rows::mark_waiting(self.transaction, after.collection.name, after.id)?;
+        sync::mark_waiting(self.transaction, &key.collection, key.id)?;
         Ok(after)
     }
 
-    /// Stores a record from the server: the row with the times as sent, the base with the server's version, and history
-    /// that names the device that made the change. It does not wait to be sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the sync engine will call it for pulled records"))]
-    pub fn received(&mut self, record: Record, version: i64, device_id: &str) -> Result<()> {
-        let record = records::with_resolved_ids(self.transaction, record)?;
-        let before = self.record(record.collection, record.id)?;
-        let fields = differences(before.as_ref(), &record);
-        let kind = match &before {
+    /// Stores what a record became after a change on the server, `before` being what it was: row and conflicts with the
+    /// times as sent, and history that names the device that made the change. Base and mark are the caller's.
+    pub fn received(
+        &mut self,
+        collection: &str,
+        before: Option<&Replica>,
+        after: Replica,
+        device_id: &str,
+    ) -> Result<()> {
+        let record = records::with_resolved_references(self.transaction, after.record)?;
+        let key = Key::new(collection, record.id);
+        let old = before.map(|before| &before.record);
+        let fields = differences(old, &record);
+        let kind = match old {
             None => ChangeKind::Added,
-            Some(before) => match (before.is_removed(), record.is_removed()) {
+            Some(old) => match (old.is_removed(), record.is_removed()) {
                 (false, true) => ChangeKind::Removed,
                 (true, false) => ChangeKind::Restored,
                 _ => ChangeKind::Edited,
             },
         };
-        rows::put_base(self.transaction, &record, version)?;
+        if before.map_or(!after.conflicts.is_empty(), |before| before.conflicts != after.conflicts) {
+            sync::put_conflicts(self.transaction, &key, &after.conflicts)?;
+            self.touch(&key);
+        }
+        let is_same_time = old.is_some_and(|old| old.created_at == record.created_at);
+        if fields.is_empty() && kind == ChangeKind::Edited && is_same_time {
+            return Ok(());
+        }
+        if record.collection == &UNKNOWN {
+            rows::put_foreign(self.transaction, collection, &record)?;
+        } else {
+            if old.is_none() {
+                // Replace a row that exists and cannot be read.
+                rows::delete(self.transaction, record.collection, record.id)?;
+            }
+            self.put(old, &record)?;
+        }
         if fields.is_empty() && kind == ChangeKind::Edited {
             return Ok(());
         }
-        if before.is_none() {
-            // Replace a row that exists and cannot be read.
-            rows::delete(self.transaction, record.collection, record.id)?;
-        }
-        self.put(before.as_ref(), &record)?;
         let entry = HistoryEntry {
             at: record.updated_at,
             device_id: device_id.to_owned(),
             program: SYNC.to_owned(),
-            ..self.entry(&record, kind, fields, None)
+            ..self.entry(&key, kind, fields, None)
         };
         rows::insert_history(self.transaction, &entry)
+    }
+
+    /// The author of this device's values of a record.
+    pub fn author(&self, local: Option<&Replica>) -> Author {
+        let at = local.map_or(self.now(), |local| local.record.updated_at);
+        Author { op_id: (self.stamp.new_uuid)(), at, device_id: self.device_id.clone() }
     }
 
     /// Stores a record from a file with its history in the file; without history, it counts as added now. Returns
@@ -155,11 +234,12 @@ impl<'t> Journal<'t> {
         drop_needless_origins(&mut record);
         self.put(None, &record)?;
         if history.is_empty() {
-            let entry = self.entry(&record, ChangeKind::Added, differences(None, &record), None);
+            let key = Key::new(record.collection.name, record.id);
+            let entry = self.entry(&key, ChangeKind::Added, differences(None, &record), None);
             rows::insert_history(self.transaction, &entry)?;
         }
         self.imported_history(record.id, history)?;
-        rows::mark_waiting(self.transaction, record.collection.name, record.id)?;
+        sync::mark_waiting(self.transaction, record.collection.name, record.id)?;
         let changes = history::of_record(self.transaction, record.id)?.len();
         Ok(Some(Imported { collection: record.collection, id: record.id, changes }))
     }
@@ -181,7 +261,7 @@ impl<'t> Journal<'t> {
         let is_new = rows::insert_foreign(self.transaction, record)?;
         if is_new {
             self.imported_history(record.id, history)?;
-            rows::mark_waiting(self.transaction, &record.collection, record.id)?;
+            sync::mark_waiting(self.transaction, &record.collection, record.id)?;
         }
         Ok(is_new)
     }
@@ -204,7 +284,7 @@ impl<'t> Journal<'t> {
     /// Stores a record that was rebuilt from history. Adds no history.
     pub fn rebuilt(&mut self, record: Record) -> Result<()> {
         self.put(None, &record)?;
-        rows::mark_waiting(self.transaction, record.collection.name, record.id)
+        sync::mark_waiting(self.transaction, record.collection.name, record.id)
     }
 
     fn put(&mut self, before: Option<&Record>, after: &Record) -> Result<()> {
@@ -216,17 +296,18 @@ impl<'t> Journal<'t> {
         Ok(())
     }
 
-    fn entry(
-        &self,
-        record: &Record,
-        kind: ChangeKind,
-        fields: Vec<FieldChange>,
-        undoes: Option<ChangeId>,
-    ) -> HistoryEntry {
+    /// Counts a record as written. Records of unknown collections are shown nowhere.
+    fn touch(&mut self, key: &Key) {
+        if let Some(collection) = Collection::by_name(&key.collection) {
+            self.touched.insert((collection.name, key.id));
+        }
+    }
+
+    fn entry(&self, key: &Key, kind: ChangeKind, fields: Vec<FieldChange>, undoes: Option<ChangeId>) -> HistoryEntry {
         HistoryEntry {
             id: ChangeId(self.new_id().0),
-            collection: record.collection.name.to_owned(),
-            record_id: record.id,
+            collection: key.collection.clone(),
+            record_id: key.id,
             kind,
             fields,
             undoes,
@@ -235,6 +316,18 @@ impl<'t> Journal<'t> {
             program: self.stamp.program.to_owned(),
             moved_from: None,
         }
+    }
+}
+
+/// A change of conflicts, as history keeps it for undo.
+fn conflicts_change(old: &Conflicts, new: &Conflicts) -> FieldChange {
+    let value = |conflicts| conflicts_json(conflicts).and_then(FieldValue::of_json);
+    FieldChange {
+        field: CONFLICTS.to_owned(),
+        old: value(old),
+        new: value(new),
+        origin: Origin::Typed,
+        old_origin: Origin::Typed,
     }
 }
 

@@ -150,62 +150,40 @@ pub(super) fn insert_history(connection: &Connection, entry: &HistoryEntry) -> R
         .map(drop)
 }
 
-/// Marks a record as having a local change that was not sent.
-pub(super) fn mark_waiting(connection: &Connection, collection: &str, id: RecordId) -> Result<()> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO waiting (collection, record_id) VALUES (?1, ?2)")?
-        .execute([collection, &id.to_string()])
-        .map(drop)
-}
-
-/// Stores the server's state of a record.
-pub(super) fn put_base(connection: &Connection, record: &Record, version: i64) -> Result<()> {
-    let values = record.names().filter_map(|name| Some((name.to_owned(), record.value(name)?.to_json())));
-    connection
-        .prepare_cached(
-            "INSERT INTO base
-                 (collection, record_id, version, fields, origins, created_at_us, updated_at_us, deleted_at_us)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (collection, record_id) DO UPDATE SET
-                 version = excluded.version, fields = excluded.fields, origins = excluded.origins,
-                 created_at_us = excluded.created_at_us, updated_at_us = excluded.updated_at_us,
-                 deleted_at_us = excluded.deleted_at_us",
-        )?
-        .execute(params![
-            record.collection.name,
-            record.id.to_string(),
-            version,
-            to_json(&values.collect::<Extra>())?,
-            to_json(&record.origins)?,
-            microseconds(record.created_at),
-            microseconds(record.updated_at),
-            record.deleted_at.map(microseconds),
-        ])
-        .map(drop)
-}
-
 pub(super) fn delete_foreign(connection: &Connection, collection: &str, id: RecordId) -> Result<()> {
     let sql = "DELETE FROM foreign_records WHERE collection = ?1 AND record_id = ?2";
     execute(connection, sql, &[&collection, &id.to_string()])
 }
 
 pub(super) fn insert_foreign(connection: &Connection, record: &ForeignRecord) -> Result<bool> {
-    let inserted = connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO foreign_records
-                 (collection, record_id, fields, origins, created_at_us, updated_at_us, deleted_at_us)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            record.collection,
-            record.id.to_string(),
-            to_json(&record.fields)?,
-            to_json(&record.origins)?,
-            microseconds(record.created_at),
-            microseconds(record.updated_at),
-            record.deleted_at.map(microseconds),
-        ])?;
-    Ok(inserted > 0)
+    let ForeignRecord { collection, id, fields, origins, created_at, updated_at, deleted_at } = record;
+    let times = [Some(*created_at), Some(*updated_at), *deleted_at];
+    write_foreign(connection, "INSERT OR IGNORE", collection, *id, [to_json(fields)?, to_json(origins)?], times)
+}
+
+/// Stores a record of a collection that this version does not know, in place of the one before.
+pub(super) fn put_foreign(connection: &Connection, collection: &str, record: &Record) -> Result<()> {
+    let json = [to_json(&record.extra)?, to_json(&record.origins)?];
+    let times = [Some(record.created_at), Some(record.updated_at), record.deleted_at];
+    write_foreign(connection, "INSERT OR REPLACE", collection, record.id, json, times).map(drop)
+}
+
+fn write_foreign(
+    connection: &Connection,
+    insert: &str,
+    collection: &str,
+    id: RecordId,
+    [fields, origins]: [String; 2],
+    times: [Option<Timestamp>; 3],
+) -> Result<bool> {
+    let sql = format!(
+        "{insert} INTO foreign_records
+             (collection, record_id, fields, origins, created_at_us, updated_at_us, deleted_at_us)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    );
+    let [created_at, updated_at, deleted_at] = times.map(|time| time.map(microseconds));
+    let values = params![collection, id.to_string(), fields, origins, created_at, updated_at, deleted_at];
+    Ok(connection.prepare_cached(&sql)?.execute(values)? > 0)
 }
 
 /// `table` and `columns` must be names of the current schema, never names from the damaged file.
@@ -279,7 +257,7 @@ fn microseconds(time: Timestamp) -> i64 {
     time.as_microsecond()
 }
 
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use garage_domain::{
     ChangeId, ChangeKind, FieldAccess, FieldValue, HistoryEntry, Json, Origin, Record, RecordId, SERVICE_ENTRIES,
-    VEHICLES, service_entry, vehicle,
+    VEHICLES,
+    conflict::{Alternative, CONFLICTS, Conflict, Conflicts},
+    replica::Replica,
+    service_entry, vehicle,
 };
 use garage_sqlite::{Database, Error};
 use jiff::Timestamp;
@@ -13,7 +16,13 @@ use rusqlite::Transaction;
 use uuid::Uuid;
 
 use super::{Journal, Stamp, Touched};
-use crate::store::{self, foreign::ForeignRecord, history, records, stored_value::StoredValue};
+use crate::store::{
+    self,
+    foreign::ForeignRecord,
+    history, records,
+    stored_value::StoredValue,
+    sync::{self, Key},
+};
 
 fn id(number: u128) -> RecordId {
     RecordId(Uuid::from_u128(number))
@@ -25,6 +34,24 @@ fn time(seconds: i64) -> Timestamp {
 
 fn text(text: &str) -> Option<FieldValue> {
     Some(FieldValue::Text(text.to_owned()))
+}
+
+/// A conflict with these numbers as alternatives.
+fn conflict((name, values): (&str, &[u128])) -> (String, Conflict) {
+    let alternatives = values.iter().map(|value| Alternative {
+        op_id: Uuid::from_u128(*value),
+        value: Json::parse(&value.to_string()).ok(),
+        at: time(0),
+        device_id: "phone".to_owned(),
+    });
+    (name.to_owned(), Conflict { decision: None, alternatives: alternatives.collect() })
+}
+
+/// Receives a record without conflicts.
+fn receive(journal: &mut Journal<'_>, record: Record, device_id: &str) -> rusqlite::Result<()> {
+    let before = sync::replica(journal.reader(), &Key::new(record.collection.name, record.id))?;
+    let after = Replica { record, conflicts: Conflicts::new() };
+    journal.received(after.record.collection.name, before.as_ref(), after, device_id)
 }
 
 struct Store {
@@ -125,31 +152,27 @@ async fn a_local_write_stores_row_history_and_mark_and_lists_the_touched_record(
 }
 
 #[tokio::test]
-async fn a_received_record_becomes_the_base_keeps_its_times_and_is_not_marked_as_waiting() {
+async fn a_received_record_keeps_its_times_and_is_not_marked_as_waiting() {
     let store = Store::new().await;
     let mut record = new_vehicle(1, "theirs");
     record.updated_at = time(50);
     record.extra.insert("wheels".to_owned(), Json::parse("4.0").expect("JSON"));
     record.set_value("year", text("MMXX"));
     let sent = record.clone();
-    store.write(100, move |journal| journal.received(sent, 7, "phone")).await;
+    store.write(100, move |journal| receive(journal, sent, "phone")).await;
     assert_eq!(store.vehicle(1).await, Some(record.clone()));
     let entry = store.history(1).await.remove(0);
     assert_eq!((entry.device_id.as_str(), entry.program.as_str(), entry.at), ("phone", "sync", time(50)));
     assert_eq!(store.rows("SELECT record_id FROM waiting").await, Vec::<String>::new());
-    let base = "SELECT version || fields FROM base";
-    let fields = r#"7{"isActive":true,"nickname":"theirs","odometerUnit":"mi","wheels":4.0,"year":"MMXX"}"#;
-    assert_eq!(store.rows(base).await, [fields]);
     record.deleted_at = Some(time(60));
-    store.write(101, move |journal| journal.received(record, 8, "phone")).await;
+    store.write(101, move |journal| receive(journal, record, "phone")).await;
     assert_eq!(store.history(1).await[0].kind, ChangeKind::Removed);
     let again = store.vehicle(1).await.expect("the vehicle");
-    store.write(102, move |journal| journal.received(again, 9, "phone")).await;
+    store.write(102, move |journal| receive(journal, again, "phone")).await;
     assert_eq!(store.history(1).await.len(), 2, "receiving the same record again adds no history");
-    assert_eq!(store.rows("SELECT CAST(version AS TEXT) FROM base").await, ["9"]);
     let mut restored = store.vehicle(1).await.expect("the vehicle");
     restored.deleted_at = None;
-    store.write(103, move |journal| journal.received(restored, 10, "phone")).await;
+    store.write(103, move |journal| receive(journal, restored, "phone")).await;
     assert_eq!(store.history(1).await[0].kind, ChangeKind::Restored);
 }
 
@@ -251,8 +274,8 @@ async fn a_record_received_with_another_creation_time_takes_its_place() {
             sent.set(&vehicle::COLOR, text("red"));
             let mut sent_entry = sent_entry;
             sent_entry.set(&service_entry::DESCRIPTION, text("Oil"));
-            journal.received(sent, 7, "phone")?;
-            journal.received(sent_entry, 8, "phone")
+            receive(journal, sent, "phone")?;
+            receive(journal, sent_entry, "phone")
         })
         .await;
     assert_eq!(store.rows(order).await, ["two", "one"]);
@@ -360,18 +383,13 @@ async fn a_merged_record_is_found_by_both_ids_and_leaves_no_row_or_mark() {
     assert!(kinds.contains(&("added", Some(id(2)))) && kinds.contains(&("added", None)), "{kinds:?}");
     assert_eq!(store.rows("SELECT record_id FROM waiting ORDER BY 1").await, [id(1), id(3)].map(|it| it.to_string()));
 
-    // Every entry point resolves aliases first.
+    // What is written here goes by the new id.
     let mut late = Record::new(&SERVICE_ENTRIES, id(4), time(0));
     late.set(&service_entry::VEHICLE_ID, text(&id(2).to_string()));
     let stored = store.write(3, move |journal| journal.local(None, late, ChangeKind::Added, None)).await;
     assert_eq!(stored.reference(&service_entry::VEHICLE_ID), Some(id(1)));
     let again = new_vehicle(2, "again");
     assert!(store.write(4, move |journal| journal.imported(again, &[])).await.is_none(), "it exists under another id");
-    let mut sent = new_vehicle(2, "sent");
-    sent.set(&vehicle::COLOR, text("green"));
-    store.write(5, move |journal| journal.received(sent, 3, "phone")).await;
-    assert_eq!(store.rows("SELECT nickname || color FROM vehicles").await, ["sentgreen"]);
-    assert_eq!(store.rows("SELECT record_id FROM base").await, [id(1).to_string()]);
 
     // A chain of merges resolves to its end.
     add(&store, 5, "five").await;
@@ -387,7 +405,7 @@ async fn a_merged_record_is_found_by_both_ids_and_leaves_no_row_or_mark() {
 }
 
 #[tokio::test]
-async fn a_merge_joins_conflicts_edits_references_and_cancels_removals() {
+async fn a_merge_joins_conflicts_edits_references_and_cancels_a_removal() {
     let store = Store::new().await;
     let [one, two] = [(1, "one"), (2, "two")].map(|(number, nickname)| new_vehicle(number, nickname));
     let mut entry = Record::new(&SERVICE_ENTRIES, id(3), time(0));
@@ -397,28 +415,29 @@ async fn a_merge_joins_conflicts_edits_references_and_cancels_removals() {
             for record in [one, two, entry] {
                 journal.local(None, record, ChangeKind::Added, None)?;
             }
-            for number in [1, 2] {
-                let before = journal.record(&VEHICLES, id(number))?.expect("a vehicle");
-                let mut removed = before.clone();
-                removed.deleted_at = Some(journal.now());
-                journal.local(Some(&before), removed, ChangeKind::Removed, None)?;
-            }
-            journal.transaction.execute_batch(
-                r#"INSERT INTO conflict (collection, record_id, field, alternatives) VALUES
-                     ('vehicles', '00000000-0000-0000-0000-000000000001', 'nickname', '[{"opId":"a","value":1.0}]'),
-                     ('vehicles', '00000000-0000-0000-0000-000000000002', 'nickname', '[{"opId":"a"},{"opId":"b"}]'),
-                     ('vehicles', '00000000-0000-0000-0000-000000000002', 'color', 'of another version')"#,
-            )
+            let before = journal.record(&VEHICLES, id(1))?.expect("a vehicle");
+            let mut removed = before.clone();
+            removed.deleted_at = Some(journal.now());
+            journal.local(Some(&before), removed, ChangeKind::Removed, None)?;
+            let [one, two] = [id(1), id(2)].map(|id| Key::new("vehicles", id));
+            let of_two = [("nickname", &[1, 2][..]), ("color", &[3])].map(conflict).into_iter().collect();
+            sync::put_conflicts(journal.transaction, &one, &[conflict(("nickname", &[1]))].into_iter().collect())?;
+            sync::put_conflicts(journal.transaction, &two, &of_two)
         })
         .await;
     let merged = store.write(9, |journal| journal.moved(&VEHICLES, id(2), id(1))).await.expect("merged");
     assert!(!merged.is_removed());
     assert_eq!(store.vehicle(1).await.map(|record| record.is_removed()), Some(false));
-    let conflicts = store.rows("SELECT field || record_id || alternatives FROM conflict ORDER BY field").await;
-    assert_eq!(conflicts.len(), 2);
-    assert_eq!(conflicts[0], format!("color{}[\"of another version\"]", id(1)));
-    assert!(conflicts[1].starts_with(&format!(r#"nickname{}[{{"opId":"a","value":1.0}},{{"opId":"b"}},"#, id(1))));
-    assert!(conflicts[1].contains(r#""value":"two""#) && conflicts[1].matches("opId").count() == 3, "{conflicts:?}");
+    let conflicts = store.read(|transaction| sync::conflicts(transaction, &Key::new("vehicles", id(1)))).await;
+    let values = |name: &str| {
+        let alternatives = conflicts[name].alternatives.iter();
+        alternatives.map(|it| it.value.clone().expect("a value").text().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(conflicts.keys().collect::<Vec<_>>(), ["color", "nickname"]);
+    assert_eq!(values("color"), ["3"]);
+    assert_eq!(values("nickname").len(), 3, "{conflicts:?}");
+    assert!(["1", "2", "\"two\""].iter().all(|value| values("nickname").contains(&(*value).to_owned())));
+    assert_eq!(store.rows("SELECT DISTINCT record_id FROM conflict").await, [id(1).to_string()]);
     let reference = store.history(3).await.remove(0);
     assert_eq!((reference.kind, reference.fields[0].field.as_str()), (ChangeKind::Edited, "vehicleId"));
     let entry =
@@ -508,7 +527,7 @@ fn after_any_steps_rows_history_marks_and_aliases_are_consistent() {
                                     .unwrap_or_else(|| new_vehicle(number, "sent"));
                                 record.set_value(name, value);
                                 record.updated_at = time(second);
-                                journal.received(record, second, "phone")?;
+                                receive(journal, record, "phone")?;
                             }
                             Step::Imported(number) => {
                                 journal.imported(new_vehicle(number, "imported"), &[])?;
@@ -523,7 +542,8 @@ fn after_any_steps_rows_history_marks_and_aliases_are_consistent() {
                 let Some(record) = store.vehicle(number).await else { continue };
                 let mut told = Record::new(&VEHICLES, record.id, record.created_at);
                 let history = store.history(record.id.0.as_u128()).await;
-                for change in history.iter().rev().filter(|it| it.moved_from.is_none()).flat_map(|it| &it.fields) {
+                let changes = history.iter().rev().filter(|it| it.moved_from.is_none()).flat_map(|it| &it.fields);
+                for change in changes.filter(|it| it.field != CONFLICTS) {
                     told.set_value(&change.field, change.new.clone());
                 }
                 for name in record.names().chain(told.names()) {

@@ -1,9 +1,5 @@
 //! Signing in with the real programs: the CLI, the server, and GNOME's keyring on a session bus of its own.
 
-#![cfg(target_os = "linux")]
-
-mod support;
-
 use crate::support::{Bus, Device, EMAIL, PASSWORD, Server, output};
 
 #[test]

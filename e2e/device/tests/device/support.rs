@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -155,7 +156,7 @@ impl Bus {
             if is_there() {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
         panic!("gnome-keyring-daemon does not start");
     }
@@ -207,6 +208,14 @@ impl<'a> Device<'a> {
         let (code, stdout, stderr) = self.garage(&[words, &["--json"]].concat(), input);
         assert_eq!((code, stderr.as_str()), (0, ""), "{words:?}");
         serde_json::from_str(&stdout).expect("JSON")
+    }
+
+    /// Starts `garage` and kills it after a while. Returns whether it has ended well before.
+    pub fn killed_after(&self, words: &[&str], delay: Duration) -> bool {
+        let mut child = self.command(&program("garage")).args(words).spawn().expect("it starts");
+        std::thread::sleep(delay);
+        child.kill().expect("killed");
+        child.wait().expect("it ends").success()
     }
 
     pub fn sign_up(&self, server: &Server) {
