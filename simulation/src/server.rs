@@ -90,7 +90,7 @@ impl Server {
     }
 
     fn backup(&self) -> PathBuf {
-        self.folder.join("server.backup")
+        self.folder.join("backup")
     }
 
     pub fn has_backup(&self) -> bool {
@@ -117,24 +117,34 @@ impl Server {
         self.run(template).await
     }
 
-    /// Copies the database.
+    /// Copies the database, with its log if a fault has left one.
     pub async fn back_up(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        std::fs::copy(self.database(), self.backup())?;
+        std::fs::create_dir_all(self.backup())?;
+        copy(&self.folder, &self.backup())?;
         self.run(template).await
     }
 
     /// Puts the copy back.
     pub async fn restore(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        for suffix in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(self.folder.join(format!("server.db{suffix}")));
-        }
-        std::fs::copy(self.backup(), self.database())?;
+        copy(&self.backup(), &self.folder)?;
         self.run(template).await
     }
 
     pub async fn close(mut self) {
         self.stop().await;
     }
+}
+
+/// Copies a database to another folder, in place of the one there.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for name in ["server.db", "server.db-wal", "server.db-shm"] {
+        let (from, to) = (from.join(name), to.join(name));
+        let _ = std::fs::remove_file(&to);
+        if from.exists() && !name.ends_with("shm") {
+            std::fs::copy(from, to)?;
+        }
+    }
+    Ok(())
 }
