@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "restore_vehicle",
     "set_preferences",
     "stop_task",
+    "sync_now",
     "take_repair",
     "undo_change",
     "vehicle_history",

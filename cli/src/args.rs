@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use garage_core::{Sort, VehicleQuery, domain::vehicle::YEAR};
+use garage_core::{Sort, VehicleQuery, domain::vehicle::YEAR, sync::Stands};
 
 use crate::fields::{FieldArgs, OfServiceEntry, OfVehicle};
 
@@ -125,6 +125,12 @@ pub enum Command {
         /// Merge with a server whose database is not the one that this garage was synced with
         #[arg(long)]
         merge: bool,
+        /// After `garage restore`: whose values to take where the backup and the server differ
+        #[arg(long, value_enum, value_name = "WHOSE")]
+        take: Option<Whose>,
+        /// After `restore`: where the garage and the server differ, take the server's values, or send the backup's
+        #[arg(long, value_enum, value_name = "WHOSE")]
+        take: Option<Take>,
         #[command(flatten)]
         output: Output,
     },
@@ -559,6 +565,23 @@ impl ListFilters {
             is_active: self.active,
             is_removed: self.removed,
             ..VehicleQuery::default()
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Whose {
+    /// The garage becomes as the server has it; what only the garage has is sent
+    Server,
+    /// The backup's values are sent as new edits; what only the server has is read
+    Backup,
+}
+
+impl From<Whose> for Stands {
+    fn from(whose: Whose) -> Stands {
+        match whose {
+            Whose::Server => Stands::Server,
+            Whose::Backup => Stands::Backup,
         }
     }
 }

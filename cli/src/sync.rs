@@ -11,7 +11,10 @@ use std::{
 use garage_core::{
     ChangeListener, Garage, RecordId,
     domain::{Collection, FieldValue, conflict::REMOVAL},
-    sync::{Activity, Attention, Choice, Exchanged, OpenConflict, OtherValue, Refusal, SyncError, SyncStatus},
+    sync::{
+        Activity, Attention, Choice, Comparison, Difference, Exchanged, OpenConflict, OtherValue, Refusal, Stands,
+        SyncError, SyncStatus,
+    },
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -26,24 +29,89 @@ use crate::{
 /// How long to wait for a pass of the app.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(60);
 
+/// How many differences are listed; a person who needs more takes `--json`.
+const MOST_LISTED: usize = 20;
+
+/// What a person has decided before the first pass.
+pub struct Decisions {
+    /// Merge with the server's other database.
+    pub merges: bool,
+    /// What stands where a restored garage and the server differ.
+    pub takes: Option<Stands>,
+}
+
+impl Decisions {
+    /// Carries out what was decided. A restored garage without a decision is compared with the server, and refused.
+    async fn carry_out(&self, garage: &Garage, json: bool) -> Result<(), Failure> {
+        if self.merges {
+            garage.accept_other_database().await?;
+        }
+        if garage.sync_status().await?.attention != Some(Attention::Restored) {
+            return Ok(());
+        }
+        let session = garage.session().await?;
+        let comparison = garage.compare(&session).await?;
+        if let Some(stands) = self.takes {
+            return Ok(garage.choose_after_restore(stands, &comparison).await?);
+        }
+        if json {
+            print_json(&comparison)?;
+        } else {
+            list_differences(garage, &comparison).await?;
+        }
+        Err(SyncError::Attention(Attention::Restored).into())
+    }
+}
+
+async fn list_differences(garage: &Garage, comparison: &Comparison) -> Result<(), Failure> {
+    let Comparison { differences, only_here, only_on_server, .. } = comparison;
+    let mut out = io::stdout().lock();
+    for difference in differences.iter().take(MOST_LISTED) {
+        let Difference { collection, record_id, field, here, on_server } = difference;
+        let name = name_of(garage, collection, *record_id).await;
+        let all = |values: &[Option<FieldValue>]| {
+            values.iter().map(|value| shown(field, value.as_ref())).collect::<Vec<_>>().join(" or ")
+        };
+        let (here, on_server) = (all(here), all(on_server));
+        let line = format!("{name}, {}: {here} in the backup, {on_server} on the server", field_name(field));
+        writeln!(out, "{}", printable(&line))?;
+    }
+    if differences.len() > MOST_LISTED {
+        writeln!(out, "and {} more differences", differences.len() - MOST_LISTED)?;
+    }
+    for (count, place) in [(*only_here, "in the backup"), (*only_on_server, "on the server")] {
+        if count > 0 {
+            let (noun, them) = if count == 1 { ("record is", "it stays") } else { ("records are", "they stay") };
+            writeln!(out, "{count} {noun} only {place}; {them} with either decision")?;
+        }
+    }
+    writeln!(out, "To take the server's values: garage sync --take server")?;
+    writeln!(out, "To send the backup's values: garage sync --take backup")?;
+    Ok(())
+}
+
 /// `garage sync`.
-pub async fn sync(garage_file: Option<PathBuf>, watch: bool, merge: bool, json: bool) -> Result<ExitCode, Failure> {
+pub async fn sync(
+    garage_file: Option<PathBuf>,
+    watch: bool,
+    decisions: Decisions,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     if watch {
         let changed = Arc::new(Notify::new());
         let notified = changed.clone();
         let listener = ChangeListener::new(move |_| notified.notify_one());
         let garage = Garage::open(config(garage_file)?, listener).await?;
-        if merge {
-            garage.accept_other_database().await?;
+        if let Err(failure) = decisions.carry_out(&garage, json).await {
+            garage.close().await;
+            return Err(failure);
         }
         let ended = keep_synced(&garage, &changed, json).await;
         garage.close().await;
         return ended;
     }
     with_garage(garage_file, Missing::IsRefused, async |garage| {
-        if merge {
-            garage.accept_other_database().await?;
-        }
+        decisions.carry_out(garage, json).await?;
         let exchanged = pass(garage).await?;
         report(garage, &exchanged, json).await?;
         Ok(ExitCode::SUCCESS)
@@ -134,6 +202,10 @@ fn state(status: &SyncStatus) -> (&'static str, String) {
             "needsAttention",
             "The server's database is not the one that this garage was synced with. To merge both: garage sync --merge"
                 .to_owned(),
+        ),
+        (Some(Attention::Restored), _) => (
+            "needsAttention",
+            "Restored from a backup. To see what differs from the server, and to decide: garage sync".to_owned(),
         ),
         (Some(Attention::Differs), _) => {
             ("needsAttention", "This garage and the server differ, although everything was read again".to_owned())

@@ -109,6 +109,16 @@ pub async fn differences(
     Ok(found.into_iter().map(|it| format!("{name}: {it}")).collect())
 }
 
+/// What records contain, without what a server chooses at random.
+pub fn contents(records: &BTreeMap<(String, RecordId), Change>) -> String {
+    let lines = records.iter().map(|((collection, id), change)| {
+        let fields = change.fields.iter().flatten().map(|(name, json)| format!(" {name}={}", json.text()));
+        let removed = if change.deleted_at.is_some() { " removed" } else { "" };
+        format!("{collection} {id}{removed}{}\n", fields.collect::<String>())
+    });
+    lines.collect()
+}
+
 /// Live vehicles with one VIN.
 pub fn twins(records: &BTreeMap<(String, RecordId), Change>) -> Vec<String> {
     let mut vins: BTreeMap<String, RecordId> = BTreeMap::new();

@@ -118,6 +118,11 @@ impl Device {
         }
     }
 
+    /// Where a person keeps the backup.
+    pub fn backup_file(&self) -> PathBuf {
+        self.file.with_file_name("backup.db")
+    }
+
     /// The next second.
     pub fn tick(&self) {
         self.clock.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use garage_domain::rules::Rule;
-use garage_simulation::{Settings, Template, run};
+use garage_simulation::{Failure, History, Settings, Template, run, run_on_both};
 
 /// Runs histories of devices and a server, with faults, and checks that nothing is lost.
 #[derive(Parser)]
@@ -28,6 +28,9 @@ struct Args {
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
+    /// Runs each history on SQLite and on this PostgreSQL cluster, and compares both; its URL, of an administrator.
+    #[arg(long, value_name = "URL", env = "GARAGE_TEST_POSTGRES")]
+    postgres: Option<String>,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -43,44 +46,72 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let template = Template::new().await?;
-        if let Some(seed) = args.seed {
-            return Ok(match run(&template, seed, Settings { is_logged: true }).await {
-                Ok(history) => {
-                    println!("{}\nNothing is lost.", history.log);
-                    ExitCode::SUCCESS
-                }
-                Err(failure) => {
-                    println!("{}\n{}", failure.log, failure.what);
-                    ExitCode::FAILURE
-                }
-            });
+        let postgres = match &args.postgres {
+            Some(url) => Some(Template::on_postgres(url).await?),
+            None => None,
+        };
+        let simulation =
+            Simulation { sqlite: Template::new().await?, postgres, repeat_every: args.repeat_every.max(1) };
+        match args.seed {
+            Some(seed) => Ok(simulation.show(seed).await),
+            None => Ok(simulation.run(args.from, args.seeds, args.keep_going).await),
         }
+    })
+}
+
+struct Simulation {
+    sqlite: Template,
+    postgres: Option<Template>,
+    repeat_every: u64,
+}
+
+impl Simulation {
+    /// Prints what happens in a history.
+    async fn show(&self, seed: u64) -> ExitCode {
+        let has_server_files = self.postgres.is_none();
+        let template = self.postgres.as_ref().unwrap_or(&self.sqlite);
+        match run(template, seed, Settings { is_logged: true, has_server_files }).await {
+            Ok(history) => {
+                println!("{}\nNothing is lost.", history.log);
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                println!("{}\n{}", failure.log, failure.what);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    async fn run(&self, from: u64, count: u64, keeps_going: bool) -> ExitCode {
         let started = Instant::now();
         let (mut failures, mut exchanges) = (0, 0);
-        for seed in args.from..args.from + args.seeds {
-            let settings = Settings { is_logged: false };
-            match run(&template, seed, settings).await {
-                Ok(history) => {
-                    exchanges += history.exchanges;
-                    let is_repeated = seed % args.repeat_every.max(1) == 0;
-                    let again = if is_repeated { run(&template, seed, settings).await.ok() } else { None };
-                    if again.is_some_and(|again| again.trace != history.trace) {
-                        failures += 1;
-                        println!("seed {seed}: it has had two different histories");
-                    }
-                }
+        for seed in from..from + count {
+            match self.history(seed).await {
+                Ok(history) => exchanges += history.exchanges,
                 Err(failure) => {
                     failures += 1;
-                    println!("seed {seed}: {}\n  to see it: cargo xtask simulate -- --seed {seed}", failure.what);
-                    if !args.keep_going {
-                        return Ok(ExitCode::FAILURE);
+                    let on_postgres = if self.postgres.is_some() { "--postgres " } else { "" };
+                    let command = format!("cargo xtask simulate {on_postgres}-- --seed {seed}");
+                    println!("seed {seed}: {}\n  to see it: {command}", failure.what);
+                    if !keeps_going {
+                        return ExitCode::FAILURE;
                     }
                 }
             }
         }
-        let each = started.elapsed().as_secs_f64() * 1000.0 / args.seeds.max(1) as f64;
-        println!("{} histories, {exchanges} requests, {failures} failures, {each:.1} ms each", args.seeds);
-        Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    })
+        let each = started.elapsed().as_secs_f64() * 1000.0 / count.max(1) as f64;
+        println!("{count} histories, {exchanges} requests, {failures} failures, {each:.1} ms each");
+        if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    async fn history(&self, seed: u64) -> Result<History, Failure> {
+        if let Some(postgres) = &self.postgres {
+            return run_on_both(&self.sqlite, postgres, seed).await;
+        }
+        let history = run(&self.sqlite, seed, Settings::default()).await?;
+        if seed % self.repeat_every == 0 && run(&self.sqlite, seed, Settings::default()).await?.trace != history.trace {
+            return Err(Failure { seed, what: "it has had two different histories".to_owned(), log: history.log });
+        }
+        Ok(history)
+    }
 }

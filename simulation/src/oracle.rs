@@ -28,6 +28,8 @@ pub struct Field {
 struct Write {
     record: RecordId,
     device: char,
+    /// It may be lost.
+    is_excused: bool,
     field: String,
     value: Text,
     /// The values of this field that it has seen.
@@ -62,12 +64,19 @@ impl Oracle {
         };
         let seen_by_removal = shown.filter(|_| is_removal).map(all).unwrap_or_default();
         let (field, value) = (field.to_owned(), value.to_owned());
-        self.writes.push(Write { record, device, field, value, seen, seen_by_removal });
+        self.writes.push(Write { record, device, is_excused: false, field, value, seen, seen_by_removal });
     }
 
     /// The writes of a device may be lost.
     pub fn excuse(&mut self, device: char) {
         self.excused = Some(device);
+    }
+
+    /// What a device has written so far may be lost.
+    pub fn excuse_so_far(&mut self, device: char) {
+        for write in self.writes.iter_mut().filter(|write| write.device == device) {
+            write.is_excused = true;
+        }
     }
 
     /// The number of writes.
@@ -99,7 +108,7 @@ impl Oracle {
                 lost.push(format!("{id} is removed, and nobody has removed it"));
             }
         }
-        for write in self.writes.iter().filter(|write| self.excused != Some(write.device)) {
+        for write in self.writes.iter().filter(|write| !write.is_excused && self.excused != Some(write.device)) {
             let id = canonical(write.record);
             let Some(shown) = records.get(&id) else {
                 // A record that was removed before it was sent is nobody's business.

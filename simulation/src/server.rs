@@ -1,11 +1,11 @@
-//! The server: the real router on a real file, without a network.
+//! The server: the real router on a real database, without a network.
 
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -13,15 +13,12 @@ use axum::{
     http::{Method, Request, header},
 };
 use garage_faulty_disk::Disk;
-use garage_server::{
-    App, router,
-    store::{Location, Store},
-};
+use garage_server::{App, router, store::Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::{
-    disk,
+    database::Database,
     template::{EMAIL, PASSWORD, Template},
 };
 
@@ -30,9 +27,10 @@ const MAX_RESPONSE_BYTES: usize = 64 << 20;
 
 pub struct Server {
     folder: PathBuf,
-    /// The files that faults can happen to.
-    pub disk: Disk,
+    database: Database,
     running: Option<Running>,
+    /// Another process on a database of a cluster, through which clients of plain REST write.
+    beside: Option<Running>,
     token: String,
 }
 
@@ -41,18 +39,27 @@ struct Running {
     store: Store,
 }
 
+impl Running {
+    async fn stop(running: &mut Option<Running>) {
+        if let Some(running) = running.take() {
+            drop(running.router);
+            running.store.close().await;
+        }
+    }
+}
+
 impl Server {
     pub async fn start(template: &Template, folder: &Path, seed: u64, token: String) -> anyhow::Result<Server> {
         std::fs::create_dir_all(folder)?;
-        let disk = Disk::new(folder, seed)?;
-        let mut server = Server { folder: folder.to_owned(), disk, running: None, token };
-        std::fs::copy(template.database(), server.database())?;
+        let database = template.databases.copy(folder, seed).await?;
+        let mut server = Server { folder: folder.to_owned(), database, running: None, beside: None, token };
         server.run(template).await?;
         Ok(server)
     }
 
-    fn database(&self) -> PathBuf {
-        self.folder.join("server.db")
+    /// The disk that faults can happen to.
+    pub fn disk(&self) -> Option<&Disk> {
+        self.database.disk()
     }
 
     /// Logs in to the account of the simulation.
@@ -65,18 +72,41 @@ impl Server {
     }
 
     async fn run(&mut self, template: &Template) -> anyhow::Result<()> {
-        let store = Store::open(&Location::Sqlite(self.database())).await?;
+        let location = self.database.location(&template.databases)?;
+        let store = Store::open(&location).await?;
         // The file of starts lies beside these keys, which do not exist.
         store.count(&self.folder.join("keys")).await?;
+        self.running = Some(self.serve(template, store)?);
+        if self.database.disk().is_none() {
+            self.beside = Some(self.serve(template, Store::open(&location).await?)?);
+        }
+        Ok(())
+    }
+
+    fn serve(&self, template: &Template, store: Store) -> anyhow::Result<Running> {
         let decoder = garage_decode::SnapshotHolder::new(self.folder.join("no-data"), Vec::new());
         let app = App::new(store.clone(), template.auth()?, decoder, Vec::new(), 10_000, None);
-        self.running = Some(Running { router: router(app), store });
-        Ok(())
+        Ok(Running { router: router(app), store })
     }
 
     /// Sends a request with the account's token. Returns status and body.
     pub async fn send(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<(u16, Vec<u8>)> {
-        let Some(running) = &self.running else { bail!("the server does not run") };
+        self.send_to(self.running.as_ref(), method, path, body).await
+    }
+
+    /// Sends a request by connections of its own, where there is another process.
+    pub async fn send_beside(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.send_to(self.beside.as_ref().or(self.running.as_ref()), method, path, body).await
+    }
+
+    async fn send_to(
+        &self,
+        running: Option<&Running>,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<(u16, Vec<u8>)> {
+        let running = running.context("the server does not run")?;
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -89,19 +119,13 @@ impl Server {
         Ok((status, to_bytes(response.into_body(), MAX_RESPONSE_BYTES).await?.to_vec()))
     }
 
-    fn backup(&self) -> PathBuf {
-        self.folder.join("backup")
-    }
-
     pub fn has_backup(&self) -> bool {
-        self.backup().exists()
+        self.database.has_backup()
     }
 
     async fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
-            drop(running.router);
-            running.store.close().await;
-        }
+        Running::stop(&mut self.beside).await;
+        Running::stop(&mut self.running).await;
     }
 
     /// Stops, and starts again.
@@ -113,38 +137,26 @@ impl Server {
     /// Starts again after the program was killed, or the power was lost.
     pub async fn revive(&mut self, template: &Template, is_power_lost: bool) -> anyhow::Result<()> {
         self.stop().await;
-        disk::revive(&self.disk, is_power_lost).await?;
+        self.database.revive(is_power_lost).await?;
         self.run(template).await
     }
 
-    /// Copies the database, with its log if a fault has left one.
+    /// Copies the database.
     pub async fn back_up(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        std::fs::create_dir_all(self.backup())?;
-        copy(&self.folder, &self.backup())?;
+        self.database.back_up(&template.databases).await?;
         self.run(template).await
     }
 
     /// Puts the copy back.
     pub async fn restore(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        copy(&self.backup(), &self.folder)?;
+        self.database.restore(&template.databases).await?;
         self.run(template).await
     }
 
-    pub async fn close(mut self) {
+    pub async fn close(mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
+        self.database.remove(&template.databases).await
     }
-}
-
-/// Copies a database to another folder, in place of the one there.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    for name in ["server.db", "server.db-wal", "server.db-shm"] {
-        let (from, to) = (from.join(name), to.join(name));
-        let _ = std::fs::remove_file(&to);
-        if from.exists() && !name.ends_with("shm") {
-            std::fs::copy(from, to)?;
-        }
-    }
-    Ok(())
 }

@@ -9,12 +9,12 @@ use anyhow::Context;
 use garage_core::{ChangeListener, Garage};
 use garage_server::{
     auth::{Auth, Passwords, add_account},
-    store::{Location, Store},
+    store::Store,
 };
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::{device, server};
+use crate::{database::Databases, device, server};
 
 /// The account that all devices of a history belong to.
 pub const EMAIL: &str = "ada@example.org";
@@ -27,6 +27,7 @@ const TOKEN_AGE: Duration = Duration::from_secs(8 * 60);
 /// An empty garage, and a server's database with one account.
 pub struct Template {
     folder: TempDir,
+    pub(crate) databases: Databases,
     /// The id of the account.
     pub(crate) account: String,
     /// Shared by all servers: their start would hash a password.
@@ -35,18 +36,32 @@ pub struct Template {
 }
 
 impl Template {
-    /// Makes the files, in a folder for temporary files.
+    /// Makes the files, in a folder for temporary files; servers use SQLite.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub async fn new() -> anyhow::Result<Template> {
         let folder = tempfile::tempdir()?;
+        let databases = Databases::Files(folder.path().join("server.db"));
+        Template::with(folder, databases).await
+    }
+
+    /// As [`Template::new`], but servers use databases in this PostgreSQL cluster. `url` is that of its administrator.
+    ///
+    /// # Errors
+    /// If a file cannot be written, or the cluster cannot be used.
+    pub async fn on_postgres(url: &str) -> anyhow::Result<Template> {
+        Template::with(tempfile::tempdir()?, Databases::in_cluster(url).await?).await
+    }
+
+    async fn with(folder: TempDir, databases: Databases) -> anyhow::Result<Template> {
+        let location = databases.original()?;
         let passwords = Passwords::new()?;
-        let template = Template { folder, account: String::new(), passwords, token: Mutex::default() };
+        let template = Template { folder, databases, account: String::new(), passwords, token: Mutex::default() };
         let garage =
             Garage::open(device::config(&template.garage(), device::clock(0), 0), ChangeListener::none()).await?;
         garage.close().await;
-        let store = Store::open(&Location::Sqlite(template.database())).await?;
+        let store = Store::open(&location).await?;
         store.count(&template.keys()).await.context("counting the start")?;
         let account = add_account(&store, EMAIL, PASSWORD).await?;
         drop(Auth::own(&template.keys(), template.passwords.clone(), false, 1000)?);
@@ -56,10 +71,6 @@ impl Template {
 
     pub(crate) fn garage(&self) -> PathBuf {
         self.folder.path().join("garage.db")
-    }
-
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("server.db")
     }
 
     /// The folder of signing keys, which all histories share.
@@ -84,7 +95,7 @@ impl Template {
         }
         let server = server::Server::start(self, &self.folder.path().join("log-in"), 0, String::new()).await?;
         let new = server.log_in().await?;
-        server.close().await;
+        server.close(self).await?;
         *token = Some((Instant::now(), new.clone()));
         Ok(new)
     }

@@ -35,6 +35,7 @@ pub fn builder<R: Runtime>() -> Builder<R> {
             commands::files::take_repair,
             commands::preferences::preferences,
             commands::preferences::set_preferences,
+            commands::sync::sync_now,
             commands::vehicles::accept_offers,
             commands::vehicles::add_vehicle,
             commands::vehicles::change_count,

@@ -91,6 +91,9 @@ pub const STORES: [Tests; 2] = [
     Tests { selection: &["--lib"], filter: "store::postgres::" },
 ];
 
+/// Histories of the simulation on both databases.
+pub const HISTORIES: Tests = Tests { selection: &["--test", "histories"], filter: "on_postgres" };
+
 /// Runs the tests on a temporary PostgreSQL cluster, including those that need PostgreSQL.
 #[cfg(unix)]
 pub fn on_postgres(root: &Path, tests: &[&Tests]) -> anyhow::Result<()> {
@@ -104,6 +107,23 @@ pub fn on_postgres(root: &Path, tests: &[&Tests]) -> anyhow::Result<()> {
         shell::run(tests)?;
     }
     Ok(())
+}
+
+/// Runs histories of the simulation; `is_on_both`: on SQLite and on a temporary PostgreSQL cluster.
+pub fn simulate(root: &Path, is_on_both: bool, options: &[String]) -> anyhow::Result<()> {
+    let mut command = shell::cargo(&["run", "--quiet", "--profile", "simulation", "-p", "garage-simulation", "--"]);
+    command.args(options);
+    if !is_on_both {
+        return shell::run(command);
+    }
+    #[cfg(unix)]
+    {
+        let cluster = crate::cluster::Cluster::start(root)?;
+        command.env("GARAGE_TEST_POSTGRES", &cluster.url);
+        shell::run(command)
+    }
+    #[cfg(not(unix))]
+    anyhow::bail!("the temporary PostgreSQL cluster of {} requires Debian", root.display())
 }
 
 /// Skips the suite, because the temporary cluster needs Debian.

@@ -103,8 +103,11 @@ enum Task {
     Image,
     /// Run histories of devices and a server, with faults, and check that nothing is lost
     ///
-    /// `cargo xtask simulate -- engine --help` lists the options.
+    /// `cargo xtask simulate -- --help` lists the options.
     Simulate {
+        /// Run each history on SQLite and on a temporary PostgreSQL, and compare both
+        #[arg(long)]
+        postgres: bool,
         /// Options of the simulation
         #[arg(last = true)]
         options: Vec<String>,
@@ -207,11 +210,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))
         }
-        Task::Simulate { options } => {
-            let mut command = shell::cargo(&["run", "--quiet", "--profile", "bench", "-p", "garage-simulation", "--"]);
-            command.args(options);
-            shell::run(command)
-        }
+        Task::Simulate { postgres, options } => contract::simulate(&root, postgres, &options),
         #[cfg(unix)]
         Task::CheckTargets => targets::check_targets(&root),
         #[cfg(not(unix))]

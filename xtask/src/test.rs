@@ -33,7 +33,7 @@ pub enum Step {
     Clippy,
     /// Rust tests
     Rust,
-    /// Contract suite on PostgreSQL and on all backends; on SQLite it is part of the Rust tests
+    /// Contract suite on PostgreSQL and on all backends, and histories of sync; on SQLite they are part of the Rust tests
     Contract,
     /// Tests of the backends on Node, with the coverage of their lines
     Peers,
@@ -210,7 +210,10 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&words))
         }
         Step::Rust => rust_tests(),
-        Step::Contract => contract::on_postgres(root, &[&contract::SUITE, &contract::STORES[0], &contract::STORES[1]]),
+        Step::Contract => {
+            let [vehicles, postgres] = &contract::STORES;
+            contract::on_postgres(root, &[&contract::SUITE, vehicles, postgres, &contract::HISTORIES])
+        }
         #[cfg(unix)]
         Step::Peers => contract::peers(root),
         #[cfg(unix)]

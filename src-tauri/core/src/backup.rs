@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::{
     ErrorCode, Garage, GarageError, Progress,
     error::of_target,
-    store::{self, backup_folder, records},
+    store::{self, account::AccountRow, backup_folder, records},
+    sync::Kept,
 };
 
 const KEPT_DAILY_BACKUPS: usize = 7;
@@ -57,22 +58,25 @@ impl Garage {
     }
 
     /// Replaces everything in the garage with a backup. Backs the garage up first and returns the path of that backup.
-    /// The restored garage gets a new device id, so sync treats it as a new device. Progress counts the backup's pages.
+    /// The restored garage is another device of the same account, and syncs after [`Garage::choose_after_restore`].
+    /// Progress counts the backup's pages.
     ///
     /// # Errors
     /// [`GarageError::BadBackup`] (`BackupDamaged`) if the file is damaged or is not a garage;
+    /// [`GarageError::BackupOfOtherAccount`] (`OtherAccount`);
     /// [`GarageError::Unreadable`] (`NotFound`, `FileFailed`) if it cannot be read; [`GarageError::Store`]
     /// (`GarageNewer`) if a newer version wrote it; [`GarageError::Unwritable`] if the garage cannot be backed up
     /// first; [`GarageError::Canceled`]. Nothing is changed.
     pub async fn restore_backup(&self, file: &Path, progress: Progress) -> Result<PathBuf, GarageError> {
         self.database.refuse_own_file(file).map_err(of_target)?;
+        let kept = self.database.read(|transaction| Ok::<_, GarageError>(Kept::of(transaction)?)).await?;
         let folder = self.backup_folder();
         std::fs::create_dir_all(&folder).map_err(|source| unwritable(&folder, source))?;
         let scratch = tempfile::Builder::new()
             .prefix(".motovault-restore-")
             .tempdir_in(&folder)
             .map_err(|source| unwritable(&folder, source))?;
-        let backup = upgraded_copy(file, &scratch.path().join("copy.db"), self.environment.new_uuid()).await?;
+        let backup = upgraded_copy(file, &scratch.path().join("copy.db"), kept, self.environment.new_uuid()).await?;
         let replaced = self.backup_folder().join(format!("before-restore-{}.db", stamp(self.environment.now())));
         let may_continue = move |done, total| progress.at(done, total).is_ok();
         self.database.replace(backup, &replaced, may_continue).await.map_err(of_target)?;
@@ -236,8 +240,13 @@ impl DailyBackup {
     }
 }
 
-/// Copies a backup, upgrades the copy and gives it a new device id. Every failure happens before the garage is changed.
-async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusqlite::Connection, GarageError> {
+/// Copies a backup, upgrades the copy and makes it another device. Every failure happens before the garage is changed.
+async fn upgraded_copy(
+    file: &Path,
+    copy: &Path,
+    kept: Kept,
+    device_id: Uuid,
+) -> Result<rusqlite::Connection, GarageError> {
     let as_backup = |error| match error {
         garage_sqlite::Error::File(error) => GarageError::Unreadable { path: error.path, source: error.source },
         error => match GarageError::from(error) {
@@ -253,13 +262,13 @@ async fn upgraded_copy(file: &Path, copy: &Path, device_id: Uuid) -> Result<rusq
     // Fails for a file with our application id and another schema.
     match store::open_copy(copy).await {
         Ok(database) => {
-            let name = "UPDATE device SET device_id = ?1";
-            let named = database.write::<_, garage_sqlite::Error>(move |transaction| {
-                Ok(transaction.execute(name, [device_id.to_string()])?)
-            });
-            let named = named.await;
+            let prepared = database
+                .write::<_, garage_sqlite::Error>(move |transaction| Ok(kept.prepare(transaction, device_id)?))
+                .await;
             database.close().await;
-            named.map_err(as_backup)?;
+            if let Some(AccountRow { server, account, email }) = prepared.map_err(as_backup)? {
+                return Err(GarageError::BackupOfOtherAccount { account: email.unwrap_or(account), server });
+            }
         }
         Err(error)
             if matches!(error, garage_sqlite::Error::Migration(_))

@@ -73,6 +73,14 @@ pub enum GarageError {
     /// The file to restore is damaged, or is not a garage.
     #[error("This backup is damaged, or is not a garage; nothing was changed")]
     BadBackup,
+    /// The backup's garage belongs to another account than this one.
+    #[error("This backup is of another account, {account} on {server}; nothing was changed. A garage has one account")]
+    BackupOfOtherAccount {
+        /// The email address of the backup's account, or its id if the address is unknown.
+        account: String,
+        /// The server of that account.
+        server: String,
+    },
     /// The garage's file is empty, and it has daily backups.
     #[error("The garage's file is empty, and there are backups of it: something has emptied it")]
     Emptied,
@@ -228,6 +236,7 @@ impl GarageError {
             GarageError::AnswersNotKept(_) => ErrorCode::FileFailed,
             GarageError::InUse => ErrorCode::GarageLocked,
             GarageError::BadBackup => ErrorCode::BackupDamaged,
+            GarageError::BackupOfOtherAccount { .. } => ErrorCode::OtherAccount,
             GarageError::Emptied | GarageError::RepairInterrupted => ErrorCode::GarageDamaged,
             GarageError::Canceled | GarageError::NotDamaged => ErrorCode::Canceled,
             GarageError::DuplicateVin => ErrorCode::DuplicateVin,

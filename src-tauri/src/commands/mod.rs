@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod decode;
 pub mod files;
 pub mod preferences;
+pub mod sync;
 pub mod vehicles;
 
 use crate::{error::CommandError, state::AppGarage};

@@ -86,6 +86,52 @@ fn three_devices_say_the_truth_while_the_server_comes_and_goes() {
 }
 
 #[test]
+fn a_restored_garage_asks_whose_values_stand_and_a_repaired_one_reads_what_it_has_lost() {
+    let (server, bus) = (Server::start(), Bus::with_key_store());
+    let one = Device::new(&bus);
+    one.sign_up(&server);
+    one.json(&["vehicle", "add", "--nickname", "Blue", "--license-plate", "B 1", "--color", "Red"], "");
+    one.json(&["sync"], "");
+    let two = sign_in(&bus, &server.url);
+    two.json(&["sync"], "");
+    let backup = one.garage_file().with_file_name("copy.db");
+    let backup = backup.to_str().expect("a path");
+    one.json(&["backup", backup], "");
+    two.json(&["vehicle", "edit", "Blue", "--color", "Green"], "");
+    two.json(&["vehicle", "add", "--nickname", "Later", "--license-plate", "L 1"], "");
+    two.json(&["sync"], "");
+    one.json(&["sync"], "");
+    let color = |device: &Device<'_>| vehicles(device)["Blue"][0]["color"].clone();
+    assert_eq!(color(&one), "Green");
+
+    for (whose, expected) in [("server", "Green"), ("backup", "Red")] {
+        one.json(&["restore", backup], "");
+        assert_eq!(state(&one), "needsAttention");
+        let (code, stdout, stderr) = one.garage(&["sync"], "");
+        assert!(code == 1 && stderr.contains("restored from a backup"), "{stderr}");
+        assert!(stdout.contains("Vehicle Blue, color: Red in the backup, Green on the server"), "{stdout}");
+        assert!(stdout.contains("1 record is only on the server"), "{stdout}");
+        one.json(&["sync", "--take", whose], "");
+        two.json(&["sync"], "");
+        for device in [&one, &two] {
+            assert_eq!((state(device).as_str(), color(device)), ("synced", expected.into()), "{whose}");
+            assert_eq!(vehicles(device).len(), 2);
+        }
+    }
+
+    let file = rusqlite::Connection::open(one.garage_file()).expect("open");
+    file.execute("DELETE FROM vehicles WHERE nickname = 'Later'", []).expect("a lost row");
+    file.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").expect("one file");
+    drop(file);
+    let mut bytes = std::fs::read(one.garage_file()).expect("read");
+    bytes[..16].fill(0);
+    std::fs::write(one.garage_file(), bytes).expect("write");
+    one.json(&["doctor", "--repair"], "");
+    one.json(&["sync"], "");
+    assert_eq!((state(&one).as_str(), vehicles(&one).len()), ("synced", 2));
+}
+
+#[test]
 fn a_watching_device_sends_what_other_programs_edit_and_goes_on_after_the_server_was_away() {
     let (mut server, bus) = (Server::start(), Bus::with_key_store());
     let one = Device::new(&bus);

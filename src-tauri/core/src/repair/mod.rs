@@ -222,7 +222,8 @@ async fn fill(file: &Path, tables: Vec<Table>, stamp: Stamp) -> Result<(), Garag
                 }
             }
         }
-        rebuild(transaction, &mut journal, |_| true)
+        rebuild(transaction, &mut journal, |_| true)?;
+        Ok(store::sync::read_everything_again(transaction)?)
     });
     let filled = filled.await;
     database.close().await;

@@ -69,6 +69,22 @@ pub(crate) struct Progress {
     pub attention: Option<Attention>,
 }
 
+impl Progress {
+    /// This device continues as another one: it counts its batches anew, and reads everything again.
+    pub fn begin_anew(&mut self) {
+        self.batch = 0;
+        self.read_again();
+    }
+
+    /// Everything is read again.
+    pub fn read_again(&mut self) {
+        self.cursor = None;
+        self.reread += 1;
+        self.is_rereading = true;
+        (self.audit_collection, self.audit_after) = (None, None);
+    }
+}
+
 /// Why sync has stopped until a person decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "reason")]
@@ -80,6 +96,8 @@ pub enum Attention {
         /// The epochs before, each with its last version.
         lineage: Vec<(String, i64)>,
     },
+    /// The garage was restored from a backup, which may differ from the server.
+    Restored,
     /// Devices and server differ although everything was read again.
     Differs,
 }
@@ -122,6 +140,16 @@ pub(crate) fn base_replica(connection: &Connection, key: &Key, base: &StoredBase
         replica.record = records::with_resolved_references(connection, replica.record)?;
     }
     Ok(replica)
+}
+
+/// The keys of all records on this device, removed ones included.
+pub(crate) fn keys_of_all(connection: &Connection) -> Result<Vec<Key>> {
+    let mut found = keys(connection, "SELECT collection, record_id FROM foreign_records", [])?;
+    for collection in garage_domain::COLLECTIONS {
+        let sql = format!("SELECT ?1, id FROM {}", collection.table);
+        found.extend(keys(connection, &sql, [collection.name])?);
+    }
+    Ok(found)
 }
 
 // Conflicts.
@@ -546,6 +574,13 @@ pub(crate) fn put_progress(connection: &Connection, progress: &Progress) -> Resu
             ":attention": progress.attention.as_ref().map(to_json).transpose()?,
         })
         .map(drop)
+}
+
+/// Reads everything again with the next pass: the garage's file has lost records that the server may have.
+pub(crate) fn read_everything_again(connection: &Connection) -> Result<()> {
+    let Some(mut progress) = progress(connection)? else { return Ok(()) };
+    progress.read_again();
+    put_progress(connection, &progress)
 }
 
 /// Gives this device another id.

@@ -101,7 +101,7 @@ pub(super) fn apply(
             sync::put_progress(connection, &progress)?;
             return Ok(Applied::Stopped(Attention::Differs));
         }
-        read_again(&mut progress);
+        progress.read_again();
         sync::put_progress(connection, &progress)?;
         return Ok(Applied::ReadAgain(Reason::Differs));
     }
@@ -153,13 +153,6 @@ fn belongs(
     Ok(is_state && is_batch && is_answered)
 }
 
-fn read_again(progress: &mut Progress) {
-    progress.cursor = None;
-    progress.reread += 1;
-    progress.is_rereading = true;
-    (progress.audit_collection, progress.audit_after) = (None, None);
-}
-
 /// Enters another epoch, unless it is of another database.
 fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncResponse) -> Result<Applied> {
     let SyncResponse { epoch, lineage, .. } = response;
@@ -186,7 +179,7 @@ pub(super) fn enter_epoch(
     }
     progress.epoch = Some(epoch.to_owned());
     progress.attention = None;
-    read_again(progress);
+    progress.read_again();
     sync::put_progress(journal.reader(), progress)
 }
 
@@ -208,8 +201,7 @@ pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
     outbox::dissolve(connection)?;
     sync::put_device_id(connection, &journal.new_id().to_string())?;
     if let Some(mut progress) = sync::progress(connection)? {
-        progress.batch = 0;
-        read_again(&mut progress);
+        progress.begin_anew();
         sync::put_progress(connection, &progress)?;
     }
     Ok(())

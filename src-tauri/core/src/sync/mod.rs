@@ -6,6 +6,7 @@
 //! - `pass`: requests and responses until both sides have everything
 //! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
 //! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
+//! - `restored`: a garage that was restored from a backup: what differs from the server, and which of both stands
 //! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
@@ -22,20 +23,22 @@ mod outbox;
 mod pass;
 mod plan;
 mod remote;
+mod restored;
 mod schedule;
 mod session_remote;
 mod status;
 mod wire;
 
-pub(crate) use self::invariants::problems;
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
     keep::Activity,
     pass::{Exchange, Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
+    restored::{Comparison, Difference, Stands},
     schedule::Schedule,
     status::SyncStatus,
 };
+pub(crate) use self::{invariants::problems, restored::Kept};
 pub use crate::store::sync::Attention;
 use crate::{ErrorCode, GarageError};
 
@@ -82,6 +85,9 @@ fn attention_message(attention: &Attention) -> &'static str {
     match attention {
         Attention::OtherDatabase { .. } => {
             "The server's database is not the one that this garage was synced with; nothing is sent until you decide"
+        }
+        Attention::Restored => {
+            "This garage was restored from a backup; nothing is exchanged until you decide which of both stands"
         }
         Attention::Differs => "This garage and the server differ, although everything was read again",
     }

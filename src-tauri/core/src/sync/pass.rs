@@ -194,7 +194,7 @@ type Begun = Option<Result<Exchange, SyncError>>;
 fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError> {
     let connection = journal.reader();
     let Some(mut progress) = sync::progress(connection)? else { return Ok(None) };
-    if let Some(attention @ Attention::OtherDatabase { .. }) = &progress.attention {
+    if let Some(attention @ (Attention::OtherDatabase { .. } | Attention::Restored)) = &progress.attention {
         return Ok(Some(Err(SyncError::Attention(attention.clone()))));
     }
     let is_in_flight = !sync::sent(connection)?.is_empty();

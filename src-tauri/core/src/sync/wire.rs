@@ -46,6 +46,11 @@ fn opened(origins: &Extra, fields: &Extra) -> Origins {
     origins.iter().filter_map(open).collect()
 }
 
+/// The origins of all fields of a record.
+pub(super) fn origins(replica: &Replica) -> Extra {
+    sealed(&replica.record.origins.clone().into_iter().collect(), &replica.fields())
+}
+
 /// Gives a draft its id and times.
 pub(super) fn operation(draft: Draft, key: &Key, op_id: Uuid, base: Option<i64>, local: &Replica) -> Operation {
     Operation {

@@ -39,6 +39,8 @@ export const commands = {
 	preferences: () => __TAURI_INVOKE<Preferences>("preferences"),
 	/**  Saves the preferences and applies them. */
 	setPreferences: (preferences: Preferences) => typedError<null, CommandError>(__TAURI_INVOKE("set_preferences", { preferences })),
+	/**  Syncs without waiting, for example because the device is online again. Does nothing in a garage without an account. */
+	syncNow: () => __TAURI_INVOKE<void>("sync_now"),
 	/**  Sets the named fields to their offered values. */
 	acceptOffers: (id: RecordId, fields: string[]) => typedError<Vehicle, CommandError>(__TAURI_INVOKE("accept_offers", { id, fields })),
 	/**  Adds a vehicle. Decoding its VIN fills the fields that the draft leaves empty. */

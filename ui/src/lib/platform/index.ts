@@ -83,6 +83,7 @@ export const garage = {
   exportGarage: (file: string, format: ExportFormat) => unwrap(commands.exportGarage(file, format)),
   backUpGarage: (file: string) => unwrap(commands.backUpGarage(file)),
   stopTask: () => commands.stopTask(),
+  syncNow: () => commands.syncNow(),
   listModelYears: () => unwrap(commands.listModelYears()),
   listMakes: (year: number | null) => unwrap(commands.listMakes(year)),
   listModels: (makeId: number, year: number | null) => unwrap(commands.listModels(makeId, year)),

@@ -32,7 +32,10 @@ export function createGarageClient(start?: Start): QueryClient {
   return client;
 }
 
-/** Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. `start` came with the page. */
+/**
+ * Asks again for what changed: told by the app, or, when the window gets focus, maybe written by the CLI. Syncs when the device is online
+ * again. `start` came with the page.
+ */
 export function keepFresh(client: QueryClient, start?: Start): () => void {
   const isOfVehicles = (tag: unknown) => typeof tag === "string" && tag.startsWith("vehicle");
   const refresh = () => void client.invalidateQueries({ predicate: ({ queryKey }) => isOfVehicles(queryKey[0]) });
@@ -41,8 +44,11 @@ export function keepFresh(client: QueryClient, start?: Start): () => void {
     // With no vehicle named, it may be any of them: an import, or a restored backup.
     if (tags.includes("vehicles") && !tags.some((tag) => tag.startsWith("vehicle:"))) refresh();
   }, start?.changeCount);
+  const sync = () => void garage.syncNow();
   window.addEventListener("focus", refresh);
+  window.addEventListener("online", sync);
   return () => {
+    window.removeEventListener("online", sync);
     window.removeEventListener("focus", refresh);
     stop();
   };
