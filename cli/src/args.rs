@@ -128,9 +128,6 @@ pub enum Command {
         /// After `garage restore`: whose values to take where the backup and the server differ
         #[arg(long, value_enum, value_name = "WHOSE")]
         take: Option<Whose>,
-        /// After `restore`: where the garage and the server differ, take the server's values, or send the backup's
-        #[arg(long, value_enum, value_name = "WHOSE")]
-        take: Option<Take>,
         #[command(flatten)]
         output: Output,
     },
