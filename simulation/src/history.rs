@@ -7,7 +7,7 @@ use axum::http::Method;
 use garage_core::{
     ErrorCode, GarageError, ServiceEntryDraft, VEHICLES, Vehicle, VehicleDraft, VehicleId, VehicleQuery,
     domain::{FieldValue, RecordId, conflict::REMOVAL},
-    sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, Refusal, SyncError},
+    sync::{Attention, Choice, Exchange, Limits, Next, OpenConflict, Refusal, Scope, SyncError},
 };
 use garage_faulty_disk::Fault;
 use garage_protocol::sync::SyncResponse;
@@ -692,7 +692,8 @@ impl World<'_> {
     /// A device makes a request.
     async fn begin(&mut self, device: usize) -> anyhow::Result<Exchange> {
         let garage = self.devices[device].garage().clone();
-        let exchange = garage.begin_exchange(Limits { operations: 3, records: 2 }).await.context("begin")?;
+        let exchange =
+            garage.begin_exchange(&Scope::Everything, Limits { operations: 3, records: 2 }).await.context("begin")?;
         let operations = &exchange.request().operations;
         let count = operations.len();
         self.note(device, format_args!("sends a request with {count} operations"));

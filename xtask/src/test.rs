@@ -33,7 +33,8 @@ pub enum Step {
     Clippy,
     /// Rust tests
     Rust,
-    /// Contract suite on PostgreSQL and on all backends; on SQLite it is part of the Rust tests
+    /// Contract suite on PostgreSQL and on all backends, and devices that sync with those; on SQLite it is part of the Rust
+    /// tests
     Contract,
     /// Tests of the backends on Node, with the coverage of their lines
     Peers,
@@ -210,7 +211,10 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
             shell::run(shell::cargo(&words))
         }
         Step::Rust => rust_tests(),
-        Step::Contract => contract::on_postgres(root, &[&contract::SUITE, &contract::STORES[0], &contract::STORES[1]]),
+        Step::Contract => {
+            let [vehicles, store] = &contract::STORES;
+            contract::on_postgres(root, &[&contract::SUITE, vehicles, store, &contract::DEVICES])
+        }
         #[cfg(unix)]
         Step::Peers => contract::peers(root),
         #[cfg(unix)]

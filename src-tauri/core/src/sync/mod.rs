@@ -2,9 +2,12 @@
 //!
 //! - `plan`: what to do with a record of the server, and what to send of a record, as pure functions
 //! - `outbox`: freezes operations before they are sent
-//! - `apply`: applies a response through the journal, in one transaction
+//! - `apply`: applies a response through the journal, in one transaction; `reread`: what makes everything be read again
 //! - `pass`: requests and responses until both sides have everything
-//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
+//! - `exchange`: a request, and what it was made for
+//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session (`session_http`); `plain`: servers
+//!   without `sync.v1`, by their routes for single records
+//! - `restrict`: what of a record a server takes; `waiting`: counts what waits, and what stays here
 //! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
 //! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
@@ -16,27 +19,34 @@
 
 mod apply;
 mod attention;
+mod exchange;
 mod invariants;
 mod keep;
 mod outbox;
 mod pass;
+mod plain;
 mod plan;
 mod remote;
+mod reread;
+mod restrict;
 mod schedule;
+mod session_http;
 mod session_remote;
 mod status;
+mod waiting;
 mod wire;
 
 pub(crate) use self::invariants::problems;
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
+    exchange::Exchange,
     keep::Activity,
-    pass::{Exchange, Exchanged, Limits, Next},
+    pass::{Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
     schedule::Schedule,
     status::SyncStatus,
 };
-pub use crate::store::sync::Attention;
+pub use crate::store::{scope::Scope, sync::Attention};
 use crate::{ErrorCode, GarageError};
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
@@ -73,6 +83,7 @@ impl SyncError {
             SyncError::Attention(_) => ErrorCode::NeedsDecision,
             SyncError::Remote(RemoteError::OtherAccount) => ErrorCode::OtherAccount,
             SyncError::Remote(RemoteError::Offline(_) | RemoteError::Unavailable { .. }) => ErrorCode::ServerAway,
+            SyncError::Remote(RemoteError::MissingRecords(_)) => ErrorCode::NeedsDecision,
             SyncError::Remote(_) => ErrorCode::SignInRefused,
         }
     }
@@ -82,6 +93,9 @@ fn attention_message(attention: &Attention) -> &'static str {
     match attention {
         Attention::OtherDatabase { .. } => {
             "The server's database is not the one that this garage was synced with; nothing is sent until you decide"
+        }
+        Attention::Removals { .. } => {
+            "More than half of the records are missing on the server; none is removed here until you confirm it"
         }
         Attention::Differs => "This garage and the server differ, although everything was read again",
     }
