@@ -34,10 +34,10 @@ pub async fn sign_in(garage_file: Option<PathBuf>, args: SignInArgs) -> Result<E
 
 pub async fn sign_out(garage_file: Option<PathBuf>, json: bool) -> Result<ExitCode, Failure> {
     let done = with_garage(garage_file, Missing::IsRefused, async |garage| Ok(garage.sign_out().await?)).await?;
-    let server = done.remote.as_ref().map(|remote| printable(&remote.server));
+    let server = done.account.as_ref().map(|account| printable(&account.server));
     if json {
         print_json(&json!({
-            "server": done.remote.as_ref().map(|remote| &remote.server),
+            "server": done.account.as_ref().map(|account| &account.server),
             "wasSignedIn": done.was_signed_in,
             "isEndedOnServer": done.is_ended_on_server,
         }))?;

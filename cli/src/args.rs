@@ -118,19 +118,7 @@ pub enum Command {
         output: Output,
     },
     /// Exchange changes with the server; the session is that of `sign-in`, or of GARAGE_SERVER and GARAGE_TOKEN
-    Sync {
-        /// Go on until Ctrl-C: after each change on this device, and now and then
-        #[arg(long)]
-        watch: bool,
-        /// Merge with a server whose database is not the one that this garage was synced with
-        #[arg(long)]
-        merge: bool,
-        /// After `garage restore`: whose values to take where the backup and the server differ
-        #[arg(long, value_enum, value_name = "WHOSE")]
-        take: Option<Whose>,
-        #[command(flatten)]
-        output: Output,
-    },
+    Sync(SyncArgs),
     /// Show whether everything is on the server, and what is not
     Status {
         #[command(flatten)]
@@ -173,10 +161,10 @@ impl Command {
             | Command::Restore { output, .. }
             | Command::Doctor { output, .. }
             | Command::SignOut { output }
-            | Command::Sync { output, .. }
             | Command::Status { output }
             | Command::Conflicts { output }
             | Command::Refused { output, .. } => output.json,
+            Command::Sync(args) => args.output.json,
             Command::Resolve(args) => args.output.json,
             Command::SignUp(args) | Command::SignIn(args) => args.output.json,
             Command::Completions { .. } | Command::Man { .. } => false,
@@ -185,6 +173,24 @@ impl Command {
             Command::Catalog(command) => command.json(),
         }
     }
+}
+
+#[derive(clap::Args)]
+pub struct SyncArgs {
+    /// Go on until Ctrl-C: after each change on this device, and now and then
+    #[arg(long)]
+    pub watch: bool,
+    /// Merge with a server whose database is not the one that this garage was synced with
+    #[arg(long)]
+    pub merge: bool,
+    /// Remove the vehicles that are missing on a server without `sync.v1`, although they are more than half of all
+    #[arg(long)]
+    pub accept_removals: bool,
+    /// After `garage restore`: whose values to take where the backup and the server differ
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub take: Option<Whose>,
+    #[command(flatten)]
+    pub output: Output,
 }
 
 #[derive(Subcommand)]

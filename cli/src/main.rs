@@ -23,7 +23,6 @@ use std::{
 };
 
 use clap::{CommandFactory, Parser};
-use garage_core::sync::Stands;
 
 use crate::{
     args::{Args, Command, Format},
@@ -51,10 +50,7 @@ async fn main() -> ExitCode {
         Command::SignUp(sign_in) => account::sign_up(args.garage, sign_in).await,
         Command::SignIn(sign_in) => account::sign_in(args.garage, sign_in).await,
         Command::SignOut { output } => account::sign_out(args.garage, output.json).await,
-        Command::Sync { watch, merge, take, output } => {
-            let decisions = sync::Decisions { merges: merge, takes: take.map(Stands::from) };
-            sync::sync(args.garage, watch, decisions, output.json).await
-        }
+        Command::Sync(sync) => sync::sync(args.garage, sync).await,
         Command::Status { output } => sync::status(args.garage, output.json).await,
         Command::Conflicts { output } => sync::conflicts(args.garage, output.json).await,
         Command::Resolve(resolve) => sync::resolve(args.garage, resolve).await,

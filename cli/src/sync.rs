@@ -20,8 +20,9 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::{
-    args::{RefusedCommand, ResolveArgs},
+    args::{RefusedCommand, ResolveArgs, SyncArgs},
     failure::Failure,
+    files::as_words,
     garage::{Missing, config, with_garage},
     table::{local_time, print_json, printable, write_pairs},
 };
@@ -31,37 +32,6 @@ const WAIT_FOR_OTHERS: Duration = Duration::from_secs(60);
 
 /// How many differences are listed; a person who needs more takes `--json`.
 const MOST_LISTED: usize = 20;
-
-/// What a person has decided before the first pass.
-pub struct Decisions {
-    /// Merge with the server's other database.
-    pub merges: bool,
-    /// What stands where a restored garage and the server differ.
-    pub takes: Option<Stands>,
-}
-
-impl Decisions {
-    /// Carries out what was decided. A restored garage without a decision is compared with the server, and refused.
-    async fn carry_out(&self, garage: &Garage, json: bool) -> Result<(), Failure> {
-        if self.merges {
-            garage.accept_other_database().await?;
-        }
-        if garage.sync_status().await?.attention != Some(Attention::Restored) {
-            return Ok(());
-        }
-        let session = garage.session().await?;
-        let comparison = garage.compare(&session).await?;
-        if let Some(stands) = self.takes {
-            return Ok(garage.choose_after_restore(stands, &comparison).await?);
-        }
-        if json {
-            print_json(&comparison)?;
-        } else {
-            list_differences(garage, &comparison).await?;
-        }
-        Err(SyncError::Attention(Attention::Restored).into())
-    }
-}
 
 async fn list_differences(garage: &Garage, comparison: &Comparison) -> Result<(), Failure> {
     let Comparison { differences, only_here, only_on_server, .. } = comparison;
@@ -91,18 +61,14 @@ async fn list_differences(garage: &Garage, comparison: &Comparison) -> Result<()
 }
 
 /// `garage sync`.
-pub async fn sync(
-    garage_file: Option<PathBuf>,
-    watch: bool,
-    decisions: Decisions,
-    json: bool,
-) -> Result<ExitCode, Failure> {
-    if watch {
+pub async fn sync(garage_file: Option<PathBuf>, args: SyncArgs) -> Result<ExitCode, Failure> {
+    let json = args.output.json;
+    if args.watch {
         let changed = Arc::new(Notify::new());
         let notified = changed.clone();
         let listener = ChangeListener::new(move |_| notified.notify_one());
         let garage = Garage::open(config(garage_file)?, listener).await?;
-        if let Err(failure) = decisions.carry_out(&garage, json).await {
+        if let Err(failure) = decide(&garage, &args).await {
             garage.close().await;
             return Err(failure);
         }
@@ -111,12 +77,36 @@ pub async fn sync(
         return ended;
     }
     with_garage(garage_file, Missing::IsRefused, async |garage| {
-        decisions.carry_out(garage, json).await?;
+        decide(garage, &args).await?;
         let exchanged = pass(garage).await?;
         report(garage, &exchanged, json).await?;
         Ok(ExitCode::SUCCESS)
     })
     .await
+}
+
+/// Does what a person has decided. A restored garage without a decision is compared with the server, and refused.
+async fn decide(garage: &Garage, args: &SyncArgs) -> Result<(), Failure> {
+    if args.merge {
+        garage.accept_other_database().await?;
+    }
+    if args.accept_removals {
+        garage.accept_removals().await?;
+    }
+    if garage.sync_status().await?.attention != Some(Attention::Restored) {
+        return Ok(());
+    }
+    let session = garage.session().await?;
+    let comparison = garage.compare(&session).await?;
+    if let Some(whose) = args.take {
+        return Ok(garage.choose_after_restore(whose.into(), &comparison).await?);
+    }
+    if args.output.json {
+        print_json(&comparison)?;
+    } else {
+        list_differences(garage, &comparison).await?;
+    }
+    Err(SyncError::Attention(Attention::Restored).into())
 }
 
 async fn pass(garage: &Garage) -> Result<Exchanged, SyncError> {
@@ -186,6 +176,7 @@ pub async fn status(garage_file: Option<PathBuf>, json: bool) -> Result<ExitCode
         ("Server", status.server.clone()),
         ("Account", status.email.clone()),
         ("Waiting to be sent", count(status.waiting, "")),
+        ("On this device only", on_this_device_only(&status)),
         ("Conflicts", count(status.conflicts, "; to list them: garage conflicts")),
         ("Refused by the server", count(status.refused, "; to list them: garage refused")),
         ("Last synced", status.synced_at.map(local_time)),
@@ -207,6 +198,13 @@ fn state(status: &SyncStatus) -> (&'static str, String) {
             "needsAttention",
             "Restored from a backup. To see what differs from the server, and to decide: garage sync".to_owned(),
         ),
+        (Some(Attention::Removals { missing, .. }), _) => (
+            "needsAttention",
+            format!(
+                "{} on the server, which are more than half. To remove them here: garage sync --accept-removals",
+                if *missing == 1 { "1 record is missing".to_owned() } else { format!("{missing} records are missing") }
+            ),
+        ),
         (Some(Attention::Differs), _) => {
             ("needsAttention", "This garage and the server differ, although everything was read again".to_owned())
         }
@@ -214,10 +212,32 @@ fn state(status: &SyncStatus) -> (&'static str, String) {
         _ if status.conflicts > 0 => ("needsAttention", "There are conflicts to settle".to_owned()),
         _ if status.waiting > 0 => ("waiting", format!("{} waiting to be sent", records(status.waiting))),
         _ => match status.synced_at {
-            Some(at) => ("synced", format!("Synced at {}", local_time(at))),
+            Some(at) => ("synced", synced(status, &local_time(at))),
             None => ("waiting", "Not synced yet".to_owned()),
         },
     }
+}
+
+/// What was synced, and what the server does not take.
+fn synced(status: &SyncStatus, at: &str) -> String {
+    match (&status.collections, on_this_device_only(status)) {
+        (Some(collections), Some(here)) => {
+            let names: Vec<String> = collections.iter().map(|name| as_words(name)).collect();
+            format!("Synced {} at {at}; on this device only: {here}", names.join(" and "))
+        }
+        _ => format!("Synced at {at}"),
+    }
+}
+
+/// What the server does not take, such as `2 service entries, details of 1 vehicles`.
+fn on_this_device_only(status: &SyncStatus) -> Option<String> {
+    let is_taken = |name: &String| status.collections.as_ref().is_some_and(|collections| collections.contains(name));
+    let one = |(name, count): (&String, &u64)| {
+        let details = if is_taken(name) { "details of " } else { "" };
+        format!("{details}{count} {}", as_words(name))
+    };
+    let all: Vec<String> = status.on_this_device_only.iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn records(count: u64) -> String {

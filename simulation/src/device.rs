@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program, Remote, SessionConfig};
+use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program, ServerAccount, SessionConfig};
 use garage_faulty_disk::Disk;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngCore, SeedableRng};
@@ -80,7 +80,7 @@ impl Device {
         let garage = device.garage();
         garage.become_another_device().await?;
         let (server, account) = ("http://127.0.0.1".to_owned(), template.account.clone());
-        garage.bind_to_account(Remote { server, account, email: None }).await?;
+        garage.bind_to_account(ServerAccount { server, account, email: None }).await?;
         Ok(device)
     }
 

@@ -5,7 +5,7 @@ use axum::http::Method;
 use garage_core::{
     VEHICLES,
     domain::{RecordId, conflict::REMOVAL},
-    sync::{Attention, Exchange, Limits, Next, SyncError},
+    sync::{Attention, Exchange, Limits, Next, Scope, SyncError},
 };
 use garage_protocol::sync::SyncResponse;
 use rand::{Rng, seq::IndexedRandom};
@@ -100,6 +100,7 @@ impl World<'_> {
     /// The server performs a request.
     async fn deliver(&mut self, message: &Message) -> anyhow::Result<SyncResponse> {
         self.exchanges += 1;
+        self.sent += message.exchange.request().operations.len();
         let request = serde_json::to_value(message.exchange.request())?;
         let (status, body) = self.server.send(Method::POST, "/api/sync", &request).await?;
         if status != 200 {
@@ -149,7 +150,8 @@ impl World<'_> {
     /// A device makes a request.
     async fn begin(&mut self, device: usize) -> anyhow::Result<Exchange> {
         let garage = self.devices[device].garage().clone();
-        let exchange = garage.begin_exchange(Limits { operations: 3, records: 2 }).await.context("begin")?;
+        let exchange =
+            garage.begin_exchange(&Scope::Everything, Limits { operations: 3, records: 2 }).await.context("begin")?;
         let operations = &exchange.request().operations;
         let count = operations.len();
         self.note(device, format_args!("sends a request with {count} operations"));

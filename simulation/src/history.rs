@@ -108,6 +108,7 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         settings,
         trace: 0,
         exchanges: 0,
+        sent: 0,
         next_value: 0,
         fault,
         has_restored: false,
@@ -231,13 +232,13 @@ impl World<'_> {
         while quiet_rounds < 2 {
             let (mut is_quiet, mut has_discarded) = (true, false);
             for device in 0..self.devices.len() {
-                let before = self.exchanges;
+                let (before, sent) = (self.exchanges, self.sent);
                 while !self.exchange(device).await? {
                     if self.exchanges > before + MOST_EXCHANGES {
                         bail!("{} does not come to an end", self.devices[device].name);
                     }
                 }
-                is_quiet &= self.exchanges == before + 1;
+                is_quiet &= self.exchanges == before + 1 && self.sent == sent;
                 has_discarded |= self.discard(device, usize::MAX).await?;
             }
             if has_discarded {

@@ -3,9 +3,9 @@
 use garage_core::{
     Existing, Progress,
     domain::{FieldValue, conflict::REMOVAL},
-    sync::{Attention, Difference, Remote, RemoteError, Stands},
+    sync::{Attention, Difference, Exchange, Remote, RemoteError, Scope, Stands},
 };
-use garage_protocol::sync::{SyncRequest, SyncResponse};
+use garage_protocol::sync::SyncResponse;
 use rand::Rng;
 
 use crate::{
@@ -58,9 +58,13 @@ impl World<'_> {
 }
 
 impl Remote for Server {
-    async fn exchange(&self, request: &SyncRequest) -> Result<SyncResponse, RemoteError> {
+    async fn scope(&self) -> Result<Scope, RemoteError> {
+        Ok(Scope::Everything)
+    }
+
+    async fn exchange(&self, exchange: &Exchange) -> Result<SyncResponse, RemoteError> {
         let unreadable = |error: String| RemoteError::Unreadable(error);
-        let request = serde_json::to_value(request).map_err(|error| unreadable(error.to_string()))?;
+        let request = serde_json::to_value(exchange.request()).map_err(|error| unreadable(error.to_string()))?;
         let sent = self.send(axum::http::Method::POST, "/api/sync", &request).await;
         let (_, body) = sent.map_err(|error| unreadable(error.to_string()))?;
         serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))

@@ -58,6 +58,8 @@ pub struct World<'t> {
     pub settings: Settings,
     pub trace: u64,
     pub exchanges: usize,
+    /// How many operations were sent.
+    pub sent: usize,
     pub next_value: usize,
     pub fault: f64,
     /// The server was restored: a value may be taken for one that nobody has seen.

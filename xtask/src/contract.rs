@@ -81,15 +81,20 @@ pub struct Tests {
     /// Options that select the test binaries.
     selection: &'static [&'static str],
     filter: &'static str,
+    /// Programs of other packages that the tests start.
+    programs: &'static [&'static str],
 }
 
 /// The contract suite. Only this is built, so the page is not required.
-pub const SUITE: Tests = Tests { selection: &["--test", "contract"], filter: "" };
+pub const SUITE: Tests = Tests { selection: &["--test", "contract"], filter: "", programs: &[] };
 /// Unit tests of the server's stores. No other crate has such modules.
 pub const STORES: [Tests; 2] = [
-    Tests { selection: &["--lib"], filter: "vehicles::store::" },
-    Tests { selection: &["--lib"], filter: "store::postgres::" },
+    Tests { selection: &["--lib"], filter: "vehicles::store::", programs: &[] },
+    Tests { selection: &["--lib"], filter: "store::postgres::", programs: &[] },
 ];
+/// Devices that sync with the backends on Node.
+pub const DEVICES: Tests =
+    Tests { selection: &["--test", "device"], filter: "plain_rest::", programs: &["garage", "garage-server"] };
 
 /// Histories of the simulation on both databases.
 pub const HISTORIES: Tests = Tests { selection: &["--test", "histories"], filter: "on_postgres" };
@@ -98,7 +103,11 @@ pub const HISTORIES: Tests = Tests { selection: &["--test", "histories"], filter
 #[cfg(unix)]
 pub fn on_postgres(root: &Path, tests: &[&Tests]) -> anyhow::Result<()> {
     let cluster = crate::cluster::Cluster::start(root)?;
-    for Tests { selection, filter } in tests {
+    for Tests { selection, filter, programs } in tests {
+        if !programs.is_empty() {
+            let names: Vec<&str> = programs.iter().flat_map(|program| ["--bin", *program]).collect();
+            shell::run(shell::cargo(&[&["build", "--workspace"], &names[..]].concat()))?;
+        }
         let ignored: &[&str] =
             if has_nextest() { &["--run-ignored=all", filter] } else { &[filter, "--", "--include-ignored"] };
         let options = ignored.iter().copied().filter(|option| !option.is_empty());

@@ -69,7 +69,7 @@ pub use repair::{
 pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use service::ServiceLog;
 pub use session::{
-    AccessToken, GivenSession, KeyStore, KeyStoreError, Remote, Session, SessionConfig, SessionError, SignOut,
+    AccessToken, GivenSession, KeyStore, KeyStoreError, ServerAccount, Session, SessionConfig, SessionError, SignOut,
     SignedIn, Unencrypted, system_key_store,
 };
 pub use store::text::register as register_sql_functions;

@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod plain_rest;
 mod proxy;
 mod session;
 mod support;

@@ -42,30 +42,73 @@ impl Drop for Running {
     }
 }
 
-/// The server with a database of its own and open registration.
+/// A backend with a database of its own and open registration.
 pub struct Server {
     process: Option<Running>,
     pub url: String,
+    database: String,
     folder: tempfile::TempDir,
 }
 
 impl Server {
+    /// `garage-server` on SQLite.
     pub fn start() -> Server {
-        let mut server =
-            Server { process: None, url: "127.0.0.1:0".to_owned(), folder: tempfile::tempdir().expect("a folder") };
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = format!("sqlite:{}", folder.path().join("server.db").display());
+        Server::start_on(folder, database)
+    }
+
+    /// `garage-server` on a new database of the cluster that `GARAGE_TEST_POSTGRES` names.
+    pub fn start_on_postgres() -> Server {
+        let cluster = std::env::var("GARAGE_TEST_POSTGRES").expect("GARAGE_TEST_POSTGRES");
+        let folder = tempfile::tempdir().expect("a folder");
+        let name = format!("device_{}", uuid::Uuid::now_v7().simple());
+        in_runtime(async {
+            let connected = tokio_postgres::connect(&cluster, tokio_postgres::NoTls).await;
+            let (client, connection) = connected.expect("a connection");
+            tokio::spawn(connection);
+            client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a database");
+        });
+        let (server, _) = cluster.rsplit_once('/').expect("a URL with a database");
+        Server::start_on(folder, format!("{server}/{name}"))
+    }
+
+    fn start_on(folder: tempfile::TempDir, database: String) -> Server {
+        let mut server = Server { process: None, url: "127.0.0.1:0".to_owned(), database, folder };
         server.start_again();
         server
     }
 
-    /// Starts the server at its address after [`Server::stop`].
+    /// Starts `garage-server` at its address after [`Server::stop`].
     pub fn start_again(&mut self) {
-        let folder = self.folder.path();
         let mut command = Command::new(program("garage-server"));
         command.args(["serve", "--open-registration", "--rate-limit", "1000", "--listen"]);
-        command.arg(self.url.trim_start_matches("http://")).stderr(Stdio::null()).stdin(Stdio::null());
-        command.env("GARAGE_DATABASE", format!("sqlite:{}", folder.join("server.db").display()));
-        command.env("GARAGE_KEYS", folder.join("keys"));
-        let (process, url) = Running::start(&mut command);
+        command.arg(self.url.trim_start_matches("http://"));
+        self.run(command);
+    }
+
+    /// Stops the backend, and starts `axum`, `express` or `fastify` on the same database at the same address.
+    pub fn switch_to(&mut self, backend: &str) {
+        let jwks = self.folder.path().join("jwks.json");
+        if !jwks.exists() {
+            let keys = reqwest::Client::new().get(format!("{}/.well-known/jwks.json", self.url));
+            std::fs::write(&jwks, text(keys)).expect("written");
+        }
+        self.stop();
+        if backend == "axum" {
+            return self.start_again();
+        }
+        let mut command = Command::new("sh");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/serve.sh")).env("VEHICLES_BACKEND", backend);
+        command.env("GARAGE_LISTEN", self.url.trim_start_matches("http://")).env("GARAGE_JWKS", jwks);
+        // Nothing answers there: vehicles are saved without what their VIN says.
+        command.env("GARAGE_VPIC_URL", "http://127.0.0.1:9/");
+        self.run(command);
+    }
+
+    fn run(&mut self, mut command: Command) {
+        command.env("GARAGE_DATABASE", &self.database).env("GARAGE_KEYS", self.folder.path().join("keys"));
+        let (process, url) = Running::start(command.stderr(Stdio::null()).stdin(Stdio::null()));
         assert!(url.starts_with("http://"), "the server does not start: {url}");
         self.process = Some(process);
         self.url = url;
@@ -77,12 +120,10 @@ impl Server {
 
     /// Logs in, and returns an access token.
     pub fn access_token(&self) -> String {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let body = format!(r#"{{"email":"{EMAIL}","password":"{PASSWORD}"}}"#);
         let request = reqwest::Client::new().post(format!("{}/api/auth/login", self.url)).body(body);
         let request = request.header("content-type", "application/json");
-        let answer = runtime.block_on(async { request.send().await.expect("an answer").text().await.expect("a text") });
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        let answer: Value = serde_json::from_str(&text(request)).expect("JSON");
         answer["accessToken"].as_str().expect("a token").to_owned()
     }
 
@@ -90,9 +131,18 @@ impl Server {
     pub fn disable(&self, email: &str) {
         let mut command = Command::new(program("garage-server"));
         command.args(["user", "disable", email]);
-        command.env("GARAGE_DATABASE", format!("sqlite:{}", self.folder.path().join("server.db").display()));
+        command.env("GARAGE_DATABASE", &self.database);
         assert!(command.output().expect("it runs").status.success());
     }
+}
+
+fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// The text of a response.
+fn text(request: reqwest::RequestBuilder) -> String {
+    in_runtime(async { request.send().await.expect("an answer").text().await.expect("a text") })
 }
 
 /// A session bus. With [`Bus::with_key_store`], GNOME's keyring is on it, unlocked.

@@ -12,18 +12,18 @@ use crate::{
 /// How many times a program is killed.
 const KILLS: u32 = 200;
 
-fn sign_in<'a>(bus: &'a Bus, url: &str) -> Device<'a> {
+pub fn sign_in<'a>(bus: &'a Bus, url: &str) -> Device<'a> {
     let device = Device::new(bus);
     device.json(&["sign-in", url, "--email", EMAIL, "--password-stdin"], PASSWORD);
     device
 }
 
-fn state(device: &Device<'_>) -> String {
+pub fn state(device: &Device<'_>) -> String {
     device.json(&["status"], "")["state"].as_str().expect("a state").to_owned()
 }
 
 /// The vehicles by nickname, without what only one device knows.
-fn vehicles(device: &Device<'_>) -> BTreeMap<String, Vec<Value>> {
+pub fn vehicles(device: &Device<'_>) -> BTreeMap<String, Vec<Value>> {
     let mut vehicles = BTreeMap::<String, Vec<Value>>::new();
     for vehicle in device.json(&["vehicle", "list"], "").as_array().expect("a list") {
         vehicles.entry(vehicle["nickname"].as_str().unwrap_or_default().to_owned()).or_default().push(vehicle.clone());

@@ -74,7 +74,7 @@ pub struct GivenSession {
 
 /// The account on a server that a session belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
+pub struct ServerAccount {
     /// The server's URL, without a path and a trailing slash.
     pub server: String,
     /// The account's id, the `userId` of its records.
@@ -83,9 +83,9 @@ pub struct Remote {
     pub email: Option<String>,
 }
 
-impl From<AccountRow> for Remote {
-    fn from(AccountRow { server, account, email }: AccountRow) -> Remote {
-        Remote { server, account, email }
+impl From<AccountRow> for ServerAccount {
+    fn from(AccountRow { server, account, email }: AccountRow) -> ServerAccount {
+        ServerAccount { server, account, email }
     }
 }
 
@@ -95,7 +95,7 @@ impl From<AccountRow> for Remote {
 pub struct Session(Arc<Shared>);
 
 struct Shared {
-    remote: Remote,
+    account: ServerAccount,
     api: AuthApi,
     source: Source,
 }
@@ -133,16 +133,16 @@ impl Garage {
     ///
     /// # Errors
     /// [`GarageError::Store`] if the garage cannot be read.
-    pub async fn remote(&self) -> Result<Option<Remote>, GarageError> {
-        Ok(self.account_row().await?.map(Remote::from))
+    pub async fn account(&self) -> Result<Option<ServerAccount>, GarageError> {
+        Ok(self.account_row().await?.map(ServerAccount::from))
     }
 
     /// Binds this garage to an account without signing in, for callers with another way to its server.
     ///
     /// # Errors
     /// [`GarageError::Session`] (`OtherAccount`) if it belongs to another account; [`GarageError::Store`].
-    pub async fn bind_to_account(&self, remote: Remote) -> Result<(), GarageError> {
-        let Remote { server, account, email } = remote;
+    pub async fn bind_to_account(&self, account: ServerAccount) -> Result<(), GarageError> {
+        let ServerAccount { server, account, email } = account;
         self.remember(AccountRow { server, account, email }).await
     }
 
@@ -158,7 +158,7 @@ impl Garage {
         let account = api.account(&token).await?;
         let row = AccountRow { server: api.server.to_string(), account: account.id, email: Some(account.email) };
         self.remember(row.clone()).await?;
-        Ok(Session(Arc::new(Shared { remote: row.into(), api, source: Source::Given(token) })))
+        Ok(Session(Arc::new(Shared { account: row.into(), api, source: Source::Given(token) })))
     }
 
     async fn stored_session(&self) -> Result<Session, GarageError> {
@@ -173,7 +173,7 @@ impl Garage {
             lock_file: lock::path(&self.garage_file),
             current: Mutex::new(entry.tokens.access),
         };
-        Ok(Session(Arc::new(Shared { remote: row.into(), api, source: Source::Stored(stored) })))
+        Ok(Session(Arc::new(Shared { account: row.into(), api, source: Source::Stored(stored) })))
     }
 
     fn slot(&self, row: &AccountRow) -> Slot {
@@ -210,14 +210,14 @@ fn other_account(row: AccountRow) -> SessionError {
 impl Session {
     /// The account of this session.
     #[must_use]
-    pub fn remote(&self) -> &Remote {
-        &self.0.remote
+    pub fn account(&self) -> &ServerAccount {
+        &self.0.account
     }
 
     /// The server's URL, without a path and a trailing slash.
     #[must_use]
     pub fn server(&self) -> &str {
-        &self.0.remote.server
+        &self.0.account.server
     }
 
     /// The client for requests to the server. It shares its connections with the requests of the session itself.
@@ -290,7 +290,7 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("remote", &self.0.remote).finish_non_exhaustive()
+        formatter.debug_struct("Session").field("account", &self.0.account).finish_non_exhaustive()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::{
-    Remote, Slot, Unencrypted,
+    ServerAccount, Slot, Unencrypted,
     auth_api::AuthApi,
     lock::{self, SessionLock},
     refuse_other_account, refuse_other_server,
@@ -18,13 +18,13 @@ use crate::{Garage, GarageError, store::account::AccountRow};
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A successful sign-in.
-pub type SignedIn = Remote;
+pub type SignedIn = ServerAccount;
 
 /// What signing out has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignOut {
     /// The account that this garage belongs to, also from now on; `None` if nobody has ever signed in.
-    pub remote: Option<Remote>,
+    pub account: Option<ServerAccount>,
     /// Whether there was a session on this device.
     pub was_signed_in: bool,
     /// Whether the server has ended the session. Otherwise it ends there by itself 60 days after its last refresh.
@@ -78,7 +78,7 @@ impl Garage {
     /// server that is not reached is no error.
     pub async fn sign_out(&self) -> Result<SignOut, GarageError> {
         let Some(row) = self.account_row().await? else {
-            return Ok(SignOut { remote: None, was_signed_in: false, is_ended_on_server: false });
+            return Ok(SignOut { account: None, was_signed_in: false, is_ended_on_server: false });
         };
         let slot = self.slot(&row);
         let entry = {
@@ -99,7 +99,7 @@ impl Garage {
             }
             None => false,
         };
-        Ok(SignOut { remote: Some(row.into()), was_signed_in: entry.is_some(), is_ended_on_server })
+        Ok(SignOut { account: Some(row.into()), was_signed_in: entry.is_some(), is_ended_on_server })
     }
 
     /// Checks everything that can be checked before the password is sent.

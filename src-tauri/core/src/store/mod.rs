@@ -6,7 +6,7 @@
 //!   unknown collections
 //! - `account`: the account on a server that the garage belongs to
 //! - `schema`: finds and mends missing and changed parts of the schema
-//! - `sync`: the bookkeeping of sync
+//! - `sync`: the bookkeeping of sync; `scope`: what a server takes of a garage
 //! - `stored_value`: values of rows, for copying them without interpreting them
 //! - `text`: the SQL functions that fold text for search and sorting
 
@@ -22,6 +22,7 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod records;
 pub(crate) mod schema;
+pub(crate) mod scope;
 pub(crate) mod stored_value;
 pub(crate) mod sync;
 pub(crate) mod text;

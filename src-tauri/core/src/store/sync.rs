@@ -1,5 +1,7 @@
 //! The bookkeeping of sync: bases, marks, frozen operations, aliases, conflicts, refusals, and how far this garage is.
 
+use std::collections::BTreeMap;
+
 use garage_domain::{
     Collection, Extra, Record, RecordId,
     conflict::{Conflict, Conflicts},
@@ -11,7 +13,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Result, Row, named_params, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{foreign, journal::to_json, records};
+use super::{foreign, journal::to_json, records, scope::Scope};
 
 /// A record of any collection, also of an unknown one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +69,8 @@ pub(crate) struct Progress {
     pub mismatches: i64,
     pub synced_at: Option<Timestamp>,
     pub attention: Option<Attention>,
+    /// What the server took in the last pass.
+    pub scope: Scope,
 }
 
 impl Progress {
@@ -100,6 +104,14 @@ pub enum Attention {
     Restored,
     /// Devices and server differ although everything was read again.
     Differs,
+    /// More than half of the records are missing in the server's list. They stay on this device until a person confirms
+    /// their removal.
+    Removals {
+        /// The number of missing records.
+        missing: u64,
+        /// Whether a person has confirmed the removal of so many.
+        is_accepted: bool,
+    },
 }
 
 /// A value that the server has refused.
@@ -367,8 +379,27 @@ pub(crate) fn waits(connection: &Connection, key: &Key) -> Result<Option<bool>> 
     connection.prepare_cached(sql)?.query_row([&key.collection, &key.id.to_string()], may_exist).optional()
 }
 
-pub(crate) fn count_waiting(connection: &Connection) -> Result<u64> {
-    count(connection, "SELECT count(*) FROM waiting")
+/// How many records of each collection have a change that the server has not acknowledged.
+pub(crate) fn count_unacknowledged(connection: &Connection) -> Result<BTreeMap<String, u64>> {
+    let sql = "SELECT collection, count(*) FROM
+                   (SELECT collection, record_id FROM waiting UNION SELECT collection, record_id FROM sent)
+               GROUP BY collection";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?.collect()
+}
+
+/// The records of a collection with a change that was not sent.
+pub(crate) fn waiting_of(connection: &Connection, collection: &str) -> Result<Vec<Waiting>> {
+    let mut statement =
+        connection.prepare_cached("SELECT collection, record_id, may_exist FROM waiting WHERE collection = ?1")?;
+    let mut rows = statement.query([collection])?;
+    let mut waiting = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(key) = key_of(row)? {
+            waiting.push(Waiting { key, may_exist: row.get(2)? });
+        }
+    }
+    Ok(waiting)
 }
 
 /// Marks a record as having a local change that was not sent.
@@ -528,7 +559,7 @@ pub(crate) fn delete_alias(connection: &Connection, alias: &Key) -> Result<()> {
 pub(crate) fn progress(connection: &Connection) -> Result<Option<Progress>> {
     let sql =
         "SELECT server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection, audit_after,
-                   synced_at_us, attention, mismatches FROM sync";
+                   synced_at_us, attention, mismatches, scope FROM sync";
     let progress = |row: &Row<'_>| {
         Ok(Progress {
             server: row.get(0)?,
@@ -544,6 +575,10 @@ pub(crate) fn progress(connection: &Connection) -> Result<Option<Progress>> {
             synced_at: row.get::<_, Option<i64>>(10)?.map(timestamp),
             attention: row.get::<_, Option<String>>(11)?.and_then(|json| serde_json::from_str(&json).ok()),
             mismatches: row.get(12)?,
+            scope: row
+                .get::<_, Option<String>>(13)?
+                .and_then(|json| serde_json::from_str(&json).ok())
+                .unwrap_or_default(),
         })
     };
     connection.prepare_cached(sql)?.query_row([], progress).optional()
@@ -554,9 +589,9 @@ pub(crate) fn put_progress(connection: &Connection, progress: &Progress) -> Resu
         .prepare_cached(
             "INSERT OR REPLACE INTO sync
                  (only_row, server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection,
-                  audit_after, synced_at_us, attention, mismatches)
+                  audit_after, synced_at_us, attention, mismatches, scope)
              VALUES (1, :server, :account, :email, :epoch, :cursor, :batch, :reread, :is_rereading, :audit_collection,
-                  :audit_after, :synced_at_us, :attention, :mismatches)",
+                  :audit_after, :synced_at_us, :attention, :mismatches, :scope)",
         )?
         .execute(named_params! {
             ":server": progress.server,
@@ -572,6 +607,7 @@ pub(crate) fn put_progress(connection: &Connection, progress: &Progress) -> Resu
             ":mismatches": progress.mismatches,
             ":synced_at_us": progress.synced_at.map(Timestamp::as_microsecond),
             ":attention": progress.attention.as_ref().map(to_json).transpose()?,
+            ":scope": (!progress.scope.is_everything()).then(|| to_json(&progress.scope)).transpose()?,
         })
         .map(drop)
 }
@@ -612,10 +648,6 @@ fn parsed<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T> {
     let text = row.get_ref(index)?.as_str()?;
     serde_json::from_str(text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into()))
-}
-
-fn count(connection: &Connection, sql: &str) -> Result<u64> {
-    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
 }
 
 fn timestamp(microseconds: i64) -> Timestamp {

@@ -13,14 +13,14 @@ use super::{
     invariants,
     outbox::{self, Copies},
     plan::{Action, plan},
+    reread::{become_another_device, enter_epoch},
+    waiting,
 };
 use crate::store::{
     journal::Journal,
+    scope::Scope,
     sync::{self, Attention, Key, Progress, StoredBase, StoredRefusal, WHOLE_RECORD},
 };
-
-/// The smallest distance between the last version of an epoch and the first of the next (`docs/sync.md`).
-const EPOCH_DISTANCE: i64 = 1 << 32;
 
 /// What became of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +54,11 @@ pub(super) fn apply(
     request: &SyncRequest,
     response: &SyncResponse,
     reread: i64,
+    scope: &Scope,
 ) -> Result<Applied> {
     let connection = journal.reader();
     let Some(mut progress) = sync::progress(connection)? else { return Ok(Applied::Ignored) };
-    if !belongs(connection, &progress, request, response, reread)? {
+    if progress.scope != *scope || !belongs(connection, &progress, request, response, reread)? {
         return Ok(Applied::Ignored);
     }
     if response.reset {
@@ -67,6 +68,8 @@ pub(super) fn apply(
         become_another_device(journal)?;
         return Ok(Applied::ReadAgain(Reason::Copied));
     }
+    // A server that does not take everything lists all that it has, so that each of its pages is a re-read.
+    let is_rereading = progress.is_rereading || !scope.is_everything();
     let parts = if Rule::ResultsBeforeChanges.holds() {
         [Part::Results, Part::Changes]
     } else {
@@ -76,18 +79,21 @@ pub(super) fn apply(
         match part {
             Part::Results => {
                 for (operation, result) in request.operations.iter().zip(&response.results) {
-                    apply_result(journal, operation, result, progress.reread)?;
+                    apply_result(journal, operation, result, progress.reread, !scope.is_everything())?;
                 }
             }
             Part::Changes => {
                 for change in &response.changes {
-                    apply_change(journal, change, progress.reread, progress.is_rereading)?;
+                    apply_change(journal, change, progress.reread, is_rereading)?;
                 }
             }
         }
     }
-    progress.epoch = Some(response.epoch.clone());
     progress.cursor.clone_from(&response.cursor);
+    if !scope.is_everything() {
+        return end_listing(journal, progress, request, response);
+    }
+    progress.epoch = Some(response.epoch.clone());
     if !response.more && progress.is_rereading {
         end_reread(journal, progress.reread)?;
         progress.is_rereading = false;
@@ -105,7 +111,7 @@ pub(super) fn apply(
         sync::put_progress(connection, &progress)?;
         return Ok(Applied::ReadAgain(Reason::Differs));
     }
-    let waiting = sync::count_waiting(connection)?;
+    let waiting = waiting::count(connection, scope)?.waiting;
     let is_all_sent = waiting == 0;
     if !response.more && is_all_sent {
         progress.synced_at = Some(journal.now());
@@ -123,6 +129,31 @@ pub(super) fn apply(
     }
     sync::put_progress(connection, &progress)?;
     Ok(Applied::Whole { is_done, waiting })
+}
+
+/// Ends the application of a response of a server that does not take everything. It has no digest and no audit.
+fn end_listing(
+    journal: &Journal<'_>,
+    mut progress: Progress,
+    request: &SyncRequest,
+    response: &SyncResponse,
+) -> Result<Applied> {
+    let connection = journal.reader();
+    let waiting = waiting::count(connection, &progress.scope)?.waiting;
+    let is_all_sent = waiting == 0;
+    if !response.more {
+        progress.is_rereading = false;
+        if let Some(Attention::Removals { .. }) = progress.attention {
+            progress.attention = None;
+        }
+        if is_all_sent {
+            progress.synced_at = Some(journal.now());
+        }
+    }
+    // What waits after a request that has sent nothing and has brought nothing cannot be sent now.
+    let is_quiet = request.operations.is_empty() && response.changes.is_empty();
+    sync::put_progress(connection, &progress)?;
+    Ok(Applied::Whole { is_done: !response.more && (is_all_sent || is_quiet), waiting })
 }
 
 /// A part of a response.
@@ -167,47 +198,13 @@ fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncRe
     Ok(Applied::ReadAgain(Reason::Epoch))
 }
 
-/// Enters another epoch: bases with versions that it does not have are forgotten, and everything is read again.
-pub(super) fn enter_epoch(
-    journal: &Journal<'_>,
-    progress: &mut Progress,
-    epoch: &str,
-    lineage: &[(String, i64)],
+fn apply_result(
+    journal: &mut Journal<'_>,
+    operation: &Operation,
+    result: &OperationResult,
+    reread: i64,
+    is_listing: bool,
 ) -> Result<()> {
-    if Rule::LostVersionsAreForgotten.holds() {
-        sync::forget_versions(journal.reader(), &forgotten(lineage))?;
-    }
-    progress.epoch = Some(epoch.to_owned());
-    progress.attention = None;
-    progress.read_again();
-    sync::put_progress(journal.reader(), progress)
-}
-
-/// The ranges of versions that were lost, ends included: those after the last version of an epoch and before the first of the
-/// next, and all after the last epoch, because nothing of the new one is here.
-fn forgotten(lineage: &[(String, i64)]) -> Vec<(i64, i64)> {
-    let lasts: Vec<i64> = lineage.iter().map(|(_, last)| *last).collect();
-    let range = |(index, last): (usize, &i64)| {
-        let is_last = index + 1 == lasts.len();
-        let end = if is_last { i64::MAX } else { last.saturating_add(EPOCH_DISTANCE - 1) };
-        (last.saturating_add(1), end)
-    };
-    if lasts.is_empty() { vec![(1, i64::MAX)] } else { lasts.iter().enumerate().map(range).collect() }
-}
-
-/// The garage's file was copied, or put back from a backup: this device continues as another one.
-pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
-    let connection = journal.reader();
-    outbox::dissolve(connection)?;
-    sync::put_device_id(connection, &journal.new_id().to_string())?;
-    if let Some(mut progress) = sync::progress(connection)? {
-        progress.begin_anew();
-        sync::put_progress(connection, &progress)?;
-    }
-    Ok(())
-}
-
-fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &OperationResult, reread: i64) -> Result<()> {
     let connection = journal.reader();
     let key = Key::of(operation);
     if result.status == OperationStatus::Stale && !Rule::StaleOperationsGetNewIds.holds() {
@@ -223,7 +220,7 @@ fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &Opera
             outbox::mark(connection, &key)
         }
         (OperationStatus::Stale, _, Some(current)) => {
-            apply_change(journal, current, reread, false)?;
+            apply_change(journal, current, reread, is_listing)?;
             outbox::mark(connection, &key)
         }
         (OperationStatus::Stale, _, None) => {
@@ -233,7 +230,7 @@ fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &Opera
             outbox::mark(connection, &key)
         }
         (OperationStatus::Exists, _, Some(current)) if current.record_id != key.id => {
-            apply_change(journal, current, reread, false)?;
+            apply_change(journal, current, reread, is_listing)?;
             if let Some(collection) = Collection::by_name(&key.collection) {
                 journal.moved(collection, key.id, current.record_id)?;
             }

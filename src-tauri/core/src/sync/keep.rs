@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Exchanged, Schedule, SyncError, session_remote::of_session};
+use super::{Exchanged, Schedule, SyncError, session_http::of_session};
 use crate::{Garage, GarageError, SessionError};
 
 /// How long to wait after an edit, for more of them.

@@ -2,9 +2,12 @@
 //!
 //! - `plan`: what to do with a record of the server, and what to send of a record, as pure functions
 //! - `outbox`: freezes operations before they are sent
-//! - `apply`: applies a response through the journal, in one transaction
+//! - `apply`: applies a response through the journal, in one transaction; `reread`: what makes everything be read again
 //! - `pass`: requests and responses until both sides have everything
-//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
+//! - `exchange`: a request, and what it was made for
+//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session (`session_http`); `plain`: servers
+//!   without `sync.v1`, by their routes for single records
+//! - `restrict`: what of a record a server takes; `waiting`: counts what waits, and what stays here
 //! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
 //! - `restored`: a garage that was restored from a backup: what differs from the server, and which of both stands
 //! - `invariants`: what is always true of the tables
@@ -17,29 +20,36 @@
 
 mod apply;
 mod attention;
+mod exchange;
 mod invariants;
 mod keep;
 mod outbox;
 mod pass;
+mod plain;
 mod plan;
 mod remote;
+mod reread;
 mod restored;
+mod restrict;
 mod schedule;
+mod session_http;
 mod session_remote;
 mod status;
+mod waiting;
 mod wire;
 
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
+    exchange::Exchange,
     keep::Activity,
-    pass::{Exchange, Exchanged, Limits, Next},
+    pass::{Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
     restored::{Comparison, Difference, Stands},
     schedule::Schedule,
     status::SyncStatus,
 };
 pub(crate) use self::{invariants::problems, restored::Kept};
-pub use crate::store::sync::Attention;
+pub use crate::store::{scope::Scope, sync::Attention};
 use crate::{ErrorCode, GarageError};
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
@@ -76,6 +86,7 @@ impl SyncError {
             SyncError::Attention(_) => ErrorCode::NeedsDecision,
             SyncError::Remote(RemoteError::OtherAccount) => ErrorCode::OtherAccount,
             SyncError::Remote(RemoteError::Offline(_) | RemoteError::Unavailable { .. }) => ErrorCode::ServerAway,
+            SyncError::Remote(RemoteError::MissingRecords(_)) => ErrorCode::NeedsDecision,
             SyncError::Remote(_) => ErrorCode::SignInRefused,
         }
     }
@@ -88,6 +99,9 @@ fn attention_message(attention: &Attention) -> &'static str {
         }
         Attention::Restored => {
             "This garage was restored from a backup; nothing is exchanged until you decide which of both stands"
+        }
+        Attention::Removals { .. } => {
+            "More than half of the records are missing on the server; none is removed here until you confirm it"
         }
         Attention::Differs => "This garage and the server differ, although everything was read again",
     }

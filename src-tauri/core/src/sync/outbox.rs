@@ -9,10 +9,12 @@ use rusqlite::{Connection, Result};
 
 use super::{
     plan::{Base, Draft, Refused, draft},
+    restrict::restrict,
     wire,
 };
 use crate::store::{
     journal::Journal,
+    scope::Scope,
     sync::{self, Key, StoredBase, WHOLE_RECORD},
 };
 
@@ -93,11 +95,12 @@ pub(super) fn mark(connection: &Connection, key: &Key) -> Result<()> {
     }
 }
 
-/// Freezes the next batch of at most `most` operations, unless one is in flight. Returns the batch in flight.
+/// Freezes the next batch of at most `most` operations, unless one is in flight. Returns the batch in flight. What the server
+/// does not take keeps its mark.
 ///
 /// An operation that takes a unique value waits until this device has given it up elsewhere: the server would take the
 /// record for a duplicate.
-pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Operation>> {
+pub(super) fn freeze(journal: &mut Journal<'_>, scope: &Scope, most: usize) -> Result<Vec<Operation>> {
     let connection = journal.reader();
     let sent = sync::sent(connection)?;
     if !sent.is_empty() {
@@ -106,7 +109,8 @@ pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Opera
         }
         dissolve(connection)?;
     }
-    let mut batch = Batch { operations: Vec::new(), bytes: ENVELOPE_BYTES, most: most.clamp(1, MAX_RECORDS) };
+    let most = most.min(scope.most_operations()).clamp(1, MAX_RECORDS);
+    let mut batch = Batch { operations: Vec::new(), bytes: ENVELOPE_BYTES, most };
     let mut freed: HashMap<&'static str, HashMap<String, RecordId>> = HashMap::new();
     let mut held: Option<Candidate> = None;
     let mut after = None;
@@ -114,13 +118,14 @@ pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Opera
         let waiting = sync::waiting_after(connection, after.as_ref(), MARKS_AT_A_TIME)?;
         let Some(last) = waiting.last() else { break };
         after = Some(last.key.clone());
-        for mark in waiting {
+        for mark in waiting.into_iter().filter(|mark| scope.has_collection(&mark.key.collection)) {
             let copies = Copies::read(connection, &mark.key)?;
             let Some(draft) = copies.waiting_draft(mark.may_exist) else {
                 sync::unmark_waiting(connection, &mark.key)?;
                 continue;
             };
-            let Some(local) = copies.local else { continue };
+            let draft = restrict(scope, &mark.key.collection, draft, copies.base.as_ref());
+            let (Some(draft), Some(local)) = (draft, copies.local) else { continue };
             let candidate = Candidate { key: mark.key, local, base: copies.base, draft };
             if is_held(connection, &candidate, &mut freed)? {
                 if candidate.base.as_ref().is_some_and(is_live) && held.is_none() {

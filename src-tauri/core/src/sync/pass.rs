@@ -1,6 +1,6 @@
 //! A pass: requests and responses until both sides have everything. No transaction is open while a request is under way.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use garage_domain::RecordId;
 use garage_files::{FileLock, with_suffix};
@@ -11,34 +11,21 @@ use uuid::Uuid;
 use super::{
     Remote, RemoteError, SyncError,
     apply::{self, Applied, Reason},
-    outbox,
+    exchange::Exchange,
+    outbox, reread,
 };
 use crate::{
     Garage, GarageError,
     store::{
         device_id,
         journal::Journal,
-        sync::{self, Attention, Progress},
+        scope::Scope,
+        sync::{self, Attention, Key, Progress, StoredBase},
     },
 };
 
 /// How much the records of an audit contain at most, about, in bytes: less than the server's limit.
 const AUDITED_BYTES: usize = 700 << 10;
-
-/// A request, and the generation of the full re-read that it was made in.
-#[derive(Debug, Clone)]
-pub struct Exchange {
-    request: SyncRequest,
-    reread: i64,
-}
-
-impl Exchange {
-    /// The request to send.
-    #[must_use]
-    pub fn request(&self) -> &SyncRequest {
-        &self.request
-    }
-}
 
 /// How often to look whether another program has ended its pass.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
@@ -98,9 +85,13 @@ impl Garage {
         let _lock = self.sync_lock(wait).await?;
         let mut limits = Limits::default();
         let mut exchanged = Exchanged::default();
+        let mut scope = self.last_scope().await?;
+        if !scope.is_everything() {
+            scope = remote.scope().await?;
+        }
         loop {
-            let exchange = self.begin_exchange(limits).await?;
-            match remote.exchange(exchange.request()).await {
+            let exchange = self.begin_exchange(&scope, limits).await?;
+            match remote.exchange(&exchange).await {
                 Ok(response) => {
                     exchanged.requests += 1;
                     exchanged.sent += response.applied();
@@ -116,6 +107,13 @@ impl Garage {
                     limits.operations = (exchange.request.operations.len() / 2).max(1);
                     self.refused(exchange, message).await?;
                 }
+                Err(RemoteError::NotEverything) if scope.is_everything() => {
+                    scope = remote.scope().await?;
+                    if scope.is_everything() {
+                        return Err(RemoteError::NotEverything.into());
+                    }
+                }
+                Err(RemoteError::MissingRecords(missing)) => return Err(self.ask_about_removals(missing).await?),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -134,13 +132,19 @@ impl Garage {
         }
     }
 
-    /// Freezes the next batch, unless one is in flight, and returns the request to send.
+    /// Returns what the server took in the last pass.
+    async fn last_scope(&self) -> Result<Scope, GarageError> {
+        self.database.read(|transaction| Ok(sync::progress(transaction)?.map(|it| it.scope).unwrap_or_default())).await
+    }
+
+    /// Freezes the next batch, unless one is in flight, and returns the request to send to a server with this scope.
     ///
     /// # Errors
     /// [`SyncError::SignedOut`] before the first sign-in; [`SyncError::Attention`] if a person has to decide first;
     /// [`SyncError::Garage`].
-    pub async fn begin_exchange(&self, limits: Limits) -> Result<Exchange, SyncError> {
-        let begun = self.write(self.stamp(), move |journal| begin(journal, limits)).await?;
+    pub async fn begin_exchange(&self, scope: &Scope, limits: Limits) -> Result<Exchange, SyncError> {
+        let scope = scope.clone();
+        let begun = self.write(self.stamp(), move |journal| begin(journal, scope, limits)).await?;
         begun.ok_or(SyncError::SignedOut)?
     }
 
@@ -151,12 +155,12 @@ impl Garage {
     /// changed the state of sync meanwhile; [`SyncError::Remote`] if the response is of another account;
     /// [`SyncError::Garage`].
     pub async fn finish_exchange(&self, exchange: Exchange, response: SyncResponse) -> Result<Next, SyncError> {
-        let Exchange { request, reread } = exchange;
+        let Exchange { request, reread, scope, .. } = exchange;
         if request.account.as_ref().is_some_and(|account| *account != response.account) {
             return Err(RemoteError::OtherAccount.into());
         }
         let applied = self.write(self.stamp(), move |journal| {
-            Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?)
+            Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread, &scope)?)
         });
         match applied.await? {
             Applied::Whole { is_done: true, waiting } => Ok(Next::Done { waiting }),
@@ -170,6 +174,19 @@ impl Garage {
             Applied::Ignored => Err(SyncError::Overtaken),
             Applied::Stopped(attention) => Err(SyncError::Attention(attention)),
         }
+    }
+
+    /// Notes that more records are missing on the server than are removed without a question.
+    async fn ask_about_removals(&self, missing: u64) -> Result<SyncError, GarageError> {
+        let attention = Attention::Removals { missing, is_accepted: false };
+        let stored = attention.clone();
+        let asked = self.write(self.stamp(), move |journal| {
+            let Some(mut progress) = sync::progress(journal.reader())? else { return Ok(()) };
+            progress.attention = Some(stored);
+            Ok::<_, GarageError>(sync::put_progress(journal.reader(), &progress)?)
+        });
+        asked.await?;
+        Ok(SyncError::Attention(attention))
     }
 
     /// The server has refused a request as a whole. A batch is dissolved, so that it is sent in halves; an operation that
@@ -191,19 +208,28 @@ impl Garage {
 
 type Begun = Option<Result<Exchange, SyncError>>;
 
-fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError> {
+fn begin(journal: &mut Journal<'_>, scope: Scope, limits: Limits) -> Result<Begun, GarageError> {
     let connection = journal.reader();
     let Some(mut progress) = sync::progress(connection)? else { return Ok(None) };
     if let Some(attention @ (Attention::OtherDatabase { .. } | Attention::Restored)) = &progress.attention {
         return Ok(Some(Err(SyncError::Attention(attention.clone()))));
     }
+    if progress.scope != scope {
+        reread::enter_scope(connection, &mut progress, scope)?;
+    }
     let is_in_flight = !sync::sent(connection)?.is_empty();
-    let operations = outbox::freeze(journal, limits.operations)?;
+    let operations = outbox::freeze(journal, &progress.scope, limits.operations)?;
     if !is_in_flight && !operations.is_empty() {
         progress.batch += 1;
     }
-    let audit =
-        if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
+    let is_everything = progress.scope.is_everything();
+    let has_audit = is_everything && operations.is_empty() && progress.cursor.is_some();
+    let audit = if has_audit { audit(connection, &mut progress)? } else { None };
+    let bases = if is_everything { HashMap::new() } else { bases(connection, &progress.scope)? };
+    let accepted_removals = match progress.attention {
+        Some(Attention::Removals { missing, is_accepted: true }) => missing,
+        _ => 0,
+    };
     sync::put_progress(connection, &progress)?;
     let device_id = device_id(connection)?;
     let request = SyncRequest {
@@ -216,7 +242,18 @@ fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError
         audit,
         operations,
     };
-    Ok(Some(Ok(Exchange { request, reread: progress.reread })))
+    let (reread, scope, begun_at) = (progress.reread, progress.scope, journal.now());
+    Ok(Some(Ok(Exchange { request, reread, scope, bases, accepted_removals, begun_at })))
+}
+
+/// The bases of the collections that the server takes.
+fn bases(connection: &Connection, scope: &Scope) -> rusqlite::Result<HashMap<Key, StoredBase>> {
+    let mut bases = HashMap::new();
+    for collection in sync::collections(connection)?.into_iter().filter(|name| scope.has_collection(name)) {
+        let of_collection = sync::bases_after(connection, &collection, None, usize::MAX)?;
+        bases.extend(of_collection.into_iter().map(|(id, base)| (Key::new(&collection, id), base)));
+    }
+    Ok(bases)
 }
 
 /// The records to compare in this request.

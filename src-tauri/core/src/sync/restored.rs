@@ -1,6 +1,6 @@
 //! A garage that was restored from a backup: what differs from the server, and which of both stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use garage_domain::{FieldValue, RecordId, conflict::REMOVAL, replica::Replica};
 use garage_protocol::sync::{Change, MAX_RECORDS, SyncRequest};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Remote, SyncError, outbox, wire};
+use super::{Exchange, Remote, Scope, SyncError, outbox, wire};
 use crate::{
     Garage, GarageError,
     store::{
@@ -64,14 +64,24 @@ impl Garage {
     /// # Errors
     /// [`SyncError::SignedOut`] before the first sign-in; [`SyncError::Remote`]; [`SyncError::Garage`].
     pub async fn compare(&self, remote: &impl Remote) -> Result<Comparison, SyncError> {
-        let first = self.database.read(|transaction| {
+        let (scope, begun_at) = (remote.scope().await?, self.environment.now());
+        let first = self.database.read(move |transaction| {
             let device_id = device_id(transaction)?.parse::<Uuid>().unwrap_or_default();
-            Ok::<_, GarageError>(sync::progress(transaction)?.map(|progress| first_request(progress, device_id)))
+            let progress = sync::progress(transaction)?;
+            Ok::<_, GarageError>(progress.map(|progress| Exchange {
+                reread: progress.reread,
+                request: first_request(progress, device_id),
+                scope,
+                bases: HashMap::new(),
+                accepted_removals: 0,
+                begun_at,
+            }))
         });
-        let mut request = first.await?.ok_or(SyncError::SignedOut)?;
+        let mut exchange = first.await?.ok_or(SyncError::SignedOut)?;
         let mut changes: BTreeMap<Key, Change> = BTreeMap::new();
         loop {
-            let response = remote.exchange(&request).await?;
+            let response = remote.exchange(&exchange).await?;
+            let request = &mut exchange.request;
             (request.epoch, request.cursor) = (Some(response.epoch), response.cursor);
             if response.reset {
                 request.cursor = None;
@@ -84,7 +94,13 @@ impl Garage {
                 break;
             }
         }
-        let compared = self.database.read(move |transaction| Ok::<_, GarageError>(compare(transaction, &changes)?));
+        let scope = exchange.scope;
+        let compared = self.database.read(move |transaction| {
+            let mut comparison = compare(transaction, &changes, &scope)?;
+            // What the server does not take is not different there.
+            comparison.differences.retain(|it| it.field == REMOVAL || scope.has_field(&it.collection, &it.field));
+            Ok::<_, GarageError>(comparison)
+        });
         Ok(compared.await?)
     }
 
@@ -112,11 +128,12 @@ fn first_request(progress: Progress, device_id: Uuid) -> SyncRequest {
     }
 }
 
-fn compare(connection: &Connection, changes: &BTreeMap<Key, Change>) -> Result<Comparison> {
+fn compare(connection: &Connection, changes: &BTreeMap<Key, Change>, scope: &Scope) -> Result<Comparison> {
     let seen = changes.values().map(|change| change.version).max().unwrap_or_default();
     let mut comparison = Comparison { differences: Vec::new(), only_here: 0, only_on_server: 0, seen };
     let keys = sync::keys_of_all(connection)?;
-    for key in keys.iter().filter(|key| !changes.contains_key(*key)) {
+    let is_missing = |key: &&Key| scope.has_collection(&key.collection) && !changes.contains_key(*key);
+    for key in keys.iter().filter(is_missing) {
         let replica = sync::replica(connection, key)?;
         comparison.only_here += usize::from(replica.is_some_and(|replica| !replica.record.is_removed()));
     }

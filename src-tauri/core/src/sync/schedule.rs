@@ -31,13 +31,17 @@ impl Schedule {
             }
             Err(SyncError::SignedOut | SyncError::Attention(_)) => None,
             Err(SyncError::Remote(error)) => match error {
-                RemoteError::SignedOut | RemoteError::OtherAccount | RemoteError::Forbidden(_) => None,
+                RemoteError::SignedOut
+                | RemoteError::OtherAccount
+                | RemoteError::Forbidden(_)
+                | RemoteError::MissingRecords(_) => None,
                 RemoteError::Unavailable { retry_after, .. } => {
                     Some(self.back_off(random).max(retry_after.unwrap_or_default()))
                 }
-                RemoteError::Offline(_) | RemoteError::Refused(_) | RemoteError::Unreadable(_) => {
-                    Some(self.back_off(random))
-                }
+                RemoteError::Offline(_)
+                | RemoteError::Refused(_)
+                | RemoteError::Unreadable(_)
+                | RemoteError::NotEverything => Some(self.back_off(random)),
             },
             Err(SyncError::Busy | SyncError::Overtaken | SyncError::Garage(_)) => Some(self.back_off(random)),
         }

@@ -1,77 +1,72 @@
-//! `sync.v1` over HTTP, with the tokens of a session.
+//! A server over HTTP, with the tokens of a session: `sync.v1`, or else plain REST.
 
-use garage_protocol::{
-    ErrorBody,
-    sync::{SyncRequest, SyncResponse},
-};
-use reqwest::{Method, StatusCode, header::AUTHORIZATION};
+use std::time::Duration;
 
-use super::{Remote, RemoteError};
-use crate::{
-    AccessToken, Session, SessionError,
-    http::{HttpError, Response},
+use garage_protocol::sync::{SyncRequest, SyncResponse};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::{
+    Exchange, Remote, RemoteError, Scope, plain,
+    session_http::{failure, message, of_http},
 };
+use crate::{Session, http::Response};
 
 /// The largest response: a page of 1 MiB, the results of 500 operations, and an audit.
 const MAX_RESPONSE_BYTES: usize = 8 << 20;
+/// The largest response of the health route.
+const MAX_HEALTH_BYTES: usize = 64 << 10;
+/// The time limit of the health route, which looks at the database for 3 seconds.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What this device reads of the health route.
+#[derive(Deserialize)]
+struct Health {
+    capabilities: Vec<String>,
+}
 
 impl Remote for Session {
-    async fn exchange(&self, request: &SyncRequest) -> Result<SyncResponse, RemoteError> {
-        let token = self.access_token().await.map_err(of_session)?;
-        let response = self.post(request, &token).await?;
-        if response.status != StatusCode::UNAUTHORIZED {
-            return read(response);
+    async fn scope(&self) -> Result<Scope, RemoteError> {
+        let request = self.request(Method::GET, "/api/health").timeout(HEALTH_TIMEOUT);
+        let response = self.http().send(request, MAX_HEALTH_BYTES).await.map_err(of_http)?;
+        if response.status != StatusCode::OK {
+            return Err(failure(&response));
         }
-        // The token may have ended before its time: a new one is tried once.
-        let token = self.refused(&token).await.map_err(of_session)?;
-        let response = self.post(request, &token).await?;
-        if response.status == StatusCode::UNAUTHORIZED { Err(RemoteError::SignedOut) } else { read(response) }
+        let health = serde_json::from_slice::<Health>(&response.body);
+        let health = health.map_err(|error| RemoteError::Unreadable(error.to_string()))?;
+        let scope = Scope::of_capabilities(&health.capabilities);
+        if scope.is_nothing() {
+            return Err(RemoteError::Unreadable("it takes no records".to_owned()));
+        }
+        Ok(scope)
+    }
+
+    async fn exchange(&self, exchange: &Exchange) -> Result<SyncResponse, RemoteError> {
+        match exchange.scope() {
+            Scope::Everything => self.exchange_everything(exchange.request()).await,
+            Scope::Fields(_) => plain::exchange(self, exchange).await,
+        }
     }
 }
 
 impl Session {
-    async fn post(&self, request: &SyncRequest, token: &AccessToken) -> Result<Response, RemoteError> {
-        let url = format!("{}/api/sync", self.server());
-        let request = self.http().request(Method::POST, &url).header(AUTHORIZATION, token.header()).json(request);
-        self.http().send(request, MAX_RESPONSE_BYTES).await.map_err(of_http)
+    async fn exchange_everything(&self, request: &SyncRequest) -> Result<SyncResponse, RemoteError> {
+        let request = self.request(Method::POST, "/api/sync").json(request);
+        read(&self.send(request, MAX_RESPONSE_BYTES).await?)
     }
 }
 
-pub(super) fn of_session(error: SessionError) -> RemoteError {
-    match error {
-        SessionError::SignedOut | SessionError::Ended | SessionError::TokenRefused => RemoteError::SignedOut,
-        SessionError::Unreachable { .. } => RemoteError::Offline(error.to_string()),
-        SessionError::OtherAccount { .. } => RemoteError::OtherAccount,
-        error => RemoteError::Unavailable { message: error.to_string(), retry_after: None },
-    }
-}
-
-fn of_http(error: HttpError) -> RemoteError {
-    match &error {
-        HttpError::Offline(_) | HttpError::TimedOut | HttpError::Tls(_) | HttpError::NotSent(_) => {
-            RemoteError::Offline(error.to_string())
-        }
-        HttpError::TooLarge(_) | HttpError::BrokenOff(_) => RemoteError::Unreadable(error.to_string()),
-    }
-}
-
-fn read(response: Response) -> Result<SyncResponse, RemoteError> {
-    let message = || match serde_json::from_slice::<ErrorBody>(&response.body) {
-        Ok(body) => body.message,
-        Err(_) => format!("status {}", response.status),
-    };
+fn read(response: &Response) -> Result<SyncResponse, RemoteError> {
     match response.status {
         StatusCode::OK => {
             serde_json::from_slice(&response.body).map_err(|error| RemoteError::Unreadable(error.to_string()))
         }
         StatusCode::CONFLICT => Err(RemoteError::OtherAccount),
-        StatusCode::FORBIDDEN => Err(RemoteError::Forbidden(message())),
+        StatusCode::FORBIDDEN => Err(RemoteError::Forbidden(message(response))),
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            Err(RemoteError::Refused(message()))
+            Err(RemoteError::Refused(message(response)))
         }
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Err(RemoteError::Unreadable("it has no route for sync".to_owned()))
-        }
-        _ => Err(RemoteError::Unavailable { message: message(), retry_after: response.retry_after() }),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Err(RemoteError::NotEverything),
+        _ => Err(failure(response)),
     }
 }

@@ -1,9 +1,11 @@
 //! What sync has done and what it has still to do.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Attention, apply};
+use super::{Attention, reread, waiting};
 use crate::{Garage, GarageError, store::sync};
 
 /// The state of sync, as the garage's file says it.
@@ -16,6 +18,11 @@ pub struct SyncStatus {
     pub email: Option<String>,
     /// How many records have a change that the server has not acknowledged.
     pub waiting: u64,
+    /// The collections that the server takes; null if it takes everything.
+    pub collections: Option<Vec<String>>,
+    /// How many records have only changes that the server does not take, by collection. They do not count as waiting, and are
+    /// sent when a server takes them.
+    pub on_this_device_only: BTreeMap<String, u64>,
     /// How many conflicts a person has to settle.
     pub conflicts: u64,
     /// How many values and records the server has refused.
@@ -49,8 +56,12 @@ impl Garage {
             .read(|transaction| {
                 let progress = sync::progress(transaction)?;
                 let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+                let scope = progress.as_ref().map(|progress| progress.scope.clone()).unwrap_or_default();
+                let unacknowledged = waiting::count(transaction, &scope)?;
                 Ok(SyncStatus {
-                    waiting: sync::count_waiting(transaction)? + count(sync::sent(transaction)?.len()),
+                    waiting: unacknowledged.waiting,
+                    collections: scope.collections(),
+                    on_this_device_only: unacknowledged.here_only,
                     conflicts: count(sync::open_conflicts(transaction)?.len()),
                     refused: count(sync::all_refusals(transaction)?.len()),
                     server: progress.as_ref().map(|progress| progress.server.clone()),
@@ -72,7 +83,24 @@ impl Garage {
         self.write(self.stamp(), |journal| {
             let Some(mut progress) = sync::progress(journal.reader())? else { return Ok(()) };
             if let Some(Attention::OtherDatabase { epoch, lineage }) = progress.attention.clone() {
-                apply::enter_epoch(journal, &mut progress, &epoch, &lineage)?;
+                reread::enter_epoch(journal, &mut progress, &epoch, &lineage)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Confirms that the records that are missing on the server were removed there: the next pass removes them here. Does
+    /// nothing unless [`Attention::Removals`] asks for it.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn accept_removals(&self) -> Result<(), GarageError> {
+        self.write(self.stamp(), |journal| {
+            let Some(mut progress) = sync::progress(journal.reader())? else { return Ok(()) };
+            if let Some(Attention::Removals { is_accepted, .. }) = &mut progress.attention {
+                *is_accepted = true;
+                sync::put_progress(journal.reader(), &progress)?;
             }
             Ok(())
         })
@@ -85,6 +113,6 @@ impl Garage {
     /// # Errors
     /// [`GarageError::Store`].
     pub async fn become_another_device(&self) -> Result<(), GarageError> {
-        self.write(self.stamp(), |journal| Ok(apply::become_another_device(journal)?)).await
+        self.write(self.stamp(), |journal| Ok(reread::become_another_device(journal)?)).await
     }
 }

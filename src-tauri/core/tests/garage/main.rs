@@ -6,6 +6,8 @@ mod fake_server;
 mod history;
 mod list;
 mod other_versions;
+mod plain_rest;
+mod plain_server;
 mod refine;
 mod repair;
 mod service;

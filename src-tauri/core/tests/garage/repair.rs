@@ -677,7 +677,7 @@ async fn full_garage(path: &std::path::Path) {
         INSERT INTO alias VALUES ('vehicles', 'a', 'b');
         INSERT INTO conflict VALUES ('vehicles', 'b', 'notes', NULL, '[]');
         INSERT INTO refused VALUES ('vehicles', 'b', 'vin', 'v', 'r');
-        INSERT INTO sync VALUES (1, 's', 'a', 'm', 'e', 'c', 2, 3, 0, 'vehicles', 'b', 0, NULL, NULL);
+        INSERT INTO sync VALUES (1, 's', 'a', 'm', 'e', 'c', 2, 3, 0, 'vehicles', 'b', 0, NULL, NULL, '{}');
         INSERT INTO foreign_records VALUES
             ('fuelEntries', '018f0000-0000-7000-8000-0000000000f1', '{}', '{}', 1, 2, NULL);";
     raw(path).execute_batch(sync).expect("written");

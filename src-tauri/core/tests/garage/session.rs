@@ -189,13 +189,13 @@ fn bytes(folder: &Path) -> Vec<u8> {
 async fn signing_in_keeps_the_tokens_only_in_the_key_store() {
     let (device, server) = (Device::new(), honest());
     let garage = device.open().await;
-    assert_eq!(garage.remote().await.expect("read"), None);
+    assert_eq!(garage.account().await.expect("read"), None);
     assert_eq!(session_error(garage.session().await), SessionError::SignedOut);
     let signed_in = sign_in(&garage, &server).await.expect("signed in");
     assert_eq!((signed_in.account.as_str(), signed_in.server.as_str()), ("ada", server.url.as_str()));
-    assert_eq!(garage.remote().await.expect("read"), Some(signed_in.clone()));
+    assert_eq!(garage.account().await.expect("read"), Some(signed_in.clone()));
     let session = garage.session().await.expect("a session");
-    assert_eq!((session.remote(), token(&session).await.as_str()), (&signed_in, "Bearer access-token-1"));
+    assert_eq!((session.account(), token(&session).await.as_str()), (&signed_in, "Bearer access-token-1"));
     assert_eq!(server.routes(), ["POST /api/auth/login", "GET /api/auth/me"]);
 
     let names: Vec<String> = device.store.entries().into_keys().collect();
@@ -230,11 +230,14 @@ async fn signing_up_registers_and_signs_in_but_not_for_a_garage_with_an_account(
 async fn signing_out_deletes_the_session_and_keeps_the_account() {
     let (device, server) = (Device::new(), honest());
     let garage = device.open().await;
-    assert_eq!(garage.sign_out().await.expect("done").remote, None);
+    assert_eq!(garage.sign_out().await.expect("done").account, None);
     let signed_in = sign_in(&garage, &server).await.expect("signed in");
     let done = garage.sign_out().await.expect("done");
     assert!(done.was_signed_in && done.is_ended_on_server);
-    assert_eq!((done.remote, garage.remote().await.expect("read")), (Some(signed_in.clone()), Some(signed_in.clone())));
+    assert_eq!(
+        (done.account, garage.account().await.expect("read")),
+        (Some(signed_in.clone()), Some(signed_in.clone()))
+    );
     assert_eq!(device.store.entries().len(), 0);
     let logout = server.received().pop().expect("a request");
     assert_eq!(logout.body, json!({ "refreshToken": "refresh-token-1" }).to_string());
@@ -317,7 +320,7 @@ async fn a_refused_refresh_ends_the_session() {
     assert_eq!(session.access_token().await.expect_err("ended"), SessionError::Ended);
     assert_eq!(device.store.entries().len(), 0);
     assert_eq!(session.access_token().await.expect_err("ended"), SessionError::SignedOut);
-    assert!(garage.remote().await.expect("read").is_some());
+    assert!(garage.account().await.expect("read").is_some());
 }
 
 #[tokio::test]
@@ -401,7 +404,7 @@ async fn hostile_answers_to_a_login_store_nothing() {
         );
         assert!(is_expected, "{number}: {error:?}");
         assert_eq!(server.routes(), ["POST /api/auth/login"], "{number}");
-        assert_eq!((device.store.entries().len(), garage.remote().await.expect("read")), (0, None), "{number}");
+        assert_eq!((device.store.entries().len(), garage.account().await.expect("read")), (0, None), "{number}");
     }
 }
 
@@ -445,7 +448,7 @@ async fn another_account_is_refused_and_its_session_ended() {
     let other = SessionError::OtherAccount { account: EMAIL.to_owned(), server: server.url.clone() };
     assert_eq!(session_error(sign_in(&garage, &server).await), other);
     assert!(server.received().pop().expect("a request").body.contains("refresh-token-2"));
-    assert_eq!((device.store.entries(), garage.remote().await.expect("read")), (before, Some(signed_in)));
+    assert_eq!((device.store.entries(), garage.account().await.expect("read")), (before, Some(signed_in)));
 
     let elsewhere = honest();
     assert_eq!(session_error(sign_in(&garage, &elsewhere).await), other);
@@ -473,7 +476,7 @@ async fn a_session_that_cannot_be_kept_is_ended() {
     assert_eq!(error, SessionError::KeyStore(KeyStoreError::Locked("refused".to_owned())));
     assert_eq!(GarageError::from(error).code(), ErrorCode::KeyStoreFailed);
     assert_eq!(server.routes().pop().as_deref(), Some("POST /api/auth/logout"));
-    assert_eq!(garage.remote().await.expect("read"), None);
+    assert_eq!(garage.account().await.expect("read"), None);
 }
 
 #[tokio::test]
@@ -486,7 +489,7 @@ async fn a_given_token_is_used_and_never_stored() {
     let given = session.access_token().await.expect("a token");
     assert_eq!(bearer(&given), "Bearer given-token");
     assert_eq!(session.refused(&given).await.expect_err("no other"), SessionError::TokenRefused);
-    assert_eq!(garage.remote().await.expect("read").as_ref(), Some(session.remote()));
+    assert_eq!(garage.account().await.expect("read").as_ref(), Some(session.account()));
     assert_eq!(server.routes(), ["GET /api/auth/me"]);
     garage.close().await;
     let written = bytes(device.folder.0.path());
