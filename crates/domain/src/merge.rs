@@ -181,33 +181,57 @@ fn merge_removal(
     merged: &mut Replica,
     is_edited: Edited,
 ) {
-    let was_removed = base.map(|base| base.record.is_removed());
+    let cell = [REMOVAL.to_owned()];
     let (here, there) = (local.record.is_removed(), current.record.is_removed());
+    // A choice counts as a write, also if it chose what the record was.
+    let write = |copy: &Replica| (copy.record.is_removed(), decision(copy, REMOVAL));
+    let is_written = |copy: &Replica| base.is_none_or(|base| write(copy) != write(base));
+    let (is_local, is_current) = (is_written(local), is_written(current));
     if here == there {
+        keep_decisions(&cell, if is_current { current } else { local }, merged);
+        if !here && base.is_some_and(|base| base.record.is_removed()) {
+            forget_restored(local, current, ours, merged);
+        }
         return;
     }
-    let is_local = was_removed.is_none_or(|was_removed| here != was_removed);
-    let is_current = was_removed.is_none_or(|was_removed| there != was_removed);
-    let has_new_alternatives = |copy: &Replica| {
+    // Values of conflicts that the other side has not seen, and does not have.
+    let has_new_alternatives = |copy: &Replica, other: &Replica| {
         let known = base.map(|base| &base.conflicts);
-        crate::conflict::open(&copy.conflicts).any(|(field, conflict)| {
+        // A removal that was opposed is not a value that this one had to see.
+        crate::conflict::open(&copy.conflicts).filter(|(field, _)| *field != REMOVAL).any(|(field, conflict)| {
             let known = known.and_then(|known| known.get(field));
-            conflict.alternatives.iter().any(|it| known.is_none_or(|known| !known.alternatives.contains(it)))
+            let value = other.record.value(field).map(|value| value.to_json());
+            let is_new = |it: &&Alternative| known.is_none_or(|known| !known.alternatives.contains(it));
+            conflict.alternatives.iter().filter(is_new).any(|it| it.value != value)
         })
     };
-    let removal = Some(FieldValue::Boolean(true).to_json());
-    let mut stay_with_conflict = |author: &Author| {
-        merged.record.deleted_at = None;
-        merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(alternative(author, removal.clone()));
-    };
-    match (is_local, is_current) {
+    let is_unseen = match (is_local, is_current) {
         // Only there: removed unseen by an edit here, or restored.
-        (false, _) if there && (is_edited.here || has_new_alternatives(local)) => stay_with_conflict(theirs),
-        (false, _) => {}
-        // Without a base: one of the two removed it, and nobody knows whether it saw the other.
-        (true, true) => stay_with_conflict(if here { ours } else { theirs }),
-        (true, false) if here && (is_edited.there || has_new_alternatives(current)) => stay_with_conflict(ours),
-        (true, false) => merged.record.deleted_at = local.record.deleted_at,
+        (false, _) => there && (is_edited.here || has_new_alternatives(local, current)),
+        (true, false) => here && (is_edited.there || has_new_alternatives(current, local)),
+        // One side has removed it, and the other has chosen to keep it. Without a base nobody knows whether one has seen
+        // the other.
+        (true, true) => true,
+    };
+    if is_unseen {
+        merged.record.deleted_at = None;
+        let removal = alternative(if here { ours } else { theirs }, Some(FieldValue::Boolean(true).to_json()));
+        merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(removal);
+    } else if is_local {
+        merged.record.deleted_at = local.record.deleted_at;
+    }
+    keep_decisions(&cell, if is_local && !is_unseen { local } else { current }, merged);
+}
+
+/// Both sides have the record again. A removal that one of them has taken back is no alternative to the other's edits.
+fn forget_restored(local: &Replica, current: &Replica, ours: &Author, merged: &mut Replica) {
+    let is_open = |copy: &Replica| crate::conflict::open(&copy.conflicts).any(|(field, _)| field == REMOVAL);
+    match (is_open(local), is_open(current)) {
+        // Restored there.
+        (true, false) => merged.conflicts.entry(REMOVAL.to_owned()).or_default().alternatives.clear(),
+        // Restored here, which is a choice for those who see the conflict.
+        (false, true) => drop(crate::conflict::close(&mut merged.conflicts, REMOVAL, ours.op_id)),
+        _ => {}
     }
 }
 

@@ -16,6 +16,9 @@
 mod apply;
 mod attention;
 mod invariants;
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub mod model;
 mod outbox;
 mod pass;
 mod plan;
