@@ -21,7 +21,7 @@ use std::fmt;
 
 use self::{
     copies::{Cell, MOST_VALUES, Planner, REMOVED, Row},
-    writes::{Bounds, Sides, Writes},
+    writes::{Bounds, NEW, Sides, Writes},
 };
 
 #[cfg(feature = "simulation")]
@@ -79,7 +79,7 @@ enum Start {
     WithoutBases,
 }
 
-/// The least id of a canonical column. A lower one is free.
+/// The least id of an alternative or a choice. A lower one is free.
 const LEAST_ID: u8 = 2;
 /// An id that is greater than those of all canonical columns.
 const GREATEST_ID: u8 = 250;
@@ -150,7 +150,7 @@ impl<const D: usize, const C: usize> World<D, C> {
     fn edit(&mut self, device: usize, edit: Edit) {
         self.devices[device].edits_left -= 1;
         let column = &mut self.columns[usize::from(edit.cell)];
-        let decision = column.cells().map(|cell| cell.decision).max().unwrap_or_default() + 1;
+        let decision = column.cells().map(|cell| cell.decision).max().unwrap_or_default().max(LEAST_ID) + 1;
         let local = &mut column.locals[device];
         column.shown[device] = column.shown[device].write(edit.value, local.is_open(), column.in_bases[device]);
         if local.is_open() {
@@ -206,7 +206,7 @@ impl<const D: usize, const C: usize> World<D, C> {
         self.devices[device] =
             Device { has_record: true, has_base: true, is_current: true, ..self.devices[device] };
         self.check()?;
-        self.forget_hidden(device);
+        self.adopt_shown(device);
         Ok(true)
     }
 
@@ -247,12 +247,19 @@ impl<const D: usize, const C: usize> World<D, C> {
         Ok(())
     }
 
-    /// What may be shown and is not, need not be remembered.
-    fn forget_hidden(&mut self, device: usize) {
+    /// What may be shown and is not need not be remembered. What is shown is owed from then on.
+    fn adopt_shown(&mut self, device: usize) {
         for column in &mut self.columns {
             let local = column.locals[device];
-            for (value, number) in (0_u8..).zip(&mut column.shown[device].allowed.0) {
-                *number = if local.shows(value) { *number } else { 0 };
+            let base = column.in_bases[device].owed;
+            let Bounds { owed, allowed } = &mut column.shown[device];
+            for (value, number) in (0_u8..).zip(0..MOST_VALUES) {
+                match local.shows(value) {
+                    true if owed.0[number] != 0 => {}
+                    true if base.has(value) => owed.0[number] = base.0[number],
+                    true => owed.0[number] = NEW,
+                    false => allowed.0[number] = 0,
+                }
             }
         }
     }
@@ -321,12 +328,12 @@ impl<const D: usize> Column<D> {
             numbers[id] = next;
             next += 2;
         }
-        let mut decisions = FirstAppearance::new();
+        let mut decisions = FirstAppearance::from(LEAST_ID);
         for cell in self.cells_mut() {
             cell.decision = decisions.number(cell.decision);
             cell.alternatives = cell.alternatives.map(|id| numbers[usize::from(id)]);
         }
-        let (mut owed, mut allowed) = (FirstAppearance::new(), FirstAppearance::new());
+        let (mut owed, mut allowed) = (FirstAppearance::from(1), FirstAppearance::from(1));
         for bounds in self.bounds_mut() {
             bounds.owed.0 = bounds.owed.0.map(|number| owed.number(number));
             bounds.allowed.0 = bounds.allowed.0.map(|number| allowed.number(number));
@@ -334,15 +341,15 @@ impl<const D: usize> Column<D> {
     }
 }
 
-/// Numbers ids from 1 in the order in which they appear; 0 stays.
+/// Numbers ids in the order in which they appear; 0 stays.
 struct FirstAppearance {
     numbers: [u8; 256],
     next: u8,
 }
 
 impl FirstAppearance {
-    fn new() -> FirstAppearance {
-        FirstAppearance { numbers: [0; 256], next: 1 }
+    fn from(next: u8) -> FirstAppearance {
+        FirstAppearance { numbers: [0; 256], next }
     }
 
     fn number(&mut self, id: u8) -> u8 {
