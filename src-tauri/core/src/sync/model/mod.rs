@@ -247,18 +247,19 @@ impl<const D: usize, const C: usize> World<D, C> {
         Ok(())
     }
 
-    /// What may be shown and is not need not be remembered. What is shown is owed from then on.
+    /// What a device shows is owed from then on, and what it does not show need not be remembered. Where there is a choice,
+    /// a value that the server has too is the server's write.
     fn adopt_shown(&mut self, device: usize) {
         for column in &mut self.columns {
-            let local = column.locals[device];
-            let base = column.in_bases[device].owed;
+            let (local, server) = (column.locals[device], column.in_bases[device].owed);
             let Bounds { owed, allowed } = &mut column.shown[device];
             for (value, number) in (0_u8..).zip(0..MOST_VALUES) {
-                match local.shows(value) {
-                    true if owed.0[number] != 0 => {}
-                    true if base.has(value) => owed.0[number] = base.0[number],
-                    true => owed.0[number] = NEW,
-                    false => allowed.0[number] = 0,
+                if !local.shows(value) {
+                    allowed.0[number] = 0;
+                } else if server.has(value) && (local.is_open() || owed.0[number] == 0) {
+                    owed.0[number] = server.0[number];
+                } else if owed.0[number] == 0 {
+                    owed.0[number] = NEW;
                 }
             }
         }

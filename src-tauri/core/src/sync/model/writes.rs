@@ -104,12 +104,6 @@ impl<const C: usize> Sides<C> {
             if server != seen && here.value().is_some() && here.value() == server.value() {
                 *owed = server;
             }
-            // Where there is a choice left, a value that the server shows is its write.
-            if owed.value().is_none() {
-                for (number, there) in owed.0.iter_mut().zip(server.0) {
-                    *number = if *number != 0 && there != 0 { there } else { *number };
-                }
-            }
         }
         let allowed = self.merged_writes(|bounds| bounds.allowed, |here, there| if here == there { here } else { NEW });
         std::array::from_fn(|cell| Bounds { owed: owed[cell], allowed: allowed[cell] })
