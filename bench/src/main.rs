@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 use garage_core::{
-    ChangeListener, Detail, Environment, Garage, GarageConfig, ImportMode, PageEnd, Program, Progress, Sort,
-    VehicleDraft, VehicleQuery, VinQuery,
+    ChangeListener, Detail, Environment, Garage, GarageConfig, ImportMode, PageEnd, Program, Progress, SessionConfig,
+    Sort, VehicleDraft, VehicleQuery, VinQuery,
     decoding::{Snapshot, default_snapshot_path},
 };
 use serde_json::json;
@@ -126,6 +126,7 @@ async fn open(file: &Path) -> anyhow::Result<Garage> {
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,
+        session: SessionConfig::default(),
     };
     Ok(Garage::open(config, ChangeListener::none()).await?)
 }

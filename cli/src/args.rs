@@ -34,6 +34,8 @@ Environment:
   GARAGE_VPIC_FILE     the vPIC data's file
   GARAGE_VPIC_ANSWERS  the file of vPIC's answers [default: beside the vPIC data]
   GARAGE_VPIC_URL      the address of vPIC's API, or of a mirror of it
+  GARAGE_SERVER, GARAGE_TOKEN
+                       a server and an access token to use instead of signing in
 
 Exit codes: 0 done, 1 refused or invalid, 2 wrong usage, 3 damaged file.";
 
@@ -106,6 +108,46 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Create an account on a server, and sign in to it
+    SignUp(SignInArgs),
+    /// Sign in to a server; the session is kept in the system's key store
+    SignIn(SignInArgs),
+    /// End the session with the server; the garage keeps everything
+    SignOut {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Exchange changes with the server; the session is that of `sign-in`, or of GARAGE_SERVER and GARAGE_TOKEN
+    Sync {
+        /// Go on until Ctrl-C: after each change on this device, and now and then
+        #[arg(long)]
+        watch: bool,
+        /// Merge with a server whose database is not the one that this garage was synced with
+        #[arg(long)]
+        merge: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show whether everything is on the server, and what is not
+    Status {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List fields that were set to different values on different devices
+    Conflicts {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Settle a conflict; that is a change too, and can be undone
+    Resolve(ResolveArgs),
+    /// List what the server has refused; send it again, or discard it
+    #[command(subcommand_negates_reqs = true)]
+    Refused {
+        #[command(subcommand)]
+        command: Option<RefusedCommand>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Write a shell's completion script to standard output
     Completions { shell: clap_complete::Shell },
     /// Write the manual page to standard output
@@ -126,7 +168,14 @@ impl Command {
             | Command::Import { output, .. }
             | Command::Backup { output, .. }
             | Command::Restore { output, .. }
-            | Command::Doctor { output, .. } => output.json,
+            | Command::Doctor { output, .. }
+            | Command::SignOut { output }
+            | Command::Sync { output, .. }
+            | Command::Status { output }
+            | Command::Conflicts { output }
+            | Command::Refused { output, .. } => output.json,
+            Command::Resolve(args) => args.output.json,
+            Command::SignUp(args) | Command::SignIn(args) => args.output.json,
             Command::Completions { .. } | Command::Man { .. } => false,
             Command::Vehicle(command) => command.json(),
             Command::Service(command) => command.json(),
@@ -195,6 +244,57 @@ pub struct DecodeArgs {
     /// One JSON object a line, in the order asked; text that is no VIN has `error` set
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(ClapArgs)]
+pub struct SignInArgs {
+    /// The server, such as https://garage.example.org
+    #[arg(value_name = "URL")]
+    pub server: String,
+    /// The account's email address
+    #[arg(long, value_name = "EMAIL")]
+    pub email: String,
+    /// Read the password from the first line of standard input, not from the terminal
+    #[arg(long)]
+    pub password_stdin: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(ClapArgs)]
+pub struct ResolveArgs {
+    /// The conflict's number, as `conflicts` shows it
+    pub number: usize,
+    /// `keep` for the value that the record has, or the letter of another value
+    pub choice: String,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+#[derive(Subcommand)]
+pub enum RefusedCommand {
+    /// List it
+    List,
+    /// Send what is refused of a record once more
+    Retry {
+        /// The number that `refused` shows
+        number: usize,
+    },
+    /// Set what is refused of a record back to what the server has
+    Discard {
+        /// The number that `refused` shows
+        number: usize,
+    },
+}
+
+#[derive(ClapArgs)]
+pub struct Connection {
+    /// Accept an http URL of another device: anybody on the way can then read and change the password, the vehicles and
+    /// everything else that is sent
+    #[arg(long)]
+    pub allow_unencrypted: bool,
 }
 
 /// Vehicles can be named by id, by the beginning of an id (8 characters or more), by VIN, license plate or nickname.

@@ -42,7 +42,8 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         (examined?, None)
     };
     let exit_code = match examination.file {
-        FileState::Sound => ExitCode::SUCCESS,
+        FileState::Sound if examination.sync_problems.is_empty() => ExitCode::SUCCESS,
+        FileState::Sound => ExitCode::FAILURE,
         FileState::Damaged { .. } => ExitCode::from(Failure::DAMAGED),
         FileState::CouldNotCheck { .. } => ExitCode::FAILURE,
     };
@@ -69,7 +70,8 @@ pub async fn run(garage_file: Option<PathBuf>, repair: bool, json: bool) -> Resu
         let foreign = if_any(examination.foreign_records).map(|it| format!("{it} records, kept as they are"));
         let unreadable = if_any(examination.unreadable).map(|it| format!("{it} rows, left out of lists and kept"));
         let named = |name: &str, value: Option<String>| (name.to_owned(), value);
-        let mut pairs = vec![named("File", Some(state(&examination.file)))];
+        let sync = Some(examination.sync_problems.join("\n")).filter(|problems| !problems.is_empty());
+        let mut pairs = vec![named("File", Some(state(&examination.file))), named("Sync", sync)];
         pairs.extend(examination.records.iter().map(count_line));
         pairs.extend([
             named("Of unknown collections", foreign),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use garage_core::{ChangeListener, Garage, GarageConfig, Program};
+use garage_core::{ChangeListener, Garage, GarageConfig, GivenSession, Program, Unencrypted};
 
 use crate::failure::Failure;
 
@@ -18,7 +18,21 @@ pub fn config_with_vpic(garage_file: Option<PathBuf>) -> Result<GarageConfig, Fa
     if let Some(garage_file) = garage_file {
         config.garage_file = garage_file;
     }
+    config.session.given = given_session();
     Ok(config)
+}
+
+/// The session of `GARAGE_SERVER` and `GARAGE_TOKEN`, if the token is set. Without a server, its URL is empty, which the
+/// core refuses if the session is used.
+fn given_session() -> Option<GivenSession> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let token = variable("GARAGE_TOKEN")?;
+    let is_allowed = variable("GARAGE_ALLOW_UNENCRYPTED").is_some_and(|value| value == "true" || value == "1");
+    Some(GivenSession {
+        server: variable("GARAGE_SERVER").unwrap_or_default(),
+        token: token.into(),
+        unencrypted: if is_allowed { Unencrypted::Allow } else { Unencrypted::Refuse },
+    })
 }
 
 /// What to do if the named garage does not exist. The app's own is created at first use by any command.

@@ -1,5 +1,6 @@
 //! `garage`: the command line interface to the app's garage.
 
+mod account;
 mod args;
 mod catalog;
 mod decode;
@@ -11,6 +12,7 @@ mod garage;
 mod history;
 mod progress;
 mod service;
+mod sync;
 mod table;
 mod vehicle;
 
@@ -45,6 +47,14 @@ async fn main() -> ExitCode {
         Command::Backup { file, output } => files::back_up(args.garage, &file, output.json).await,
         Command::Restore { file, output } => files::restore(args.garage, &file, output.json).await,
         Command::Doctor { repair, output } => doctor::run(args.garage, repair, output.json).await,
+        Command::SignUp(sign_in) => account::sign_up(args.garage, sign_in).await,
+        Command::SignIn(sign_in) => account::sign_in(args.garage, sign_in).await,
+        Command::SignOut { output } => account::sign_out(args.garage, output.json).await,
+        Command::Sync { watch, merge, output } => sync::sync(args.garage, watch, merge, output.json).await,
+        Command::Status { output } => sync::status(args.garage, output.json).await,
+        Command::Conflicts { output } => sync::conflicts(args.garage, output.json).await,
+        Command::Resolve(resolve) => sync::resolve(args.garage, resolve).await,
+        Command::Refused { command, output } => sync::refused(args.garage, command, output.json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "garage", &mut script);

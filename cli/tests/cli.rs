@@ -905,3 +905,25 @@ fn a_garage_that_may_not_be_written_says_so() {
     assert_eq!(std::fs::read(&garage_file).expect("read"), before);
     allow(cli.0.path(), 0o755);
 }
+
+#[test]
+fn signing_in_to_another_device_needs_encryption_or_permission() {
+    let cli = Cli::new();
+    let sign_in =
+        |words: &[&str]| cli.run_with_input(&[&["sign-in", "--email", "ada@example.org"], words].concat(), b"");
+    let (code, stdout, stderr) = sign_in(&["http://garage.example.org", "--password-stdin"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    insta::assert_snapshot!(stderr);
+    let (code, _, stderr) = sign_in(&["https://garage.example.org/path", "--password-stdin", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&stderr).expect("JSON");
+    assert_eq!((code, &error["code"]), (1, &"invalid".into()), "{error}");
+}
+
+#[test]
+fn a_garage_without_a_session_can_be_signed_out() {
+    let cli = Cli::new();
+    assert_eq!(cli.run(&["sign-out"]).0, 1, "there is no garage");
+    cli.ok(&["vehicle", "add", "--nickname", "Blue"]);
+    assert_eq!(cli.ok(&["sign-out"]), "This garage was not signed in\n");
+    assert_eq!(cli.json(&["sign-out", "--json"])["wasSignedIn"], false);
+}

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use axum::http::Method;
-use garage_domain::{FieldValue, RecordId, conflict::{CONFLICTS, Conflicts, REMOVAL}};
+use garage_core::{SERVICE_ENTRIES, VEHICLES, VehicleQuery};
+use garage_domain::{
+    FieldValue, RecordId,
+    conflict::{CONFLICTS, Conflicts, REMOVAL},
+};
 use garage_protocol::sync::{Change, SyncResponse};
 use serde_json::json;
 use uuid::Uuid;
@@ -70,6 +74,23 @@ pub async fn differences(
     let status = device.garage().sync_status().await?;
     if status.waiting > 0 || status.is_rereading || status.attention.is_some() {
         found.push(format!("not synced: {status:?}"));
+    }
+    let is_removed = |is_removed| VehicleQuery { is_removed, ..VehicleQuery::default() };
+    let mut listed = 0;
+    for query in [is_removed(false), is_removed(true)] {
+        for vehicle in device.garage().all_vehicles(query).await? {
+            listed += device.garage().service_log(vehicle.id).await?.entries.len();
+        }
+    }
+    // An entry of a vehicle that was removed before it was sent is shown where that vehicle is restored.
+    let is_of_vehicle = |entry: &&Change| {
+        let id = entry.fields.as_ref().and_then(|fields| fields.get("vehicleId")?.value().as_str()?.parse().ok());
+        id.is_some_and(|id: RecordId| server.contains_key(&(VEHICLES.name.to_owned(), id)))
+    };
+    let entries = server.values().filter(|it| it.collection == SERVICE_ENTRIES.name && it.deleted_at.is_none());
+    let entries = entries.filter(is_of_vehicle).count();
+    if listed < entries {
+        found.push(format!("{listed} of {entries} service entries are found by their vehicle"));
     }
     let bases = device.garage().bases().await?;
     for (key, base) in &bases {

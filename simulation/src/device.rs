@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program};
+use garage_core::{ChangeListener, Environment, Garage, GarageConfig, Program, Remote, SessionConfig};
 use garage_faulty_disk::Disk;
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::{Builder, Uuid};
 
-use crate::template::Template;
+use crate::{disk, template::Template};
 
 /// The seconds since the beginning of a history, and how wrong each clock is.
 pub type Clock = Arc<AtomicI64>;
@@ -45,14 +45,13 @@ pub struct Device {
 /// The settings of a garage with a virtual clock, and ids from this seed.
 pub fn config(file: &Path, clock: Clock, seed: u64) -> GarageConfig {
     let random = Mutex::new(ChaCha8Rng::seed_from_u64(seed));
-    let now = move || {
-        start() + SignedDuration::from_secs(clock.load(Ordering::Relaxed))
-    };
+    let now = move || start() + SignedDuration::from_secs(clock.load(Ordering::Relaxed));
     let new_uuid = move || {
         let mut bytes = [0; 16];
-        random.lock().map(|mut random| random.fill_bytes(&mut bytes)).map_or(Uuid::nil(), |()| {
-            Builder::from_random_bytes(bytes).into_uuid()
-        })
+        random
+            .lock()
+            .map(|mut random| random.fill_bytes(&mut bytes))
+            .map_or(Uuid::nil(), |()| Builder::from_random_bytes(bytes).into_uuid())
     };
     GarageConfig {
         garage_file: file.to_owned(),
@@ -62,6 +61,7 @@ pub fn config(file: &Path, clock: Clock, seed: u64) -> GarageConfig {
         vpic_url: None,
         environment: Environment::new(now, new_uuid),
         program: Program::App,
+        session: SessionConfig::default(),
     }
 }
 
@@ -79,8 +79,8 @@ impl Device {
         // The template's garage has a device id, which no two devices may share.
         let garage = device.garage();
         garage.become_another_device().await?;
-        let account = template.account.clone();
-        garage.bind_to_account("http://127.0.0.1".to_owned(), account, None).await?;
+        let (server, account) = ("http://127.0.0.1".to_owned(), template.account.clone());
+        garage.bind_to_account(Remote { server, account, email: None }).await?;
         Ok(device)
     }
 
@@ -101,7 +101,7 @@ impl Device {
     /// Opens the garage again after the program was killed, or the power was lost.
     pub async fn revive(&mut self, is_power_lost: bool) -> anyhow::Result<()> {
         self.close().await;
-        if is_power_lost { self.disk.power_loss()? } else { self.disk.restart()? }
+        disk::revive(&self.disk, is_power_lost).await?;
         self.open().await
     }
 

@@ -2,7 +2,7 @@
 //! of randomness that decides what happens and what fails.
 //!
 //! - `template`: the files that every history starts from
-//! - `server`, `device`: both sides; `network`: requests and responses on their way
+//! - `server`, `device`: both sides; `disk`: their files after a fault
 //! - `history`: decides what happens; `oracle`: remembers where each value came from, and says what was lost
 //! - `check`: what has to be true at the end
 //!
@@ -10,6 +10,7 @@
 
 mod check;
 mod device;
+mod disk;
 mod history;
 mod oracle;
 mod server;

@@ -3,6 +3,7 @@
 use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
+use garage_domain::rules::Rule;
 use garage_simulation::{Settings, Template, run};
 
 /// Runs histories of devices and a server, with faults, and checks that nothing is lost.
@@ -18,6 +19,12 @@ struct Args {
     /// Runs this seed alone, and prints what happens.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Switches this rule of sync off; `list` lists them.
+    #[arg(long)]
+    without: Option<String>,
+    /// Runs each history whose seed is a multiple of this twice, and compares what has happened.
+    #[arg(long, default_value_t = 100)]
+    repeat_every: u64,
     /// Goes on after a failure.
     #[arg(long)]
     keep_going: bool,
@@ -25,6 +32,15 @@ struct Args {
 
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
+    if let Some(name) = &args.without {
+        let Some(rule) = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == *name) else {
+            for rule in Rule::ALL {
+                println!("{rule:?}");
+            }
+            return Ok(ExitCode::FAILURE);
+        };
+        rule.switch_off();
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let template = Template::new().await?;
@@ -43,11 +59,20 @@ fn main() -> anyhow::Result<ExitCode> {
         let started = Instant::now();
         let (mut failures, mut exchanges) = (0, 0);
         for seed in args.from..args.from + args.seeds {
-            match run(&template, seed, Settings { is_logged: false }).await {
-                Ok(history) => exchanges += history.exchanges,
+            let settings = Settings { is_logged: false };
+            match run(&template, seed, settings).await {
+                Ok(history) => {
+                    exchanges += history.exchanges;
+                    let is_repeated = seed % args.repeat_every.max(1) == 0;
+                    let again = if is_repeated { run(&template, seed, settings).await.ok() } else { None };
+                    if again.is_some_and(|again| again.trace != history.trace) {
+                        failures += 1;
+                        println!("seed {seed}: it has had two different histories");
+                    }
+                }
                 Err(failure) => {
                     failures += 1;
-                    println!("seed {seed}: {}\n  replay it with: simulate --seed {seed}", failure.what);
+                    println!("seed {seed}: {}\n  to see it: cargo xtask simulate -- --seed {seed}", failure.what);
                     if !args.keep_going {
                         return Ok(ExitCode::FAILURE);
                     }

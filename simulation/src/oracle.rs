@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use garage_domain::{RecordId, conflict::REMOVAL};
 
+/// The name of clients of plain REST.
+pub const REST: char = 'R';
+
 /// A value as JSON text; an empty field is `null`.
 pub type Text = String;
 
@@ -38,6 +41,8 @@ pub struct Oracle {
     writes: Vec<Write>,
     /// Values that a person has given up: discarded after a refusal.
     gone: BTreeSet<(RecordId, String, Text)>,
+    /// The device whose writes may be lost.
+    excused: Option<char>,
 }
 
 impl Oracle {
@@ -58,6 +63,11 @@ impl Oracle {
         let seen_by_removal = shown.filter(|_| is_removal).map(all).unwrap_or_default();
         let (field, value) = (field.to_owned(), value.to_owned());
         self.writes.push(Write { record, device, field, value, seen, seen_by_removal });
+    }
+
+    /// The writes of a device may be lost.
+    pub fn excuse(&mut self, device: char) {
+        self.excused = Some(device);
     }
 
     /// The number of writes.
@@ -83,7 +93,13 @@ impl Oracle {
             joined.entry(canonical(write.record)).or_default().insert(write.record);
         }
         let mut lost = Vec::new();
-        for write in &self.writes {
+        for (id, shown) in records.iter().filter(|_| self.excused.is_none()) {
+            let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");
+            if is_removed && !self.writes.iter().any(|write| write.record == *id && is_removal(write)) {
+                lost.push(format!("{id} is removed, and nobody has removed it"));
+            }
+        }
+        for write in self.writes.iter().filter(|write| self.excused != Some(write.device)) {
             let id = canonical(write.record);
             let Some(shown) = records.get(&id) else {
                 // A record that was removed before it was sent is nobody's business.
@@ -99,11 +115,66 @@ impl Oracle {
                 continue;
             }
             let field = shown.get(&write.field);
-            lost.push(format!("{}.{} = {} of {}; it is {field:?}", write.record, write.field, write.value, write.device));
+            lost.push(format!(
+                "{}.{} = {} of {}; it is {field:?}",
+                write.record, write.field, write.value, write.device
+            ));
         }
         lost.sort();
         lost.dedup();
         lost
+    }
+
+    /// Conflicts between values of which one has seen the other. Only values that were written once are looked at.
+    pub fn needless_conflicts(
+        &self,
+        records: &BTreeMap<RecordId, Shown>,
+        aliases: &BTreeMap<RecordId, RecordId>,
+    ) -> Vec<String> {
+        let mut found = Vec::new();
+        for (id, shown) in records {
+            found.extend(self.needless_removal_conflict(*id, shown));
+            let is_of = |write: &&Write| aliases.get(&write.record).unwrap_or(&write.record) == id;
+            for (name, field) in shown.iter().filter(|(name, field)| *name != REMOVAL && !field.alternatives.is_empty())
+            {
+                let writes_of = |value: &Text| {
+                    let writes = self.writes.iter().filter(is_of);
+                    // A field is empty before anybody empties it.
+                    let writes = writes.filter(|it| it.field == *name && it.value == *value && value != "null");
+                    writes.collect::<Vec<_>>()
+                };
+                for value in &field.alternatives {
+                    if let [_] = &writes_of(value)[..]
+                        && writes_of(&field.value).iter().any(|live| live.seen.contains(value))
+                    {
+                        found.push(format!("{id}.{name}: {} has seen {value}", field.value));
+                    }
+                    if let ([_], [other]) = (&writes_of(&field.value)[..], &writes_of(value)[..])
+                        && other.seen.contains(&field.value)
+                    {
+                        found.push(format!("{id}.{name}: {value} has seen {}", field.value));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// A conflict about a removal that has seen everything that the record has. Only records with one removal are looked at.
+    fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
+        shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
+        let mut presence = self.writes.iter().filter(|write| write.record == id && write.field == REMOVAL);
+        let (removal, None) = (presence.next().filter(|write| is_removal(write))?, presence.next()) else {
+            return None;
+        };
+        let names: BTreeSet<&String> = removal.seen_by_removal.iter().map(|(name, _)| name).collect();
+        let null = Field { value: "null".to_owned(), ..Field::default() };
+        let has_seen_all = names.into_iter().filter(|name| *name != REMOVAL).all(|name| {
+            let field = shown.get(name).unwrap_or(&null);
+            let mut values = field.alternatives.iter().chain([&field.value]);
+            values.all(|value| removal.seen_by_removal.contains(&(name.clone(), value.clone())))
+        });
+        has_seen_all.then(|| format!("{id}: its removal has seen everything"))
     }
 
     fn is_settled<'a, I: Iterator<Item = &'a Write>>(
@@ -117,7 +188,10 @@ impl Oracle {
         if self.gone.contains(&(*record, field.clone(), value.clone())) {
             return true;
         }
-        let is_seen = others().any(|other| other.field == *field && other.value != *value && other.seen.contains(value));
+        // Who was still shown all values of a conflict has not seen the choice that closed it.
+        let is_open = |other: &Write| write.seen.len() > 1 && other.seen.is_superset(&write.seen);
+        let has_seen = |other: &Write| other.value != *value && other.seen.contains(value) && !is_open(other);
+        let is_seen = others().any(|other| other.field == *field && has_seen(other));
         let is_seen_by_removal =
             || others().any(|other| other.seen_by_removal.contains(&(field.clone(), value.clone())));
         let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");

@@ -20,7 +20,10 @@ use garage_server::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::template::{EMAIL, PASSWORD, Template};
+use crate::{
+    disk,
+    template::{EMAIL, PASSWORD, Template},
+};
 
 /// More than any response has.
 const MAX_RESPONSE_BYTES: usize = 64 << 20;
@@ -87,7 +90,7 @@ impl Server {
     }
 
     fn backup(&self) -> PathBuf {
-        self.folder.join("server.backup")
+        self.folder.join("backup")
     }
 
     pub fn has_backup(&self) -> bool {
@@ -110,28 +113,38 @@ impl Server {
     /// Starts again after the program was killed, or the power was lost.
     pub async fn revive(&mut self, template: &Template, is_power_lost: bool) -> anyhow::Result<()> {
         self.stop().await;
-        if is_power_lost { self.disk.power_loss()? } else { self.disk.restart()? }
+        disk::revive(&self.disk, is_power_lost).await?;
         self.run(template).await
     }
 
-    /// Copies the database.
+    /// Copies the database, with its log if a fault has left one.
     pub async fn back_up(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        std::fs::copy(self.database(), self.backup())?;
+        std::fs::create_dir_all(self.backup())?;
+        copy(&self.folder, &self.backup())?;
         self.run(template).await
     }
 
     /// Puts the copy back.
     pub async fn restore(&mut self, template: &Template) -> anyhow::Result<()> {
         self.stop().await;
-        for suffix in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(self.folder.join(format!("server.db{suffix}")));
-        }
-        std::fs::copy(self.backup(), self.database())?;
+        copy(&self.backup(), &self.folder)?;
         self.run(template).await
     }
 
     pub async fn close(mut self) {
         self.stop().await;
     }
+}
+
+/// Copies a database to another folder, in place of the one there.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for name in ["server.db", "server.db-wal", "server.db-shm"] {
+        let (from, to) = (from.join(name), to.join(name));
+        let _ = std::fs::remove_file(&to);
+        if from.exists() && !name.ends_with("shm") {
+            std::fs::copy(from, to)?;
+        }
+    }
+    Ok(())
 }

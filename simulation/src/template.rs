@@ -43,7 +43,8 @@ impl Template {
         let folder = tempfile::tempdir()?;
         let passwords = Passwords::new()?;
         let template = Template { folder, account: String::new(), passwords, token: Mutex::default() };
-        let garage = Garage::open(device::config(&template.garage(), device::clock(0), 0), ChangeListener::none()).await?;
+        let garage =
+            Garage::open(device::config(&template.garage(), device::clock(0), 0), ChangeListener::none()).await?;
         garage.close().await;
         let store = Store::open(&Location::Sqlite(template.database())).await?;
         store.count(&template.keys()).await.context("counting the start")?;

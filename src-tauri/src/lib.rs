@@ -15,7 +15,9 @@ pub mod start;
 mod state;
 
 use garage_core::GarageConfig;
-use tauri::{App, Runtime};
+use tauri::{App, Manager, Runtime, WindowEvent};
+
+use crate::state::AppGarage;
 
 pub use crate::{
     error::CommandError,
@@ -35,6 +37,11 @@ pub fn with_garage<R: Runtime>(
 ) -> tauri::Builder<R> {
     let bindings = bindings::builder::<R>();
     let builder = builder.plugin(tauri_plugin_store::Builder::new().build()).plugin(tauri_plugin_dialog::init());
+    let builder = builder.on_window_event(|window, event| {
+        if let (WindowEvent::Focused(true), Some(garage)) = (event, window.try_state::<AppGarage>()) {
+            garage.sync_now();
+        }
+    });
     builder.invoke_handler(bindings.invoke_handler()).setup(move |app| {
         bindings.mount_events(app);
         state::manage(app, config(app)?)?;

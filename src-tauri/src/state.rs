@@ -9,9 +9,15 @@ use std::{
     time::Duration,
 };
 
-use garage_core::{ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair, Watch};
-use tauri::{App, Manager, Runtime, async_runtime};
-use tokio::sync::RwLock;
+use garage_core::{
+    ChangeListener, Garage, GarageConfig, GarageError, Progress, Repair, Watch,
+    sync::{Activity, SyncError},
+};
+use tauri::{
+    App, Manager, Runtime,
+    async_runtime::{self, JoinHandle},
+};
+use tokio::sync::{Notify, RwLock};
 
 use crate::{
     events, preferences,
@@ -30,6 +36,12 @@ pub(crate) struct AppGarage {
     garage: RwLock<Option<Garage>>,
     /// Reports other programs' writes until it is dropped.
     watch: Mutex<Option<Watch>>,
+    /// Syncs the garage until it is aborted.
+    sync: Mutex<Option<JoinHandle<()>>>,
+    /// Notified after each write to the garage.
+    changed: Arc<Notify>,
+    /// Notified when there is a reason to sync without waiting.
+    sync_wanted: Arc<Notify>,
     repaired: Mutex<Option<Repair>>,
     asks_vpic: AtomicBool,
     on_progress: Arc<dyn Fn(u32) + Send + Sync>,
@@ -55,6 +67,7 @@ impl AppGarage {
     pub async fn repair(&self) -> Result<Repair, GarageError> {
         let mut held = self.garage.write().await;
         if let Some(garage) = held.take() {
+            self.keep_synced(None);
             garage.close().await;
         }
         let (garage, repair) = Garage::repair(self.config.clone(), self.on_change.clone()).await?;
@@ -68,10 +81,28 @@ impl AppGarage {
             .watch_others()
             .inspect_err(|error| tracing::warn!(%error, "cannot watch for writes of other programs"));
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch.ok();
+        self.keep_synced(Some(garage.clone()));
         *held = Some(garage);
         if repair.is_some() {
             *self.repaired.lock().unwrap_or_else(PoisonError::into_inner) = repair;
         }
+    }
+
+    /// Syncs this garage from now on, and no other. Without an account, nothing is done.
+    fn keep_synced(&self, garage: Option<Garage>) {
+        let task = garage.map(|garage| {
+            let (changed, wanted) = (self.changed.clone(), self.sync_wanted.clone());
+            async_runtime::spawn(async move { garage.keep_synced(&changed, &wanted, log_activity).await })
+        });
+        let before = std::mem::replace(&mut *self.sync.lock().unwrap_or_else(PoisonError::into_inner), task);
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+
+    /// Syncs now, without waiting.
+    pub fn sync_now(&self) {
+        self.sync_wanted.notify_one();
     }
 
     /// The number of changes of the garage and the preferences since the app started.
@@ -122,13 +153,24 @@ impl AppGarage {
     }
 }
 
+fn log_activity(activity: Activity) {
+    match activity {
+        Activity::Syncing | Activity::Synced(_) => {}
+        Activity::Stopped(SyncError::SignedOut) => {}
+        Activity::Waiting(error, _) | Activity::Stopped(error) => tracing::info!(%error, "not synced"),
+    }
+}
+
 /// Registers the garage as app state and forwards its changes to the page.
 pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_plugin_store::Result<()> {
     let handle = app.handle().clone();
     let change_count = Arc::new(AtomicU32::new(0));
     let counter = change_count.clone();
+    let (changed, sync_wanted) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let notify = changed.clone();
     let on_change = ChangeListener::new(move |change| {
         counter.fetch_add(1, Ordering::SeqCst);
+        notify.notify_one();
         events::emit_change(&handle, change);
     });
     let preferences = preferences::manage(app, &config.garage_file)?;
@@ -139,6 +181,9 @@ pub(crate) fn manage<R: Runtime>(app: &App<R>, config: GarageConfig) -> tauri_pl
         change_count,
         garage: RwLock::default(),
         watch: Mutex::default(),
+        sync: Mutex::default(),
+        changed,
+        sync_wanted,
         repaired: Mutex::default(),
         asks_vpic: AtomicBool::new(preferences.asks_vpic),
         on_progress: Arc::new(move |percent| events::emit_progress(&handle, percent)),

@@ -1,6 +1,6 @@
 //! Commands under Tauri's mock runtime, with the app's real configuration and capabilities.
 
-use garage_core::{Environment, GarageConfig, Program};
+use garage_core::{Environment, GarageConfig, Program, SessionConfig};
 use motovault::bindings;
 use serde_json::{Value, json};
 use tauri::{
@@ -33,6 +33,7 @@ impl MockApp {
                 vpic_url: None,
                 environment: Environment::system(),
                 program: Program::App,
+                session: SessionConfig::default(),
             })
         })
         .build(motovault::context())

@@ -101,6 +101,14 @@ enum Task {
     },
     /// Build the container image of the server with buildah, and print its sizes and how long it takes to start; requires root
     Image,
+    /// Run histories of devices and a server, with faults, and check that nothing is lost
+    ///
+    /// `cargo xtask simulate -- engine --help` lists the options.
+    Simulate {
+        /// Options of the simulation
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
     /// Type-check the app for Android and iOS
     CheckTargets,
 }
@@ -198,6 +206,11 @@ fn perform() -> anyhow::Result<()> {
         Task::Tidy => tidy::tidy(&root),
         Task::Bindings => {
             shell::run(shell::cargo(&["run", "--quiet", "--package", "e2e-host", "--bin", "export-bindings"]))
+        }
+        Task::Simulate { options } => {
+            let mut command = shell::cargo(&["run", "--quiet", "--profile", "bench", "-p", "garage-simulation", "--"]);
+            command.args(options);
+            shell::run(command)
         }
         #[cfg(unix)]
         Task::CheckTargets => targets::check_targets(&root),

@@ -6,6 +6,7 @@
 //! - `record`, `value`, `id`, `origin`: records of any collection
 //! - `access`, `view`: fields of records and of typed views
 //! - `replica`, `conflict`, `merge`: a record with its conflicts, and merging it after changes in two places
+//! - `rules`: the rules of sync, which a simulation can switch off
 //! - `patch`, `validate`, `invalid`, `separators`: untrusted input to a validated change, or to error messages
 //! - `vin`, `unit`, `amount`: values with rules of their own
 //! - `change`: history; `query`: lists of vehicles
@@ -31,6 +32,7 @@ mod query;
 mod record;
 pub mod replica;
 mod rule;
+pub mod rules;
 mod separators;
 pub mod service_entry;
 mod unit;

@@ -13,6 +13,7 @@ use crate::{
     Collection, FieldValue, Json, Origin, Record,
     conflict::{self, Alternative, Conflict, Conflicts, REMOVAL},
     replica::Replica,
+    rules::Rule,
 };
 
 /// Who wrote the values that become alternatives.
@@ -103,8 +104,9 @@ fn merge_cell(
 ) {
     let values = |copy: &Replica| cell.iter().map(|name| copy.record.value(name)).collect::<Vec<_>>();
     let decisions = |copy: &Replica| cell.iter().map(|name| decision(copy, name)).collect::<Vec<_>>();
-    let is_changed =
-        |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || decisions(copy) != decisions(base));
+    let is_decided =
+        |copy: &Replica, base: &Replica| Rule::DecisionsCountAsWrites.holds() && decisions(copy) != decisions(base);
+    let is_changed = |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || is_decided(copy, base));
     let (is_local, is_current) = (is_changed(local), is_changed(current));
     let differs = values(local) != values(current);
     is_edited.here |= is_local && differs;
@@ -134,6 +136,7 @@ fn merge_cell(
     match preferred_cell(cell, &local.record, &current.record) {
         Preference::First => take(local, merged),
         Preference::Second => {}
+        Preference::Neither if !Rule::ServersValueIsLive.holds() => take(local, merged),
         Preference::Neither => {
             for name in cell.iter().filter(|name| local.record.value(name) != current.record.value(name)) {
                 let value = local.record.value(name).map(|value| value.to_json());
@@ -172,7 +175,9 @@ fn alternatives_of_both(base: Option<&Replica>, local: &Replica, current: &Repli
     let mut conflicts = Conflicts::new();
     // Of two that have the same value the server's stays, so that there is nothing to send.
     for (key, alternative) in there.iter().chain(&here) {
-        let is_kept = here.contains_key(key) && there.contains_key(key) || !known.contains_key(key);
+        let is_kept = here.contains_key(key) && there.contains_key(key)
+            || !known.contains_key(key)
+            || !Rule::RemovedAlternativesGo.holds();
         if is_kept {
             conflicts.entry(key.0.clone()).or_default().add(alternative.clone());
         }
@@ -213,10 +218,15 @@ fn merge_removal(
             conflict.alternatives.iter().filter(is_new).any(|it| it.value != value)
         })
     };
+    let is_edit_unseen = |is_edited: bool, edited: &Replica, removed: &Replica| {
+        Rule::UnseenEditsOutliveRemovals.holds() && (is_edited || has_new_alternatives(edited, removed))
+    };
     let is_unseen = match (is_local, is_current) {
         // Only there: removed unseen by an edit here, or restored.
-        (false, _) => there && (is_edited.here || has_new_alternatives(local, current)),
-        (true, false) => here && (is_edited.there || has_new_alternatives(current, local)),
+        (false, _) => there && is_edit_unseen(is_edited.here, local, current),
+        (true, false) => {
+            here && (is_edit_unseen(is_edited.there, current, local) || !Rule::SeenRemovalsStand.holds())
+        }
         // One side has removed it, and the other has chosen to keep it. Without a base nobody knows whether one has seen
         // the other.
         (true, true) => true,

@@ -317,6 +317,10 @@ impl State {
     pub(crate) fn lose_power(&mut self) -> io::Result<()> {
         let paths: Vec<PathBuf> = self.files.keys().chain(self.entries.keys()).cloned().collect();
         paths.iter().for_each(|path| self.forget_if_changed_by_others(path));
+        // Other code has deleted their folder, and them with it.
+        let is_left = |path: &PathBuf| path.parent().is_some_and(Path::exists);
+        self.entries.retain(|path, _| is_left(path));
+        self.files.retain(|path, _| path.exists() || self.entries.contains_key(path));
         for (path, mut entries) in std::mem::take(&mut self.entries) {
             let survived = Luck::draw(&mut self.rng).pick(entries.len() + 1, &mut self.rng);
             // What the first lost change found.

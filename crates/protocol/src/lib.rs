@@ -2,8 +2,10 @@
 //!
 //! Validation is in `garage-domain`, behavior in the server.
 
+pub mod auth;
 pub mod sync;
 
+pub use auth::{Account, Credentials, RefreshToken, Tokens};
 use garage_domain::{FieldError, VehicleFields, VehicleId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -50,21 +52,6 @@ pub struct ErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<WireVehicle>))]
     pub current: Option<Box<WireVehicle>>,
-}
-
-/// The response of `POST /api/auth/login` and `/refresh`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Tokens {
-    /// The bearer token for all other requests.
-    pub access_token: String,
-    /// The refresh token. The next refresh replaces it.
-    pub refresh_token: String,
-    /// Always `Bearer`.
-    pub token_type: String,
-    /// The lifetime of the access token in seconds.
-    pub expires_in: u64,
 }
 
 #[cfg(test)]

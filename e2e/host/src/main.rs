@@ -15,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use clap::Parser;
-use garage_core::{Environment, GarageConfig, Program, decoding};
+use garage_core::{Environment, GarageConfig, Program, SessionConfig, decoding};
 use serde_json::{Value, json};
 use tauri::{
     Listener, Manager, WebviewWindow,
@@ -65,6 +65,7 @@ async fn main() -> anyhow::Result<()> {
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,
+        session: SessionConfig::default(),
     };
     let mut app = motovault::with_garage(mock_builder(), move |_| Ok(config)).build(motovault::context())?;
     // Sets the app up; the mock runtime has no events to go through.

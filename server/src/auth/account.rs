@@ -1,22 +1,7 @@
 //! Accounts and sessions as the store reads and writes them.
 
+pub use garage_protocol::Account;
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Account {
-    /// The id of the account; the `userId` of its vehicles.
-    pub id: String,
-    /// The email address, in lower case.
-    pub email: String,
-    /// When the account was created.
-    pub created_at: Timestamp,
-    /// When the account was disabled; null if it is not.
-    pub disabled_at: Option<Timestamp>,
-}
 
 /// A change that an operator makes to an account.
 #[derive(Debug, Clone)]

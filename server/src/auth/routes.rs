@@ -2,14 +2,14 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use garage_domain::FieldError;
-use garage_protocol::{ErrorBody, Tokens};
+use garage_protocol::{Account, Credentials, ErrorBody, RefreshToken, Tokens};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Account, User,
+    User,
     account::{Registration, clean_email},
     accounts::{self, EMAIL_TAKEN},
     keys::ACCESS_TOKEN_LIFETIME,
@@ -28,28 +28,6 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(log_out))
         .routes(routes!(me))
         .routes(routes!(public_keys))
-}
-
-/// An email address and a password.
-#[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "only the OpenAPI document uses it; a body is read field by field, to report all that are invalid"
-)]
-struct Credentials {
-    /// Trimmed and lower-cased by the server
-    #[schema(max_length = 254, format = Email)]
-    email: String,
-    #[schema(min_length = 10, max_length = 1000)]
-    password: String,
-}
-
-/// A refresh token.
-#[derive(ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only the OpenAPI document uses it")]
-struct RefreshToken {
-    refresh_token: String,
 }
 
 /// A JWK set (RFC 7517).

@@ -18,8 +18,8 @@ use uuid::Uuid;
 use super::{
     Store, StoreError,
     epoch::{
-        BEGIN_EPOCH, Decision, END_EPOCH_OF_DATABASE, END_EPOCHS, LastState, RAISE_COUNTERS, SET_STARTS, State, begin, decide, positional,
-        shift, state_of, state_of_postgres,
+        BEGIN_EPOCH, Decision, END_EPOCH_OF_DATABASE, END_EPOCHS, LastState, RAISE_COUNTERS, SET_STARTS, State, begin,
+        decide, positional, shift, state_of, state_of_postgres,
     },
     postgres::Failure,
 };

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use garage_domain::{Collection, Extra, Field, FieldAccess, FieldError, FieldValue, Invalid, Json, Record, RecordId};
+use garage_domain::{
+    Collection, Extra, Field, FieldAccess, FieldError, FieldValue, Invalid, Json, Record, RecordId, rules::Rule,
+};
 use garage_protocol::sync::{
     Change, MAX_RECORD_BYTES, Operation, OperationKind, OperationResult, OperationStatus, Rejection, operation_hash,
 };
@@ -122,14 +124,18 @@ impl Facts {
 
 fn decide(operation: &Operation, facts: &Facts, quota: i64, device: Uuid, now: Timestamp) -> Decision {
     let key = (operation.collection.clone(), operation.record_id);
-    if let Some(alias_of) = facts.aliases.get(&key) {
+    if let Some(alias_of) = facts.aliases.get(&key).filter(|_| Rule::AliasesAreKept.holds()) {
         return Decision::Exists { alias_of: *alias_of, write: None };
     }
     if operation.collection == VEHICLES && facts.of_others.contains(&operation.record_id) {
         return rejected("This id is already used by another vehicle".to_owned());
     }
     let current = facts.records.get(&key);
-    if current.map(|current| current.version) != operation.base_version {
+    let is_current = current.map(|current| current.version) == operation.base_version;
+    // Without the rule, only whether there is a record.
+    let is_as_expected =
+        is_current || !Rule::BaseVersionsAreCompared.holds() && current.is_some() == operation.base_version.is_some();
+    if !is_as_expected {
         return Decision::Stale(current.cloned().map(Box::new));
     }
     let before = current.and_then(|current| current.fields.as_ref());
@@ -265,6 +271,9 @@ fn taken_vin(operation: &Operation, current: Option<&Change>, after: &Change, fa
     if current.is_none() {
         let key = (operation.collection.clone(), operation.record_id);
         return Some(Decision::Exists { alias_of: twin, write: Some(Write::Alias { key, alias_of: twin }) });
+    }
+    if !Rule::TakenValuesAreRejected.holds() {
+        return None;
     }
     let message = "Vehicle with this VIN already exists".to_owned();
     let field = if operation.fields.contains_key("vin") { "vin" } else { "deletedAt" };

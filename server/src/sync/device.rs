@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use garage_domain::rules::Rule;
 use garage_protocol::sync::{SyncRequest, operation_hash};
 use uuid::Uuid;
 
@@ -72,7 +73,7 @@ pub enum Meaning {
 impl Device {
     /// What the request means, for an account with this epoch and version. `cursor` is the request's.
     pub fn meaning(&self, request: &SyncRequest, cursor: Option<&Cursor>, epoch: &str, version: i64) -> Meaning {
-        if request.epoch.as_ref().is_some_and(|other| other != epoch) {
+        if request.epoch.as_ref().is_some_and(|other| other != epoch) && Rule::EpochsAreCompared.holds() {
             return Meaning::OtherEpoch;
         }
         if let Some(cursor) = cursor.filter(|cursor| !self.cursors.contains(cursor)) {
@@ -87,7 +88,8 @@ impl Device {
         let mut batches = self.batches.iter().flatten();
         let Some(known) = batches.clone().find(|batch| batch.number == number) else {
             let is_next = batches.all(|batch| batch.number < number);
-            return if is_next { Meaning::Continues(HashMap::new()) } else { Meaning::Late };
+            let is_late = !is_next && Rule::LateBatchesAreIgnored.holds();
+            return if is_late { Meaning::Late } else { Meaning::Continues(HashMap::new()) };
         };
         let ids = request.operations.iter().map(|operation| operation.op_id);
         if !ids.eq(known.answers.iter().map(|answer| answer.op_id)) {
@@ -98,7 +100,7 @@ impl Device {
             if operation_hash(operation) != answer.hash {
                 return Meaning::Contradicts(operation.op_id);
             }
-            if let Some(result) = &answer.result {
+            if let Some(result) = answer.result.as_ref().filter(|_| Rule::ResultsAreRemembered.holds()) {
                 remembered.insert(operation.op_id, result.clone());
             }
         }

@@ -11,6 +11,8 @@ use garage_domain::{FieldError, Invalid, VinError};
 use rusqlite::ErrorCode as SqliteCode;
 use serde::Serialize;
 
+use crate::SessionError;
+
 /// Why an operation failed; the garage is unchanged. Displays as a sentence for the user.
 #[derive(Debug, thiserror::Error)]
 pub enum GarageError {
@@ -29,17 +31,6 @@ pub enum GarageError {
     /// The field has no open conflict, or none with this value.
     #[error("There is no such conflict")]
     NoSuchConflict,
-    /// The garage belongs to another account, or to another server.
-    #[error("This garage belongs to {}; use another garage for another account", match .email {
-        Some(email) => format!("{email} on {server}"),
-        None => format!("another account on {server}"),
-    })]
-    OtherAccount {
-        /// The server that it belongs to.
-        server: String,
-        /// The email address of the last sign-in, if it is known.
-        email: Option<String>,
-    },
     /// No change has this id.
     #[error("There is no such change")]
     NoSuchChange,
@@ -133,6 +124,9 @@ pub enum GarageError {
     /// The cache of vPIC's answers cannot be used. Only [`Garage::ask_vpic`](crate::Garage::ask_vpic) fails with it.
     #[error("vPIC's answers cannot be kept: {0}")]
     AnswersNotKept(Arc<garage_sqlite::Error>),
+    /// Signing in, or using the session with a server, failed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
     /// The system has no folder for the user's data.
     #[error("This system has no folder for user data; set HOME, or give the path of the garage's file")]
     NoDataFolder,
@@ -204,6 +198,18 @@ pub enum ErrorCode {
     GarageReadOnly,
     /// The disk is full.
     DiskFull,
+    /// There is no session with a server, or it has ended: sign in.
+    SignedOut,
+    /// The server refuses to register or to sign in.
+    SignInRefused,
+    /// The garage belongs to another account.
+    OtherAccount,
+    /// The server cannot be reached, or does not answer as it should.
+    ServerAway,
+    /// Sync has stopped until a person decides.
+    NeedsDecision,
+    /// The system's key store is missing, locked, or failed.
+    KeyStoreFailed,
     /// The caller canceled the operation.
     Canceled,
     /// Any other error.
@@ -229,13 +235,13 @@ impl GarageError {
             | GarageError::Removed(_)
             | GarageError::NoSuchChange
             | GarageError::NoSuchConflict => ErrorCode::NotFound,
-            GarageError::OtherAccount { .. } => ErrorCode::Invalid,
             GarageError::ChangedSince(_) | GarageError::ChangedSinceAdded { .. } | GarageError::CannotUndo => {
                 ErrorCode::ChangedSince
             }
             GarageError::PartlyImported { source, .. } => source.code(),
             GarageError::Snapshot(_) => ErrorCode::SnapshotMissing,
             GarageError::Vpic(_) => ErrorCode::VpicAway,
+            GarageError::Session(error) => session_code(error),
             GarageError::NoDataFolder | GarageError::FileGone => ErrorCode::GarageReadOnly,
             GarageError::Store(error) => store_code(error),
         }
@@ -247,6 +253,7 @@ impl GarageError {
         let vin = |message: String| vec![FieldError { field: "vin".to_owned(), message }];
         match self {
             GarageError::Invalid(Invalid::Fields(errors)) => errors.clone(),
+            GarageError::Session(SessionError::Invalid(errors)) => errors.clone(),
             GarageError::NotAVin(_) | GarageError::DuplicateVin => vin(self.to_string()),
             GarageError::ChangedSince(Some(field)) => {
                 vec![FieldError { field: field.clone(), message: self.to_string() }]
@@ -290,6 +297,28 @@ fn file_message(path: &Path, source: &io::Error, done: &str) -> String {
 
 const LOCKED: &str = "Another program is using the garage's file. Close it and try again; nothing was changed";
 const DISK_FULL: &str = "The disk is full. Make room and try again; nothing was changed";
+
+fn session_code(error: &SessionError) -> ErrorCode {
+    match error {
+        SessionError::InvalidServer(_)
+        | SessionError::Unencrypted(_)
+        | SessionError::Invalid(_)
+        | SessionError::InvalidToken => ErrorCode::Invalid,
+        SessionError::OtherAccount { .. } => ErrorCode::OtherAccount,
+        SessionError::WrongCredentials
+        | SessionError::EmailTaken
+        | SessionError::RegistrationClosed
+        | SessionError::NoAccounts(_)
+        | SessionError::TooManyAttempts(_) => ErrorCode::SignInRefused,
+        SessionError::SignedOut | SessionError::Ended | SessionError::TokenRefused => ErrorCode::SignedOut,
+        SessionError::Unreachable { .. } | SessionError::Unavailable { .. } | SessionError::NotAServer { .. } => {
+            ErrorCode::ServerAway
+        }
+        SessionError::Busy => ErrorCode::GarageLocked,
+        SessionError::NotLocked(_) => ErrorCode::FileFailed,
+        SessionError::KeyStore(_) => ErrorCode::KeyStoreFailed,
+    }
+}
 
 fn store_code(error: &garage_sqlite::Error) -> ErrorCode {
     match error {

@@ -8,14 +8,15 @@
 //! - `decode`: decoding, and which decoded values fill a vehicle
 //! - `refine`, `vpic_cache`: requests to vPIC in the background, and the cache file of its answers
 //! - `backup`, `repair`, `lock`: the garage's file as a whole, and locking it against other programs
+//! - `session`: signing in to a server, and its access tokens; `http`: requests with limits
 //! - `sync`: exchanging changes with the server
 //! - `watch`: notices writes of other programs
 //! - `progress`: progress and cancellation of long operations
 //! - `store`: the SQL, one module per table; no other module knows a column
 //! - `locations`: the paths of the app's files
 //!
-//! Invariants: a write is on disk before its operation returns; no operation waits for the network, except
-//! [`Garage::ask_vpic`]; a missing or broken decoder never prevents a save; time and ids come only from
+//! Invariants: a write is on disk before its operation returns; only [`Garage::ask_vpic`] and the
+//! operations of `session` wait for the network; a missing or broken decoder never prevents a save; time and ids come only from
 //! [`Environment`].
 
 mod backup;
@@ -24,6 +25,7 @@ mod decode;
 mod environment;
 mod error;
 mod find;
+mod http;
 pub mod locations;
 mod lock;
 mod odometer;
@@ -32,6 +34,7 @@ mod records;
 mod refine;
 mod repair;
 mod service;
+mod session;
 mod store;
 pub mod sync;
 mod transfer;
@@ -57,12 +60,18 @@ pub use garage_domain::{
     VehicleSummary,
 };
 pub use garage_files::Existing;
+pub use http::{HttpClient, HttpError, Proxy, Response};
 pub use progress::Progress;
 pub use repair::{
     Repair,
     examine::{Examination, FileState, RecordCount},
 };
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
 pub use service::ServiceLog;
+pub use session::{
+    AccessToken, GivenSession, KeyStore, KeyStoreError, Remote, Session, SessionConfig, SessionError, SignOut,
+    SignedIn, Unencrypted, system_key_store,
+};
 pub use store::text::register as register_sql_functions;
 pub use transfer::{Export, ExportFormat, ImportMode, ImportProblem, ImportReport};
 pub use vehicles::offers::Offer;
@@ -90,6 +99,8 @@ pub struct GarageConfig {
     pub environment: Environment,
     /// The program that history records.
     pub program: Program,
+    /// Where the session with a server comes from.
+    pub session: SessionConfig,
 }
 
 impl GarageConfig {
@@ -108,6 +119,7 @@ impl GarageConfig {
             vpic_url: Some(decoding::vpic::VpicClient::base_url()),
             environment: Environment::system(),
             program,
+            session: SessionConfig::default(),
         })
     }
 }
@@ -133,6 +145,7 @@ pub struct Garage {
     vpic_cache: VpicCache,
     environment: Environment,
     program: Program,
+    session: SessionConfig,
     garage_file: PathBuf,
     on_change: ChangeListener,
     daily_backup: DailyBackup,
@@ -176,6 +189,7 @@ impl Garage {
             vpic_cache: VpicCache::new(&config.vpic_answers_file),
             environment: config.environment,
             program: config.program,
+            session: config.session,
             garage_file: config.garage_file,
             on_change,
             daily_backup: DailyBackup::default(),

@@ -1,7 +1,7 @@
 //! Phones: each app has its own folders, which only the system's API knows.
 
 use garage_core::{
-    Environment, GarageConfig, Program,
+    Environment, GarageConfig, Program, SessionConfig,
     decoding::{self, pinned},
     locations,
 };
@@ -18,5 +18,6 @@ pub(crate) fn garage_config<R: Runtime>(app: &App<R>) -> Result<GarageConfig, Bo
         vpic_url: Some(decoding::vpic::VpicClient::base_url()),
         environment: Environment::system(),
         program: Program::App,
+        session: SessionConfig::default(),
     })
 }

@@ -41,6 +41,7 @@ pub fn for_tests(root: &Path) -> anyhow::Result<()> {
         packages::VIRTUAL_DISPLAY,
         packages::WEBVIEW_DRIVER,
         packages::FONT,
+        packages::KEY_STORE,
     ])?;
     node::install(root, "ui")?;
     node::install(root, "e2e")?;

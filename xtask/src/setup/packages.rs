@@ -44,6 +44,13 @@ pub const WEBVIEW_DRIVER: Packages = Packages {
     programs: &["pgrep", "WebKitWebDriver"],
     libraries: &[],
 };
+/// GNOME's keyring on a session bus of its own.
+pub const KEY_STORE: Packages = Packages {
+    purpose: "test sessions with a key store",
+    names: &["dbus", "gnome-keyring"],
+    programs: &["dbus-daemon", "dbus-send", "gnome-keyring-daemon"],
+    libraries: &[],
+};
 pub const POSTGRES: Packages = Packages {
     purpose: "test the server on PostgreSQL",
     names: &["openssl", "postgresql", "util-linux"],

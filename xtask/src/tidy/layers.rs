@@ -22,7 +22,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         package: "garage-core",
-        may_use: &["garage-domain", "garage-decode", "garage-files", "garage-sqlite"],
+        may_use: &["garage-domain", "garage-decode", "garage-files", "garage-protocol", "garage-sqlite"],
         reason: "the core is independent of user interfaces and the server",
     },
     Layer { package: "garage-protocol", may_use: &["garage-domain"], reason: "it only has types shared by both sides" },
@@ -33,7 +33,24 @@ const LAYERS: &[Layer] = &[
     },
     Layer { package: "motovault", may_use: &["garage-core"], reason: "all logic is in the core" },
     Layer { package: "garage-cli", may_use: &["garage-core"], reason: "the CLI and the app share the core" },
+    Layer {
+        package: "e2e-device",
+        may_use: &["garage-core"],
+        reason: "its tests start the CLI and the server as processes",
+    },
     Layer { package: "e2e-host", may_use: &["garage-core", "motovault"], reason: "browser tests drive the real shell" },
+    Layer {
+        package: "garage-simulation",
+        may_use: &[
+            "garage-core",
+            "garage-decode",
+            "garage-domain",
+            "garage-faulty-disk",
+            "garage-protocol",
+            "garage-server",
+        ],
+        reason: "it runs both sides of sync",
+    },
     Layer {
         package: "garage-testkit",
         may_use: &["garage-domain", "garage-decode"],

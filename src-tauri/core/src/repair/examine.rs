@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::{
     ErrorCode, Garage, GarageError,
     store::{self, foreign, history, records, schema},
+    sync,
 };
 
 /// The result of checking a garage's file.
@@ -50,6 +51,8 @@ pub struct RecordCount {
 pub struct Examination {
     /// The result of the check.
     pub file: FileState,
+    /// What is wrong with the tables of sync, a message for each; empty if nothing is.
+    pub sync_problems: Vec<String>,
     /// The numbers of records, in the order of the collections.
     pub records: Vec<RecordCount>,
     /// Records of collections that this version does not know, including unreadable ones.
@@ -91,11 +94,14 @@ impl Garage {
         let examined = self.database.read_long(|transaction| {
             let file = state_of(transaction);
             let is_damaged = matches!(file, FileState::Damaged { .. });
-            Ok::<_, GarageError>((file, counted(transaction, is_damaged)?))
+            // The check of a damaged file says what is wrong.
+            let sync_problems = if is_damaged { Vec::new() } else { sync::problems(transaction)? };
+            Ok::<_, GarageError>((file, sync_problems, counted(transaction, is_damaged)?))
         });
-        let (file, counted) = examined.await?;
+        let (file, sync_problems, counted) = examined.await?;
         Ok(Examination {
             file,
+            sync_problems,
             records: counted.records,
             foreign_records: counted.foreign_records,
             changes: counted.changes,

@@ -4,6 +4,7 @@
 //! - `journal`: writes them; no other code does
 //! - `history`, `vehicle_list`, `find`, `foreign`: read history, pages of vehicles, single vehicles, and records of
 //!   unknown collections
+//! - `account`: the account on a server that the garage belongs to
 //! - `schema`: finds and mends missing and changed parts of the schema
 //! - `sync`: the bookkeeping of sync
 //! - `stored_value`: values of rows, for copying them without interpreting them
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use garage_sqlite::{Access, Database, Error, Schema};
 use rusqlite::{Connection, Transaction};
 
+pub(crate) mod account;
 pub(crate) mod find;
 pub(crate) mod foreign;
 pub(crate) mod history;

@@ -4,6 +4,7 @@ use garage_domain::{
     Collection, Extra, Record, RecordId,
     conflict::{Conflict, Conflicts},
     replica::Replica,
+    rules::Rule,
 };
 use garage_protocol::sync::Operation;
 use jiff::Timestamp;
@@ -68,27 +69,6 @@ pub(crate) struct Progress {
     pub attention: Option<Attention>,
 }
 
-impl Progress {
-    /// The beginning, before the first request.
-    pub fn new(server: String, account: String, email: Option<String>) -> Progress {
-        Progress {
-            server,
-            account,
-            email,
-            epoch: None,
-            cursor: None,
-            batch: 0,
-            reread: 0,
-            is_rereading: false,
-            audit_collection: None,
-            audit_after: None,
-            mismatches: 0,
-            synced_at: None,
-            attention: None,
-        }
-    }
-}
-
 /// Why sync has stopped until a person decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "reason")]
@@ -138,7 +118,9 @@ pub(crate) fn base_replica(connection: &Connection, key: &Key, base: &StoredBase
     let mut record = Record::new(Collection::named(&key.collection), key.id, base.created_at);
     (record.updated_at, record.deleted_at) = (base.updated_at, base.deleted_at);
     let mut replica = Replica::with_fields(record, base.fields.clone());
-    replica.record = records::with_resolved_references(connection, replica.record)?;
+    if Rule::ReferencesAreReadThroughAliases.holds() {
+        replica.record = records::with_resolved_references(connection, replica.record)?;
+    }
     Ok(replica)
 }
 
@@ -491,6 +473,17 @@ pub(crate) fn alias_of(connection: &Connection, key: &Key) -> Result<Option<Reco
     Ok(record.and_then(|id| id.parse().ok()))
 }
 
+/// Returns all aliases, with the records that they are aliases of.
+pub(crate) fn aliases(connection: &Connection) -> Result<Vec<(Key, RecordId)>> {
+    let mut statement = connection.prepare_cached("SELECT collection, alias_id, record_id FROM alias")?;
+    let mut rows = statement.query([])?;
+    let mut aliases = Vec::new();
+    while let Some(row) = rows.next()? {
+        aliases.extend(key_of(row)?.zip(id_of(row, 2)?));
+    }
+    Ok(aliases)
+}
+
 pub(crate) fn put_alias(connection: &Connection, alias: &Key, record: RecordId) -> Result<()> {
     let sql = "INSERT OR REPLACE INTO alias (collection, alias_id, record_id) VALUES (?1, ?2, ?3)";
     connection.prepare_cached(sql)?.execute([&alias.collection, &alias.id.to_string(), &record.to_string()]).map(drop)
@@ -505,7 +498,8 @@ pub(crate) fn delete_alias(connection: &Connection, alias: &Key) -> Result<()> {
 
 /// Returns how far sync is; `None` before the first sign-in.
 pub(crate) fn progress(connection: &Connection) -> Result<Option<Progress>> {
-    let sql = "SELECT server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection, audit_after,
+    let sql =
+        "SELECT server, account, email, epoch, cursor, batch, reread, is_rereading, audit_collection, audit_after,
                    synced_at_us, attention, mismatches FROM sync";
     let progress = |row: &Row<'_>| {
         Ok(Progress {
@@ -581,9 +575,8 @@ fn id_of(row: &Row<'_>, index: usize) -> Result<Option<RecordId>> {
 
 fn parsed<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> Result<T> {
     let text = row.get_ref(index)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into())
-    })
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, rusqlite::types::Type::Text, error.into()))
 }
 
 fn count(connection: &Connection, sql: &str) -> Result<u64> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     ChangeListener, Environment, ErrorCode, FileState, Garage, GarageConfig, GarageError, ImportMode, Program,
-    Progress, VehicleQuery,
+    Progress, SessionConfig, VehicleQuery,
 };
 
 fn draft(value: serde_json::Value) -> VehicleDraft {
@@ -22,6 +22,7 @@ async fn open(folder: &std::path::Path) -> Garage {
         vpic_url: None,
         environment: Environment::system(),
         program: Program::App,
+        session: SessionConfig::default(),
     };
     Garage::open(config, ChangeListener::none()).await.expect("open")
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use garage_domain::{Collection, RecordId, conflict::REMOVAL, merge::Author};
+use garage_domain::{Collection, RecordId, conflict::REMOVAL, merge::Author, rules::Rule};
 use garage_protocol::sync::{
     AuditHash, Change, CollectionDigest, Operation, OperationKind, OperationResult, OperationStatus, Rejection,
     SyncRequest, SyncResponse,
@@ -10,6 +10,7 @@ use garage_protocol::sync::{
 use rusqlite::{Connection, Result};
 
 use super::{
+    invariants,
     outbox::{self, Copies},
     plan::{Action, plan},
 };
@@ -24,8 +25,13 @@ const EPOCH_DISTANCE: i64 = 1 << 32;
 /// What became of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// The response was applied. `is_done`: the server has nothing more, and there is nothing to send.
-    Applied { is_done: bool },
+    /// The whole response was applied.
+    Whole {
+        /// The server has nothing more, and there is nothing to send.
+        is_done: bool,
+        /// How many records wait: edited meanwhile, or not to be sent now.
+        waiting: u64,
+    },
     /// Everything is read again: another epoch, another device id, or a difference that was found.
     ReadAgain(Reason),
     /// The response does not belong to the state of this garage, which another program has changed.
@@ -61,17 +67,24 @@ pub(super) fn apply(
         become_another_device(journal)?;
         return Ok(Applied::ReadAgain(Reason::Copied));
     }
-    for (operation, result) in request.operations.iter().zip(&response.results) {
-        apply_result(journal, operation, result, progress.reread)?;
-    }
-    for change in &response.changes {
-        // The answer to its operation decides about it.
-        if sync::is_sent(connection, &Key::new(&change.collection, change.record_id))? {
-            return Ok(Applied::Applied { is_done: false });
+    let parts = if Rule::ResultsBeforeChanges.holds() {
+        [Part::Results, Part::Changes]
+    } else {
+        [Part::Changes, Part::Results]
+    };
+    for part in parts {
+        match part {
+            Part::Results => {
+                for (operation, result) in request.operations.iter().zip(&response.results) {
+                    apply_result(journal, operation, result, progress.reread)?;
+                }
+            }
+            Part::Changes => {
+                for change in &response.changes {
+                    apply_change(journal, change, progress.reread, progress.is_rereading)?;
+                }
+            }
         }
-    }
-    for change in &response.changes {
-        apply_change(journal, change, progress.reread, progress.is_rereading)?;
     }
     progress.epoch = Some(response.epoch.clone());
     progress.cursor.clone_from(&response.cursor);
@@ -92,7 +105,8 @@ pub(super) fn apply(
         sync::put_progress(connection, &progress)?;
         return Ok(Applied::ReadAgain(Reason::Differs));
     }
-    let is_all_sent = sync::count_waiting(connection)? == 0;
+    let waiting = sync::count_waiting(connection)?;
+    let is_all_sent = waiting == 0;
     if !response.more && is_all_sent {
         progress.synced_at = Some(journal.now());
     }
@@ -102,8 +116,19 @@ pub(super) fn apply(
     }
     // What waits after a request without operations cannot be sent now.
     let is_done = !response.more && (is_all_sent || request.operations.is_empty());
+    if is_done {
+        for problem in invariants::dangling(connection)? {
+            tracing::error!(problem, "the tables of sync are not as they should be");
+        }
+    }
     sync::put_progress(connection, &progress)?;
-    Ok(Applied::Applied { is_done })
+    Ok(Applied::Whole { is_done, waiting })
+}
+
+/// A part of a response.
+enum Part {
+    Results,
+    Changes,
 }
 
 /// Whether the response answers what this garage would ask now.
@@ -114,6 +139,9 @@ fn belongs(
     response: &SyncResponse,
     reread: i64,
 ) -> Result<bool> {
+    if !Rule::ResponsesBelong.holds() {
+        return Ok(true);
+    }
     let is_state = (&progress.epoch, &progress.cursor, progress.reread) == (&request.epoch, &request.cursor, reread);
     let sent = sync::sent(connection)?;
     let is_batch = sent == request.operations;
@@ -135,8 +163,7 @@ fn read_again(progress: &mut Progress) {
 /// Enters another epoch, unless it is of another database.
 fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncResponse) -> Result<Applied> {
     let SyncResponse { epoch, lineage, .. } = response;
-    let is_known =
-        |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
+    let is_known = |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
     if !progress.epoch.as_ref().is_none_or(is_known) {
         let attention = Attention::OtherDatabase { epoch: epoch.clone(), lineage: lineage.clone() };
         progress.attention = Some(attention.clone());
@@ -154,7 +181,9 @@ pub(super) fn enter_epoch(
     epoch: &str,
     lineage: &[(String, i64)],
 ) -> Result<()> {
-    sync::forget_versions(journal.reader(), &forgotten(lineage))?;
+    if Rule::LostVersionsAreForgotten.holds() {
+        sync::forget_versions(journal.reader(), &forgotten(lineage))?;
+    }
     progress.epoch = Some(epoch.to_owned());
     progress.attention = None;
     read_again(progress);
@@ -186,14 +215,12 @@ pub(super) fn become_another_device(journal: &Journal<'_>) -> Result<()> {
     Ok(())
 }
 
-fn apply_result(
-    journal: &mut Journal<'_>,
-    operation: &Operation,
-    result: &OperationResult,
-    reread: i64,
-) -> Result<()> {
+fn apply_result(journal: &mut Journal<'_>, operation: &Operation, result: &OperationResult, reread: i64) -> Result<()> {
     let connection = journal.reader();
     let key = Key::of(operation);
+    if result.status == OperationStatus::Stale && !Rule::StaleOperationsGetNewIds.holds() {
+        return Ok(());
+    }
     sync::thaw(connection, &key)?;
     match (result.status, result.version, &result.current) {
         (OperationStatus::Applied | OperationStatus::Duplicate, Some(version), _) => {
@@ -338,7 +365,7 @@ fn apply_alias(journal: &mut Journal<'_>, change: &Change, record: RecordId, rer
 /// Ends a full re-read: what the server has not listed, it has lost, so it is sent again.
 fn end_reread(journal: &Journal<'_>, reread: i64) -> Result<()> {
     let connection = journal.reader();
-    for key in sync::unlisted(connection, reread)? {
+    for key in sync::unlisted(connection, reread)?.into_iter().filter(|_| Rule::UnlistedRecordsAreSentAgain.holds()) {
         sync::delete_base(connection, &key)?;
         if sync::replica(connection, &key)?.is_some() && !sync::is_sent(connection, &key)? {
             sync::mark_may_exist(connection, &key)?;

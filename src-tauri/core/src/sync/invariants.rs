@@ -14,11 +14,17 @@ use crate::{
 /// Rows that belong to a record, and have none; aliases that are records, or lead to none. Each query has a collection's
 /// table in place of `{table}`, and its name as parameter.
 const DANGLING: [(&str, &str); 5] = [
-    ("operation in flight", "SELECT record_id FROM sent WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
+    (
+        "operation in flight",
+        "SELECT record_id FROM sent WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})",
+    ),
     ("conflict", "SELECT record_id FROM conflict WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
     ("refusal", "SELECT record_id FROM refused WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
     ("mark", "SELECT record_id FROM waiting WHERE collection = ?1 AND record_id NOT IN (SELECT id FROM {table})"),
-    ("alias that is a record", "SELECT alias_id FROM alias WHERE collection = ?1 AND alias_id IN (SELECT id FROM {table})"),
+    (
+        "alias that is a record",
+        "SELECT alias_id FROM alias WHERE collection = ?1 AND alias_id IN (SELECT id FROM {table})",
+    ),
 ];
 
 impl Garage {
@@ -27,8 +33,13 @@ impl Garage {
     /// # Errors
     /// [`GarageError::Store`].
     pub async fn examine_sync(&self) -> Result<Vec<String>, GarageError> {
-        self.database.read(|transaction| Ok([dangling(transaction)?, unmarked(transaction)?].concat())).await
+        self.database.read(|transaction| Ok(problems(transaction)?)).await
     }
+}
+
+/// What is wrong with the tables of sync, in words for a person. Reads all records.
+pub(crate) fn problems(connection: &Connection) -> Result<Vec<String>> {
+    Ok([dangling(connection)?, unmarked(connection)?].concat())
 }
 
 /// Version, fields (`None` if the row is gone) and removal of a base.
@@ -52,6 +63,17 @@ impl Garage {
                 Ok(bases)
             })
             .await
+    }
+}
+
+impl Garage {
+    /// Returns the records that ids are aliases of.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn aliases(&self) -> Result<BTreeMap<RecordId, RecordId>, GarageError> {
+        let aliases = self.database.read(|transaction| Ok::<_, GarageError>(sync::aliases(transaction)?));
+        Ok(aliases.await?.into_iter().map(|(alias, record)| (alias.id, record)).collect())
     }
 }
 

@@ -4,7 +4,8 @@
 //! - `outbox`: freezes operations before they are sent
 //! - `apply`: applies a response through the journal, in one transaction
 //! - `pass`: requests and responses until both sides have everything
-//! - `remote`: the other side
+//! - `remote`: the other side; `session_remote`: over HTTP, with the tokens of a session
+//! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
 //! - `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
@@ -16,6 +17,7 @@
 mod apply;
 mod attention;
 mod invariants;
+mod keep;
 #[cfg(any(test, feature = "simulation"))]
 #[doc(hidden)]
 pub mod model;
@@ -23,17 +25,22 @@ mod outbox;
 mod pass;
 mod plan;
 mod remote;
+mod schedule;
+mod session_remote;
 mod status;
 mod wire;
 
+pub(crate) use self::invariants::problems;
 pub use self::{
     attention::{Choice, OpenConflict, OtherValue, Refusal},
-    pass::{Exchange, Limits, Next},
+    keep::Activity,
+    pass::{Exchange, Exchanged, Limits, Next},
     remote::{Remote, RemoteError},
+    schedule::Schedule,
     status::SyncStatus,
 };
 pub use crate::store::sync::Attention;
-use crate::GarageError;
+use crate::{ErrorCode, GarageError};
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +53,9 @@ pub enum SyncError {
     Attention(Attention),
     /// Another program syncs this garage.
     #[error("Another program is syncing this garage")]
+    Busy,
+    /// Another program has changed the state of sync during the exchange.
+    #[error("Another program has synced or restored this garage meanwhile")]
     Overtaken,
     /// The server gave no answer, or not one that helps.
     #[error(transparent)]
@@ -53,6 +63,22 @@ pub enum SyncError {
     /// The garage cannot be read or written.
     #[error(transparent)]
     Garage(#[from] GarageError),
+}
+
+impl SyncError {
+    /// The kind of this error.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            SyncError::Garage(error) => error.code(),
+            SyncError::SignedOut | SyncError::Remote(RemoteError::SignedOut) => ErrorCode::SignedOut,
+            SyncError::Busy | SyncError::Overtaken => ErrorCode::GarageLocked,
+            SyncError::Attention(_) => ErrorCode::NeedsDecision,
+            SyncError::Remote(RemoteError::OtherAccount) => ErrorCode::OtherAccount,
+            SyncError::Remote(RemoteError::Offline(_) | RemoteError::Unavailable { .. }) => ErrorCode::ServerAway,
+            SyncError::Remote(_) => ErrorCode::SignInRefused,
+        }
+    }
 }
 
 fn attention_message(attention: &Attention) -> &'static str {

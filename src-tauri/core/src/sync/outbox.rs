@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use garage_domain::rules::Rule;
 use garage_domain::{Collection, Extra, FieldAccess, FieldValue, Json, RecordId, replica::Replica};
 use garage_protocol::sync::{MAX_BYTES, MAX_RECORDS, Operation, OperationKind};
 use rusqlite::{Connection, Result};
@@ -100,7 +101,10 @@ pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Opera
     let connection = journal.reader();
     let sent = sync::sent(connection)?;
     if !sent.is_empty() {
-        return Ok(sent);
+        if Rule::FrozenOperations.holds() {
+            return Ok(sent);
+        }
+        dissolve(connection)?;
     }
     let mut batch = Batch { operations: Vec::new(), bytes: ENVELOPE_BYTES, most: most.clamp(1, MAX_RECORDS) };
     let mut freed: HashMap<&'static str, HashMap<String, RecordId>> = HashMap::new();
@@ -130,7 +134,7 @@ pub(super) fn freeze(journal: &mut Journal<'_>, most: usize) -> Result<Vec<Opera
         }
     }
     // Records that wait for each other's values: one gives up its own first.
-    if let (true, Some(mut held)) = (batch.operations.is_empty(), held) {
+    if let (true, Some(mut held)) = (batch.operations.is_empty() && Rule::OneGivesUpItsValue.holds(), held) {
         held.draft = giving_up(&held);
         batch.push(journal, held)?;
     }
@@ -181,7 +185,9 @@ fn is_held(
     candidate: &Candidate,
     freed: &mut HashMap<&'static str, HashMap<String, RecordId>>,
 ) -> Result<bool> {
-    let Some(value) = unique_value(&candidate.local) else { return Ok(false) };
+    let Some(value) = unique_value(&candidate.local).filter(|_| Rule::UniqueValuesAreHeld.holds()) else {
+        return Ok(false);
+    };
     if candidate.base.as_ref().and_then(|base| unique_value(&base.replica)).as_ref() == Some(&value) {
         return Ok(false);
     }

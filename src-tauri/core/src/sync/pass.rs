@@ -1,6 +1,9 @@
 //! A pass: requests and responses until both sides have everything. No transaction is open while a request is under way.
 
+use std::time::Duration;
+
 use garage_domain::RecordId;
+use garage_files::{FileLock, with_suffix};
 use garage_protocol::sync::{AuditRequest, MAX_AUDITED, MAX_RECORDS, Rejection, SyncRequest, SyncResponse};
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -37,6 +40,22 @@ impl Exchange {
     }
 }
 
+/// How often to look whether another program has ended its pass.
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
+
+/// What a pass has exchanged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exchanged {
+    /// How many requests were answered.
+    pub requests: usize,
+    /// How many changes of this device the server has applied.
+    pub sent: usize,
+    /// How many changes of other devices, about, were read.
+    pub received: usize,
+    /// How many records wait after it: edited meanwhile, or not to be sent now.
+    pub waiting: u64,
+}
+
 /// The largest batch and page of an exchange, in records.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -58,22 +77,39 @@ pub enum Next {
     /// There is more to exchange.
     Continue,
     /// Both sides have everything that can be exchanged now.
-    Done,
+    Done {
+        /// How many records wait all the same: edited meanwhile, or not to be sent now.
+        waiting: u64,
+    },
 }
 
 impl Garage {
-    /// Exchanges requests and responses until there is nothing more to send and to read.
+    /// Exchanges requests and responses until there is nothing more to send and to read. Waits so long for another program
+    /// that is doing it. `progress` is called after each exchange. To cancel, drop the future: what was exchanged stays.
     ///
     /// # Errors
-    /// [`SyncError`]. What was exchanged before stays; the next pass continues.
-    pub async fn sync(&self, remote: &impl Remote) -> Result<(), SyncError> {
+    /// [`SyncError::Busy`] if the other program is not done in time; other [`SyncError`]s. The next pass continues.
+    pub async fn sync(
+        &self,
+        remote: &impl Remote,
+        wait: Duration,
+        mut progress: impl FnMut(&Exchanged),
+    ) -> Result<Exchanged, SyncError> {
+        let _lock = self.sync_lock(wait).await?;
         let mut limits = Limits::default();
+        let mut exchanged = Exchanged::default();
         loop {
             let exchange = self.begin_exchange(limits).await?;
             match remote.exchange(exchange.request()).await {
                 Ok(response) => {
-                    if self.finish_exchange(exchange, response).await? == Next::Done {
-                        return Ok(());
+                    exchanged.requests += 1;
+                    exchanged.sent += response.applied();
+                    // Own changes come back.
+                    exchanged.received += response.changes.len().saturating_sub(response.applied());
+                    let next = self.finish_exchange(exchange, response).await?;
+                    progress(&exchanged);
+                    if let Next::Done { waiting } = next {
+                        return Ok(Exchanged { waiting, ..exchanged });
                     }
                 }
                 Err(RemoteError::Refused(message)) if !exchange.request.operations.is_empty() => {
@@ -81,6 +117,19 @@ impl Garage {
                     self.refused(exchange, message).await?;
                 }
                 Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Holds the lock of the program that syncs this garage.
+    async fn sync_lock(&self, wait: Duration) -> Result<FileLock, SyncError> {
+        let path = with_suffix(&self.garage_file, ".sync.lock");
+        let until = tokio::time::Instant::now() + wait;
+        loop {
+            match FileLock::try_exclusive(&path).map_err(GarageError::from)? {
+                Some(lock) => return Ok(lock),
+                None if tokio::time::Instant::now() < until => tokio::time::sleep(BETWEEN_TRIES).await,
+                None => return Err(SyncError::Busy),
             }
         }
     }
@@ -106,11 +155,12 @@ impl Garage {
         if request.account.as_ref().is_some_and(|account| *account != response.account) {
             return Err(RemoteError::OtherAccount.into());
         }
-        let applied = self
-            .write(self.stamp(), move |journal| Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?));
+        let applied = self.write(self.stamp(), move |journal| {
+            Ok::<_, GarageError>(apply::apply(journal, &request, &response, reread)?)
+        });
         match applied.await? {
-            Applied::Applied { is_done: true } => Ok(Next::Done),
-            Applied::Applied { is_done: false } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
+            Applied::Whole { is_done: true, waiting } => Ok(Next::Done { waiting }),
+            Applied::Whole { is_done: false, .. } | Applied::ReadAgain(Reason::Epoch | Reason::Copied) => {
                 Ok(Next::Continue)
             }
             Applied::ReadAgain(Reason::Differs) => {
@@ -152,7 +202,8 @@ fn begin(journal: &mut Journal<'_>, limits: Limits) -> Result<Begun, GarageError
     if !is_in_flight && !operations.is_empty() {
         progress.batch += 1;
     }
-    let audit = if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
+    let audit =
+        if operations.is_empty() && progress.cursor.is_some() { audit(connection, &mut progress)? } else { None };
     sync::put_progress(connection, &progress)?;
     let device_id = device_id(connection)?;
     let request = SyncRequest {

@@ -10,6 +10,7 @@ use garage_domain::{
     conflict::{CONFLICTS, REMOVAL},
     merge::{Author, merge},
     replica::{Replica, conflicts_json},
+    rules::Rule,
 };
 use garage_protocol::sync::OperationKind;
 
@@ -57,10 +58,11 @@ pub(crate) fn plan(
     let base = base.filter(|base| !base.is_forgotten || is_forgotten_by(base, incoming));
     if let Some(base) = base {
         // A restored server has an older state of what was not changed since: ours comes after it.
-        if base.is_forgotten {
+        if base.is_forgotten && Rule::LaterStateIsSentAgain.holds() {
             return Action::Keep;
         }
-        if incoming.version < base.version || incoming.version == base.version && !is_rereading {
+        let is_old = incoming.version < base.version || incoming.version == base.version && !is_rereading;
+        if is_old && !base.is_forgotten {
             return Action::Skip;
         }
     }
@@ -109,7 +111,7 @@ pub(crate) struct Refused {
 /// Returns what is to be sent of a record: the local state minus the base, without what was refused. `may_exist`: a create
 /// was sent before, so that the server may have the record although there is no base.
 pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refused: &Refused) -> Option<Draft> {
-    if refused.is_whole {
+    if refused.is_whole || !refused.values.is_empty() && !Rule::RefusedFieldsStayBehind.holds() {
         return None;
     }
     let is_refused = |name: &str, value: &str| refused.values.get(name).is_some_and(|it| it == value);
@@ -142,7 +144,7 @@ pub(crate) fn draft(local: &Replica, base: Option<&Base>, may_exist: bool, refus
         conflicts.remove(REMOVAL);
         conflicts.extend(base.replica.conflicts.get_key_value(REMOVAL).map(|(name, it)| (name.clone(), it.clone())));
     }
-    if conflicts != base.replica.conflicts {
+    if conflicts != base.replica.conflicts && Rule::ConflictsTravel.holds() {
         fields.insert(CONFLICTS.to_owned(), conflicts_json(&conflicts).unwrap_or_else(null));
     }
     fields.retain(|name, json| !is_refused(name, json.text()));
@@ -175,4 +177,169 @@ fn origins_of<'a>(local: &Replica, names: impl Iterator<Item = &'a String>) -> B
 
 fn null() -> Json {
     Json::from(&serde_json::Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use garage_domain::{FieldValue, Record, RecordId, VEHICLES, conflict::Conflict};
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    /// A vehicle: its color, `-` if it is empty, and `x` behind it if it is removed.
+    fn replica(text: &str) -> Replica {
+        let mut record = Record::new(&VEHICLES, RecordId(Uuid::nil()), time(1));
+        let color = text.trim_end_matches('x');
+        record.set_value("color", Some(color).filter(|it| *it != "-").map(|it| FieldValue::Text(it.to_owned())));
+        record.deleted_at = text.ends_with('x').then(|| time(2));
+        Replica { record, conflicts: Default::default() }
+    }
+
+    fn base(version: i64, text: &str) -> Base {
+        Base { version, replica: replica(text), is_row_gone: false, is_forgotten: false }
+    }
+
+    fn author(number: u128) -> Author {
+        Author { op_id: Uuid::from_u128(number), at: time(3), device_id: number.to_string() }
+    }
+
+    fn shown(replica: &Replica) -> String {
+        let color = replica.record.value("color").map_or_else(|| "-".to_owned(), |color| color.to_string());
+        let removed = if replica.record.is_removed() { "x" } else { "" };
+        let others = replica.conflicts.iter().map(|(name, conflict)| {
+            let values = conflict.alternatives.iter().map(|it| it.value.as_ref().map_or("null", |json| json.text()));
+            format!(" {name}:{}", values.collect::<Vec<_>>().join(","))
+        });
+        format!("{color}{removed}{}", others.collect::<String>())
+    }
+
+    /// What is planned: `skip`, `keep`, or the record that is stored.
+    fn planned(local: Option<&str>, base: Option<Base>, incoming: (i64, Option<&str>), is_rereading: bool) -> String {
+        let (version, text) = incoming;
+        let incoming = Incoming { version, replica: text.map(replica), author: author(2) };
+        match plan(local.map(replica).as_ref(), base.as_ref(), &incoming, &author(1), is_rereading) {
+            Action::Skip => "skip".to_owned(),
+            Action::Keep => "keep".to_owned(),
+            Action::Store(replica) => shown(&replica),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_incoming_record_has_its_action() {
+        let gone = || Base { is_row_gone: true, ..base(5, "redx") };
+        let forgotten = || Base { is_forgotten: true, ..base(5, "red") };
+        for (what, local, base, incoming, expected) in [
+            ("a new record", None, None, (1, Some("red")), "red"),
+            ("a new removal", None, None, (1, Some("redx")), "redx"),
+            ("the removal of an unknown record", None, None, (1, None), "keep"),
+            ("an older state", Some("red"), Some(base(5, "red")), (4, Some("blue")), "skip"),
+            ("the same state", Some("green"), Some(base(5, "red")), (5, Some("red")), "skip"),
+            ("a change of an unchanged record", Some("red"), Some(base(5, "red")), (6, Some("blue")), "blue"),
+            (
+                "a change of an edited record",
+                Some("green"),
+                Some(base(5, "red")),
+                (6, Some("blue")),
+                "blue color:\"green\"",
+            ),
+            ("the same change", Some("blue"), Some(base(5, "red")), (6, Some("blue")), "blue"),
+            ("a change of another field", Some("green"), Some(base(5, "red")), (6, Some("red")), "green"),
+            ("an emptied field", Some("green"), Some(base(5, "red")), (6, Some("-")), "- color:\"green\""),
+            ("a seen removal", Some("red"), Some(base(5, "red")), (6, Some("redx")), "redx"),
+            ("an unseen removal", Some("green"), Some(base(5, "red")), (6, Some("redx")), "green deletedAt:true"),
+            ("a removal by hand", Some("red"), Some(base(5, "red")), (6, None), "redx"),
+            ("an unseen removal by hand", Some("green"), Some(base(5, "red")), (6, None), "green deletedAt:true"),
+            ("a row made again", Some("redx"), Some(gone()), (6, Some("red")), "red"),
+            (
+                "an edit of a removed record",
+                Some("redx"),
+                Some(base(5, "red")),
+                (6, Some("blue")),
+                "blue deletedAt:true",
+            ),
+            ("without a base, the same", Some("red"), None, (6, Some("red")), "red"),
+            ("without a base, another value", Some("red"), None, (6, Some("blue")), "blue color:\"red\""),
+            ("without a base, a removal", Some("red"), None, (6, None), "red deletedAt:true"),
+            ("a state before a lost one", Some("red"), Some(forgotten()), (4, Some("blue")), "keep"),
+            ("a state after a lost one", Some("red"), Some(forgotten()), (6, Some("blue")), "blue color:\"red\""),
+        ] {
+            assert_eq!(planned(local, base, incoming, false), expected, "{what}");
+        }
+        let same = |text| planned(Some("red"), Some(base(5, "red")), (5, Some(text)), true);
+        assert_eq!((same("red").as_str(), same("blue").as_str()), ("red", "blue"), "a re-read replaces the base");
+    }
+
+    fn drafted(local: &str, base: Option<Base>, may_exist: bool, refused: &[(&str, &str)]) -> Option<String> {
+        let mut all = Refused::default();
+        for (name, value) in refused {
+            all.is_whole |= name.is_empty();
+            all.values.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let draft = draft(&replica(local), base.as_ref(), may_exist, &all)?;
+        let fields = draft.fields.iter().map(|(name, json)| format!(" {name}={}", json.text()));
+        Some(format!("{:?}{}", draft.kind, fields.collect::<String>()))
+    }
+
+    #[test]
+    fn what_is_sent_is_the_record_minus_its_base_and_minus_what_was_refused() {
+        let gone = || Base { is_row_gone: true, ..base(5, "redx") };
+        for (what, drafted, expected) in [
+            ("new", drafted("red", None, false, &[]), "Create color=\"red\" isActive=true odometerUnit=\"mi\""),
+            ("new and removed", drafted("redx", None, false, &[]), ""),
+            ("perhaps sent and removed", drafted("-x", None, true, &[]), "Create isActive=true odometerUnit=\"mi\""),
+            ("unchanged", drafted("red", Some(base(5, "red")), false, &[]), ""),
+            ("edited", drafted("blue", Some(base(5, "red")), false, &[]), "Update color=\"blue\""),
+            ("emptied", drafted("-", Some(base(5, "red")), false, &[]), "Update color=null"),
+            ("removed", drafted("redx", Some(base(5, "red")), false, &[]), "Delete"),
+            ("edited and removed", drafted("bluex", Some(base(5, "red")), false, &[]), "Delete color=\"blue\""),
+            ("restored", drafted("red", Some(base(5, "redx")), false, &[]), "Restore"),
+            ("gone", drafted("redx", Some(gone()), false, &[]), ""),
+            ("gone and edited", drafted("bluex", Some(gone()), false, &[]), ""),
+            (
+                "gone and restored",
+                drafted("red", Some(gone()), false, &[]),
+                "Restore color=\"red\" isActive=true odometerUnit=\"mi\"",
+            ),
+            ("refused", drafted("blue", Some(base(5, "red")), false, &[("color", "\"blue\"")]), ""),
+            (
+                "edited after a refusal",
+                drafted("blue", Some(base(5, "red")), false, &[("color", "\"green\"")]),
+                "Update color=\"blue\"",
+            ),
+            (
+                "removal refused",
+                drafted("bluex", Some(base(5, "red")), false, &[("deletedAt", "true")]),
+                "Update color=\"blue\"",
+            ),
+            ("refused as a whole", drafted("blue", Some(base(5, "red")), false, &[("", "")]), ""),
+        ] {
+            assert_eq!(drafted.unwrap_or_default(), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn conflicts_and_origins_are_sent_where_they_differ() {
+        let mut local = replica("red");
+        let decided = Conflict { decision: Some(Uuid::nil()), alternatives: Vec::new() };
+        local.conflicts.insert("color".to_owned(), decided);
+        let sent = draft(&local, Some(&base(5, "red")), false, &Refused::default()).expect("a draft");
+        assert_eq!(sent.fields.keys().collect::<Vec<_>>(), [CONFLICTS]);
+        let with_conflict = Base { replica: local, ..base(5, "red") };
+        let closed = draft(&replica("red"), Some(&with_conflict), false, &Refused::default()).expect("a draft");
+        assert_eq!(closed.fields[CONFLICTS].text(), "null");
+
+        let decoded = Origin::Decoded { from: "snapshot".to_owned(), month: None };
+        let mut local = replica("red");
+        local.record.set_origin("color", decoded.clone());
+        let sent = draft(&local, Some(&base(5, "red")), false, &Refused::default()).expect("a draft");
+        assert_eq!((sent.fields.len(), &sent.origins["color"]), (1, &decoded));
+        let of_decoded = Base { replica: local, ..base(5, "red") };
+        let typed = draft(&replica("red"), Some(&of_decoded), false, &Refused::default()).expect("a draft");
+        assert_eq!(typed.origins["color"], Origin::Typed, "a value that is now typed says so");
+    }
 }

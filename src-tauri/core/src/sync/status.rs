@@ -63,30 +63,6 @@ impl Garage {
             .await
     }
 
-    /// Binds this garage to an account of a server. What it holds is taken along.
-    ///
-    /// # Errors
-    /// [`GarageError::OtherAccount`] if it belongs to another account already; [`GarageError::Store`].
-    pub async fn bind_to_account(
-        &self,
-        server: String,
-        account: String,
-        email: Option<String>,
-    ) -> Result<(), GarageError> {
-        self.write(self.stamp(), move |journal| {
-            let connection = journal.reader();
-            let progress = match sync::progress(connection)? {
-                Some(bound) if (&bound.server, &bound.account) != (&server, &account) => {
-                    return Err(GarageError::OtherAccount { server: bound.server, email: bound.email });
-                }
-                Some(bound) => sync::Progress { email: email.or(bound.email), ..bound },
-                None => sync::Progress::new(server, account, email),
-            };
-            Ok(sync::put_progress(connection, &progress)?)
-        })
-        .await
-    }
-
     /// Goes on with a server whose database is not the one that this garage was synced with: both are merged, and what differs
     /// is a conflict. Does nothing unless [`Attention::OtherDatabase`] asks for it.
     ///

@@ -149,7 +149,10 @@ mod tests {
         let mut fields = Extra::from([("make".to_owned(), json("\"HONDA\"")), ("color".to_owned(), json("\"Red\""))]);
         let sealed = sealed_of(&origins, &fields);
         let hash = value_hash(&json("\"HONDA\""));
-        assert_eq!(sealed["make"].text(), format!(r#"{{"by":"decoded","from":"snapshot","month":null,"of":"{hash}"}}"#));
+        assert_eq!(
+            sealed["make"].text(),
+            format!(r#"{{"by":"decoded","from":"snapshot","month":null,"of":"{hash}"}}"#)
+        );
         assert_eq!(opened(&sealed, &fields), Origins::from([("make".to_owned(), decoded.clone())]));
         fields.insert("make".to_owned(), json("\"Acura\""));
         assert_eq!(opened(&sealed, &fields), Origins::new(), "plain REST has changed the value");

@@ -2,12 +2,14 @@
 
 mod backup;
 mod bad_input;
+mod fake_server;
 mod history;
 mod list;
 mod other_versions;
 mod refine;
 mod repair;
 mod service;
+mod session;
 mod support;
 mod transfer;
 mod vehicles;

@@ -672,12 +672,12 @@ async fn full_garage(path: &std::path::Path) {
     garage.add_service_entry(&draft).await.expect("added");
     garage.close().await;
     let sync = "
-        INSERT INTO base VALUES ('vehicles', 'b', 1, '{}', '{}', 1, 2, NULL, 3);
-        INSERT INTO sent VALUES ('o', 'vehicles', 'b', 'edit', 1, '{}');
+        INSERT INTO base VALUES ('vehicles', 'b', 1, '{}', '{}', 1, 2, NULL, 3, 0, 0);
+        INSERT INTO sent VALUES (1, 'vehicles', 'b', '{}');
         INSERT INTO alias VALUES ('vehicles', 'a', 'b');
         INSERT INTO conflict VALUES ('vehicles', 'b', 'notes', NULL, '[]');
         INSERT INTO refused VALUES ('vehicles', 'b', 'vin', 'v', 'r');
-        INSERT INTO sync VALUES (1, 's', 'a', 'e', 'c', 2, 3, 'vehicles', 'b');
+        INSERT INTO sync VALUES (1, 's', 'a', 'm', 'e', 'c', 2, 3, 0, 'vehicles', 'b', 0, NULL, NULL);
         INSERT INTO foreign_records VALUES
             ('fuelEntries', '018f0000-0000-7000-8000-0000000000f1', '{}', '{}', 1, 2, NULL);";
     raw(path).execute_batch(sync).expect("written");

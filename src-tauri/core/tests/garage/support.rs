@@ -10,7 +10,7 @@ use std::{
 
 use garage_core::{
     ChangeListener, Environment, ErrorCode, Garage, GarageConfig, GarageError, Program, RecordCount, ServiceEntryDraft,
-    Vehicle, VehicleDraft,
+    SessionConfig, Vehicle, VehicleDraft,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -37,6 +37,7 @@ pub fn config(garage_file: &Path) -> GarageConfig {
         vpic_url: None,
         environment: environment(),
         program: Program::App,
+        session: SessionConfig::default(),
     }
 }
 

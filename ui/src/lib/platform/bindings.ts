@@ -228,6 +228,18 @@ export type ErrorCode =
 "garageReadOnly" | 
 /**  The disk is full. */
 "diskFull" | 
+/**  There is no session with a server, or it has ended: sign in. */
+"signedOut" | 
+/**  The server refuses to register or to sign in. */
+"signInRefused" | 
+/**  The garage belongs to another account. */
+"otherAccount" | 
+/**  The server cannot be reached, or does not answer as it should. */
+"serverAway" | 
+/**  Sync has stopped until a person decides. */
+"needsDecision" | 
+/**  The system's key store is missing, locked, or failed. */
+"keyStoreFailed" | 
 /**  The caller canceled the operation. */
 "canceled" | 
 /**  Any other error. */

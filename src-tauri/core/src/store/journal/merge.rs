@@ -5,6 +5,7 @@ use garage_domain::{
     conflict::{Alternative, Conflict, Conflicts},
     differences,
     merge::{Author, Preference, preferred},
+    rules::Rule,
 };
 use rusqlite::{Result, params};
 
@@ -35,6 +36,8 @@ impl Journal<'_> {
         after.updated_at = self.now();
         if !old.is_removed() {
             after.deleted_at = None;
+        } else if !Rule::RemovedDuplicatesAreDropped.holds() {
+            after.deleted_at = old.deleted_at;
         }
         // Delete the row first: its unique values and its position must be free.
         rows::delete(self.transaction, collection, old.id)?;
@@ -64,6 +67,9 @@ impl Journal<'_> {
     /// Notes that an id is an alias of another record, and points references at that one. This is no change: other devices
     /// read references through aliases as well.
     pub fn learned_alias(&mut self, alias: &Key, record: RecordId) -> Result<()> {
+        if !Rule::AliasesAreLearned.holds() {
+            return Ok(());
+        }
         sync::put_alias(self.transaction, alias, record)?;
         for referring in COLLECTIONS {
             for (field, _) in referring.references().filter(|(_, other)| *other == alias.collection) {

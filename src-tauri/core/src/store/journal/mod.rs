@@ -27,6 +27,7 @@ use garage_domain::{
     differences,
     merge::Author,
     replica::{Replica, conflicts_json},
+    rules::Rule,
 };
 use jiff::Timestamp;
 use rusqlite::{Result, Transaction};
@@ -141,7 +142,7 @@ impl<'t> Journal<'t> {
         let conflicts = settled.unwrap_or_else(|| {
             let mut conflicts = old_conflicts.clone();
             let changed = fields.iter().map(|change| change.field.as_str()).chain(is_moved.then_some(REMOVAL));
-            for name in changed {
+            for name in changed.filter(|_| Rule::EditsCloseConflicts.holds()) {
                 conflict::close(&mut conflicts, name, (self.stamp.new_uuid)());
             }
             conflicts
@@ -302,13 +303,7 @@ impl<'t> Journal<'t> {
         }
     }
 
-    fn entry(
-        &self,
-        key: &Key,
-        kind: ChangeKind,
-        fields: Vec<FieldChange>,
-        undoes: Option<ChangeId>,
-    ) -> HistoryEntry {
+    fn entry(&self, key: &Key, kind: ChangeKind, fields: Vec<FieldChange>, undoes: Option<ChangeId>) -> HistoryEntry {
         HistoryEntry {
             id: ChangeId(self.new_id().0),
             collection: key.collection.clone(),

@@ -1,0 +1,88 @@
+//! When to sync next.
+
+use std::time::Duration;
+
+use super::{Exchanged, RemoteError, SyncError};
+
+/// How long to wait after a pass that has left nothing to do: between half of this and all of it.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// The longest wait after the first failure in a row; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after failures.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// Decides when the next pass begins, if nothing happens before: an edit, coming online and a person's wish begin one at
+/// once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// How often in a row no answer has come.
+    failures: u32,
+}
+
+impl Schedule {
+    /// How long to wait after a pass; `None` if only a person can help. `random` is between 0 and 1: waits after failures are
+    /// anything up to a limit, so that devices that failed together do not come back together.
+    pub fn wait_after(&mut self, outcome: &Result<Exchanged, SyncError>, random: f64) -> Option<Duration> {
+        let random = random.clamp(0.0, 1.0);
+        match outcome {
+            Ok(_) => {
+                self.failures = 0;
+                Some(INTERVAL.mul_f64((1.0 + random) / 2.0))
+            }
+            Err(SyncError::SignedOut | SyncError::Attention(_)) => None,
+            Err(SyncError::Remote(error)) => match error {
+                RemoteError::SignedOut | RemoteError::OtherAccount | RemoteError::Forbidden(_) => None,
+                RemoteError::Unavailable { retry_after, .. } => {
+                    Some(self.back_off(random).max(retry_after.unwrap_or_default()))
+                }
+                RemoteError::Offline(_) | RemoteError::Refused(_) | RemoteError::Unreadable(_) => {
+                    Some(self.back_off(random))
+                }
+            },
+            Err(SyncError::Busy | SyncError::Overtaken | SyncError::Garage(_)) => Some(self.back_off(random)),
+        }
+    }
+
+    fn back_off(&mut self, random: f64) -> Duration {
+        let longest = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
+        self.failures = self.failures.saturating_add(1);
+        longest.mul_f64(random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(error: RemoteError) -> Result<Exchanged, SyncError> {
+        Err(error.into())
+    }
+
+    #[test]
+    fn waits_grow_up_to_a_limit_and_begin_again_after_a_success() {
+        let mut schedule = Schedule::default();
+        let offline = || failed(RemoteError::Offline(String::new()));
+        let waits: Vec<u64> =
+            (0..12).filter_map(|_| schedule.wait_after(&offline(), 1.0)).map(|wait| wait.as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        assert_eq!(schedule.wait_after(&offline(), 0.0), Some(Duration::ZERO), "full jitter");
+        assert_eq!(schedule.wait_after(&Ok(Exchanged::default()), 0.0), Some(Duration::from_secs(15)));
+        assert_eq!(schedule.wait_after(&offline(), 1.0), Some(Duration::from_secs(1)));
+        for _ in 0..100 {
+            schedule.wait_after(&offline(), 1.0);
+        }
+        assert_eq!(schedule.wait_after(&offline(), 1.0), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn a_server_that_asks_to_wait_longer_is_heard_and_only_a_person_ends_some_waits() {
+        let mut schedule = Schedule::default();
+        let retry_after = Some(Duration::from_secs(600));
+        let busy = failed(RemoteError::Unavailable { message: String::new(), retry_after });
+        assert_eq!(schedule.wait_after(&busy, 0.5), retry_after);
+        for error in [RemoteError::SignedOut, RemoteError::OtherAccount, RemoteError::Forbidden(String::new())] {
+            assert_eq!(schedule.wait_after(&failed(error), 0.5), None);
+        }
+        assert_eq!(schedule.wait_after(&Err(SyncError::SignedOut), 0.5), None);
+    }
+}
