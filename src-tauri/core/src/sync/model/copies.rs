@@ -17,12 +17,12 @@ use super::{
         plan::{Action, Base, Incoming, Refused, draft, plan},
         wire,
     },
-    Fault,
+    world::Fault,
 };
 use crate::store::sync::{Key, StoredBase};
 
 /// Values are numbers less than this; 0 is an empty field, and a record that is not removed.
-pub(super) const MOST_VALUES: usize = 4;
+pub(super) const VALUES: u8 = 4;
 /// The value of the last cell of a removed record.
 pub(super) const REMOVED: u8 = 1;
 
@@ -33,12 +33,12 @@ pub(super) struct Cell {
     /// The id of the last choice.
     pub decision: u8,
     /// The id of the alternative with each value.
-    pub alternatives: [u8; MOST_VALUES],
+    pub alternatives: [u8; VALUES as usize],
 }
 
 impl Cell {
     pub fn is_open(&self) -> bool {
-        self.alternatives != [0; MOST_VALUES]
+        self.alternatives != [0; VALUES as usize]
     }
 
     /// Whether a person sees this value.

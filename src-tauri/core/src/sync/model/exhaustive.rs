@@ -1,185 +1,369 @@
-//! Explores every history of two devices with a record of two fields.
+//! Explores every history of two devices with a record of two fields of three values.
 //!
 //! Histories that lead to the same state are one. What an edit changes, no other device reads before the next exchange of
 //! its device; so edits are made right before it, and a step is any number of edits on a device with an exchange. States that
-//! differ only in names are one as well: of ids, of the two devices, of the two fields, of the values that are not empty.
+//! differ only in names are one as well: of ids, of the two devices, of the two fields, of the values that are not empty. A
+//! state is not explored again with fewer edits left, because its histories are among those that were.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    rc::Rc,
+};
 
 use garage_domain::conflict::REMOVAL;
 
 use super::{
-    Column, Device, Edit, Fault, GREATEST_ID, Planner, Start, World,
-    copies::Cell,
+    copies::{Cell, Planner, REMOVED},
+    names::GREATEST_ID,
+    world::{Column, Device, Edit, Fault, Start, World, name},
 };
 
+/// The values of a field; 0 is an empty one.
 const VALUES: u8 = 3;
+/// The fields, and whether the record is removed.
+const CELLS: usize = 3;
+const REMOVAL_CELL: usize = CELLS - 1;
+/// The most exchanges with something to send or to receive after the last edit. Each device receives and merges, sends, and
+/// receives what the other one has sent.
+const MOST_EXCHANGES: u32 = 5;
 
-type Two = World<2, 3>;
+type Two = World<2, CELLS>;
 
-/// Edits on a device, and an exchange.
-#[derive(Debug, Clone, Copy, Default)]
-struct Step {
-    device: usize,
-    edits: [Edit; 8],
-    count: usize,
+/// A state. Columns are numbers in [`Columns`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct State {
+    columns: [u32; CELLS],
+    devices: [Device; 2],
+    is_on_server: bool,
 }
 
+/// A column under its canonical name, and that with the devices swapped.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    plain: u32,
+    swapped: u32,
+}
+
+/// Every column that occurs in a state, once.
+#[derive(Default)]
+struct Columns {
+    all: Vec<Column<2>>,
+    numbers: HashMap<Column<2>, u32>,
+    /// By what an exchange left, for fields and removals.
+    names: [HashMap<Column<2>, Names>; 2],
+}
+
+impl Columns {
+    fn names(&mut self, column: Column<2>, is_removal: bool) -> Names {
+        if let Some(names) = self.names[usize::from(is_removal)].get(&column) {
+            return *names;
+        }
+        let mut mirrored = column;
+        mirrored.bases.reverse();
+        mirrored.locals.reverse();
+        mirrored.in_bases.reverse();
+        mirrored.shown.reverse();
+        let names = Names {
+            plain: self.number(canonical(column, is_removal)),
+            swapped: self.number(canonical(mirrored, is_removal)),
+        };
+        self.names[usize::from(is_removal)].insert(column, names);
+        names
+    }
+
+    fn number(&mut self, column: Column<2>) -> u32 {
+        *self.numbers.entry(column).or_insert_with(|| {
+            self.all.push(column);
+            u32::try_from(self.all.len() - 1).expect("few columns")
+        })
+    }
+
+    fn world(&self, state: &State) -> Two {
+        World {
+            columns: state.columns.map(|number| self.all[number as usize]),
+            devices: state.devices,
+            is_on_server: state.is_on_server,
+        }
+    }
+
+    /// The state under its canonical name, and whether the devices are swapped in it; `None` if that makes no difference.
+    fn state(&mut self, world: &Two) -> (State, Option<bool>) {
+        let mut number = 0;
+        let names = world.columns.map(|column| {
+            number += 1;
+            self.names(column, number == CELLS)
+        });
+        let [first, second] = world.devices;
+        let named = |of: fn(&Names) -> u32, devices| {
+            let mut columns = names.each_ref().map(of);
+            columns[..REMOVAL_CELL].sort_unstable();
+            State { columns, devices, is_on_server: world.is_on_server }
+        };
+        let (plain, swapped) = (named(|it| it.plain, [first, second]), named(|it| it.swapped, [second, first]));
+        (plain.min(swapped), (plain != swapped).then_some(swapped < plain))
+    }
+}
+
+/// The least of all names of a column.
+fn canonical(mut column: Column<2>, is_removal: bool) -> Column<2> {
+    column.rename();
+    if is_removal {
+        return column;
+    }
+    let mut other = column;
+    for Cell { value, alternatives, .. } in other.cells_mut() {
+        alternatives.swap(1, 2);
+        *value = [0, 2, 1][usize::from(*value)];
+    }
+    for bounds in other.bounds_mut() {
+        bounds.owed.0.swap(1, 2);
+        bounds.allowed.0.swap(1, 2);
+    }
+    other.rename();
+    column.min(other)
+}
+
+/// What a person can make of a column with the fewest edits.
+#[derive(Debug, Clone)]
+struct Outcome {
+    column: Column<2>,
+    edits: Vec<Edit>,
+    /// Whether the record was there at one time, so that fields could be set.
+    was_live: bool,
+}
+
+fn outcomes(column: Column<2>, cell: usize, device: usize, most: usize, can_set: bool) -> Rc<[Outcome]> {
+    let is_live = |column: &Column<2>| cell != REMOVAL_CELL || column.locals[device].value != REMOVED;
+    let mut all = vec![Outcome { column, edits: Vec::new(), was_live: is_live(&column) }];
+    let mut at = 0;
+    while at < all.len() {
+        let before = all[at].clone();
+        at += 1;
+        if before.edits.len() == most {
+            continue;
+        }
+        let values = if cell == REMOVAL_CELL { 2 } else { VALUES };
+        for edit in before.column.edits(device, cell, values, can_set) {
+            let mut after = before.clone();
+            after.column.set(device, edit.value);
+            after.column.rename();
+            after.edits.push(edit);
+            after.was_live |= is_live(&after.column);
+            if !all.iter().any(|it| it.column == after.column && it.was_live == after.was_live) {
+                all.push(after);
+            }
+        }
+    }
+    all.into()
+}
+
+/// Edits on a device, and an exchange.
+#[derive(Debug, Clone, Default)]
+struct Step {
+    device: usize,
+    edits: Vec<Edit>,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name(self.device))?;
+        for edit in &self.edits {
+            write!(f, " {edit}")?;
+        }
+        f.write_str(" and syncs")
+    }
+}
+
+/// A state that was reached.
+struct Reached {
+    state: State,
+    /// The state before, and the step between.
+    before: usize,
+    step: Step,
+    /// The edits left that it was explored with, or will be.
+    edits_left: Vec<[u8; 2]>,
+    /// What follows if nobody edits.
+    quiet: Vec<usize>,
+}
+
+/// By the column, whether it is the removal, the device, the number of edits, and whether fields can be set.
+type Outcomes = HashMap<(u32, bool, usize, usize, bool), Rc<[Outcome]>>;
+
 struct Exploration {
-    planner: Planner<3>,
-    /// The states with the step before them.
-    reached: Vec<(Two, u32, Step)>,
-    known: HashMap<Two, u32>,
-    settled: HashSet<Two>,
+    planner: Planner<CELLS>,
+    columns: Columns,
+    outcomes: Outcomes,
+    numbers: HashMap<State, usize>,
+    reached: Vec<Reached>,
+    /// What is still to be explored, by the sum of the edits left.
+    waiting: Vec<Vec<(usize, [u8; 2])>>,
     new_id: u8,
+    exchanges: u64,
 }
 
 impl Exploration {
+    /// Explores all histories with at most that many edits on each device. `new_id` is the id of what a merge writes.
     fn run(start: Start, edits: u8, new_id: u8) -> Exploration {
         let mut exploration = Exploration {
             planner: Planner::new("notes", ["a", "b", REMOVAL]),
+            columns: Columns::default(),
+            outcomes: HashMap::new(),
+            numbers: HashMap::new(),
             reached: Vec::new(),
-            known: HashMap::new(),
-            settled: HashSet::new(),
+            waiting: vec![Vec::new(); 2 * usize::from(edits) + 1],
             new_id,
+            exchanges: 0,
         };
-        exploration.add(canonical(&World::new(start, edits)), 0, Step::default());
-        let mut next = 0;
-        while let Some((world, ..)) = exploration.reached.get(next).copied() {
-            if let Err((fault, step)) = exploration.explore(next, &world) {
-                let fault = exploration.story(next, step, &fault);
-                panic!("{fault}");
+        exploration.add(&World::new(start), [edits; 2], 0, Step::default());
+        while let Some((number, edits_left)) = exploration.waiting.iter_mut().rev().find_map(Vec::pop) {
+            if let Err((fault, step)) = exploration.explore(number, edits_left) {
+                panic!("{}", exploration.story(number, &step, &fault));
             }
-            next += 1;
         }
         exploration
     }
 
-    fn add(&mut self, world: Two, before: usize, step: Step) {
-        let next = u32::try_from(self.reached.len()).expect("few states");
-        if let std::collections::hash_map::Entry::Vacant(entry) = self.known.entry(world) {
-            entry.insert(next);
-            self.reached.push((world, u32::try_from(before).expect("few states"), step));
+    /// Returns the number of the state.
+    fn add(&mut self, world: &Two, edits_left: [u8; 2], before: usize, step: Step) -> usize {
+        let (state, is_swapped) = self.columns.state(world);
+        let [first, second] = edits_left;
+        let edits_left = match is_swapped {
+            Some(false) => [first, second],
+            Some(true) => [second, first],
+            None => [first.max(second), first.min(second)],
+        };
+        let number = match self.numbers.entry(state) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                self.reached.push(Reached { state, before, step, edits_left: Vec::new(), quiet: Vec::new() });
+                *entry.insert(self.reached.len() - 1)
+            }
+        };
+        let known = &mut self.reached[number].edits_left;
+        if !known.iter().any(|it| it[0] >= edits_left[0] && it[1] >= edits_left[1]) {
+            known.push(edits_left);
+            self.waiting[usize::from(edits_left[0] + edits_left[1])].push((number, edits_left));
         }
+        number
     }
 
-    fn explore(&mut self, number: usize, world: &Two) -> Result<(), (Fault, Step)> {
-        let quiet = without_edits(world);
-        if self.settled.insert(quiet) {
-            quiet.settle(&mut self.planner, |_| {}).map_err(|fault| (fault, Step { device: 9, ..Step::default() }))?;
-        }
+    fn explore(&mut self, number: usize, edits_left: [u8; 2]) -> Result<(), (Fault, Step)> {
+        let state = self.reached[number].state;
+        let world = self.columns.world(&state);
+        let mut quiet = Vec::new();
         for device in 0..2 {
-            let mut edited = vec![(*world, Step { device, ..Step::default() })];
-            let mut seen = HashSet::from([*world]);
-            let mut at = 0;
-            while let Some((before, step)) = edited.get(at).copied() {
-                at += 1;
-                let mut after = before;
-                if after.exchange(device, &mut self.planner, self.new_id).map_err(|fault| (fault, step))? {
-                    self.add(canonical(&after), number, step);
-                }
-                for edit in before.edits(device, VALUES) {
-                    let mut after = before;
-                    after.edit(device, edit);
-                    after.compact();
-                    // The fewest edits lead to the most histories.
-                    if seen.insert(without_edits(&after)) {
-                        let mut step = step;
-                        step.edits[step.count] = edit;
-                        step.count += 1;
-                        edited.push((after, step));
+            let most = usize::from(edits_left[device]);
+            let [first, second, removal] = std::array::from_fn(|cell| {
+                let can_set = [true, false].map(|can_set| self.outcomes(&state, cell, device, most, can_set));
+                can_set
+            });
+            for removal in removal[0].iter() {
+                let [first, second] = [&first, &second].map(|it| &it[usize::from(!removal.was_live)]);
+                for first in first.iter() {
+                    for second in second.iter() {
+                        let count = first.edits.len() + second.edits.len() + removal.edits.len();
+                        if count > most {
+                            continue;
+                        }
+                        let mut after = world;
+                        after.columns = [first.column, second.column, removal.column];
+                        let step = || {
+                            let edits = [&removal.edits, &first.edits, &second.edits];
+                            Step { device, edits: edits.into_iter().flatten().copied().collect() }
+                        };
+                        self.exchanges += 1;
+                        if !after.exchange(device, &mut self.planner, self.new_id).map_err(|fault| (fault, step()))? {
+                            continue;
+                        }
+                        let mut left = edits_left;
+                        left[device] -= u8::try_from(count).unwrap_or_default();
+                        let next = self.add(&after, left, number, step());
+                        if count == 0 {
+                            quiet.push(next);
+                        }
                     }
                 }
             }
         }
+        if quiet.is_empty() {
+            world.check_same().map_err(|fault| (fault, Step { device: 2, edits: Vec::new() }))?;
+        }
+        self.reached[number].quiet = quiet;
         Ok(())
     }
 
-    /// How a fault comes about. Names change from line to line.
-    fn story(&self, mut number: usize, last: Step, fault: &Fault) -> String {
-        let describe = |step: &Step| {
-            let edits: Vec<String> = step.edits[..step.count].iter().map(|edit| format!("{edit:?}")).collect();
-            match step.device {
-                9 => "all sync".to_owned(),
-                device => format!("{} edits {} and syncs", super::name(device), edits.join(", ")),
+    fn outcomes(&mut self, state: &State, cell: usize, device: usize, most: usize, can_set: bool) -> Rc<[Outcome]> {
+        let column = self.columns.all[state.columns[cell] as usize];
+        // A device without the record has nothing to edit.
+        let most = if state.devices[device].has_record { most } else { 0 };
+        let make = || outcomes(column, cell, device, most, can_set);
+        let key = (state.columns[cell], cell == REMOVAL_CELL, device, most, can_set);
+        Rc::clone(self.outcomes.entry(key).or_insert_with(make))
+    }
+
+    /// The most exchanges with something to send or to receive until all have the same, if nobody edits.
+    fn most_exchanges(&self) -> u32 {
+        // The number of each state, once everything that follows it is known.
+        let mut known = vec![None; self.reached.len()];
+        for first in 0..self.reached.len() {
+            let mut path = vec![first];
+            while let Some(number) = path.last().copied() {
+                let quiet = &self.reached[number].quiet;
+                if let Some(next) = quiet.iter().find(|next| known[**next].is_none()) {
+                    if path.contains(next) {
+                        let fault = Fault("sync does not end".to_owned());
+                        panic!("{}", self.story(number, &self.reached[*next].step, &fault));
+                    }
+                    path.push(*next);
+                } else {
+                    known[number] = quiet.iter().filter_map(|next| known[*next]).max().map_or(Some(0), |it: u32| Some(it + 1));
+                    path.pop();
+                }
             }
-        };
-        let mut lines = vec![fault.0.clone(), describe(&last)];
-        while number != 0 {
-            let (world, before, step) = &self.reached[number];
-            lines.extend([world.to_string(), describe(step)]);
-            number = *before as usize;
         }
-        lines.push(self.reached[0].0.to_string());
+        known.into_iter().flatten().max().unwrap_or_default()
+    }
+
+    /// How a fault comes about. Names may change from line to line.
+    fn story(&self, mut number: usize, last: &Step, fault: &Fault) -> String {
+        let mut lines = vec![fault.0.clone(), last.to_string()];
+        loop {
+            let Reached { state, before, step, .. } = &self.reached[number];
+            lines.push(self.columns.world(state).to_string());
+            if number == 0 {
+                break;
+            }
+            lines.push(step.to_string());
+            number = *before;
+        }
         lines.reverse();
         lines.join("\n")
     }
-
-    fn report(&self) -> String {
-        let (drafts, plans) = self.planner.calls();
-        format!("{} states, {drafts} inputs of draft, {plans} of plan", self.reached.len())
-    }
 }
 
-fn without_edits(world: &Two) -> Two {
-    let mut world = *world;
-    world.devices = world.devices.map(|device| Device { edits_left: 0, ..device });
-    world
-}
-
-/// The same for all states that differ only in names.
-fn canonical(world: &Two) -> Two {
-    let [first, second] = world.devices;
-    let mut swapped = *world;
-    swapped.devices = [second, first];
-    for column in &mut swapped.columns {
-        column.bases.reverse();
-        column.locals.reverse();
-        column.in_bases.reverse();
-        column.shown.reverse();
-    }
-    let named = |mut world: Two| {
-        for column in &mut world.columns[..2] {
-            column.name_values();
-        }
-        world.compact();
-        world.columns[..2].sort();
-        world
-    };
-    named(*world).min(named(swapped))
-}
-
-impl Column<2> {
-    /// Swaps the two values that are not empty if the second appears first.
-    fn name_values(&mut self) {
-        let values = self.cells().map(|cell| cell.value).find(|value| *value != 0);
-        let is_swapped = match values {
-            Some(value) => value == 2,
-            None => self.cells().map(|cell| cell.alternatives).find(|it| it[1] != it[2]).is_some_and(|it| it[2] > it[1]),
-        };
-        if !is_swapped {
-            return;
-        }
-        for Cell { value, alternatives, .. } in self.cells_mut() {
-            alternatives.swap(1, 2);
-            *value = [0, 2, 1][usize::from(*value)];
-        }
-        for bounds in self.bounds_mut() {
-            bounds.owed.0.swap(1, 2);
-            bounds.allowed.0.swap(1, 2);
+/// Explores histories from every start, and returns the number of states, of exchanges, and of inputs of `draft` and `plan`.
+fn explore(edits: u8, new_id: u8) -> [u64; 4] {
+    let mut all = [0; 4];
+    for start in Start::ALL {
+        let time = std::time::Instant::now();
+        let exploration = Exploration::run(start, edits, new_id);
+        let most = exploration.most_exchanges();
+        assert!(most <= MOST_EXCHANGES, "{start:?}: {most} exchanges until all have the same");
+        let (drafts, plans) = exploration.planner.calls();
+        let figures = [exploration.reached.len() as u64, exploration.exchanges, drafts as u64, plans as u64];
+        println!("{start:?}: {figures:?} {} columns, {most} most, {:?}", exploration.columns.all.len(), time.elapsed());
+        for (sum, figure) in all.iter_mut().zip(figures) {
+            *sum += figure;
         }
     }
+    all
 }
 
 #[test]
 fn probe() {
-    for start in [Start::Synced, Start::Made] {
-        for edits in std::env::var("FROM").map_or(1, |it| it.parse().expect("a number"))..=std::env::var("DEPTH").map_or(2, |it| it.parse().expect("a number")) {
-            for new_id in [GREATEST_ID, 1] {
-                let time = std::time::Instant::now();
-                let exploration = Exploration::run(start, edits, new_id);
-                println!("{start:?} {edits} {new_id}: {} in {:?}", exploration.report(), time.elapsed());
-            }
-        }
+    let of = |name, or| std::env::var(name).map_or(or, |it| it.parse().expect("a number"));
+    for edits in of("FROM", 1)..=of("DEPTH", 2) {
+        println!("{edits}: {:?}", explore(edits, if of("LEAST", 0) == 1 { 1 } else { GREATEST_ID }));
     }
 }

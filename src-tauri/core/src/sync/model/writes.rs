@@ -5,14 +5,14 @@
 //! disappears only if another takes its place on a device that shows it, and two writes stand beside each other only if
 //! neither has seen the other.
 
-use super::copies::MOST_VALUES;
+use super::copies::VALUES;
 
 /// Writes that stand: for each value the number of its write; 0 if there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub(super) struct Writes(pub [u8; MOST_VALUES]);
+pub(super) struct Writes(pub [u8; VALUES as usize]);
 
 /// A number that no write has.
-pub(super) const NEW: u8 = u8::MAX;
+pub(super) const NEW: u8 = 63;
 
 impl Writes {
     pub fn one(value: u8, number: u8) -> Writes {
@@ -27,7 +27,7 @@ impl Writes {
 
     /// The value of the only write; `None` if there are several.
     fn value(&self) -> Option<usize> {
-        let mut all = (0..MOST_VALUES).filter(|value| self.0[*value] != 0);
+        let mut all = (0..self.0.len()).filter(|value| self.0[*value] != 0);
         all.next().filter(|_| all.next().is_none())
     }
 
@@ -40,7 +40,7 @@ impl Writes {
     /// number of two new writes of the same value.
     fn merged(self, seen: Writes, server: Writes, both: impl Fn(u8, u8) -> u8) -> Writes {
         let mut merged = Writes::default();
-        for value in 0..MOST_VALUES {
+        for value in 0..self.0.len() {
             let (here, seen, there) = (self.0[value], seen.0[value], server.0[value]);
             let is_new = |number: u8| number != 0 && number != seen;
             merged.0[value] = match (is_new(here), is_new(there)) {
@@ -57,7 +57,7 @@ impl Writes {
     /// Whether there are writes here that `seen` has not, of a value other than `live`.
     fn has_news(self, seen: Writes, live: u8) -> bool {
         let is_new = |value: usize| self.0[value] != 0 && self.0[value] != seen.0[value];
-        (0..MOST_VALUES).any(|value| is_new(value) && value != usize::from(live))
+        (0..self.0.len()).any(|value| is_new(value) && value != usize::from(live))
     }
 }
 
