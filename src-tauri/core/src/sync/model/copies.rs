@@ -1,25 +1,14 @@
-//! Small copies of a record, and the planner's functions on them.
-
-use std::collections::HashMap;
+//! Small copies of a record, and the replicas that they stand for.
 
 use garage_domain::{
     Collection, Extra, FieldValue, Json, Record, RecordId,
     conflict::{Alternative, Conflict, REMOVAL},
-    merge::Author,
     replica::Replica,
 };
-use garage_protocol::sync::{Operation, OperationKind};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{
-    super::{
-        plan::{Action, Base, Incoming, Refused, draft, plan},
-        wire,
-    },
-    world::Fault,
-};
-use crate::store::sync::{Key, StoredBase};
+use super::world::Fault;
 
 /// Values are numbers less than this; 0 is an empty field, and a record that is not removed.
 pub(super) const VALUES: u8 = 4;
@@ -50,128 +39,22 @@ impl Cell {
 /// A copy of a record: its fields, then whether it is removed.
 pub(super) type Row<const C: usize> = [Cell; C];
 
-/// What an operation leaves.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sent<const C: usize> {
-    pub server: Row<C>,
-    pub base: Row<C>,
-}
-
-type DraftKey<const C: usize> = (Row<C>, Option<Row<C>>, bool);
-type PlanKey<const C: usize> = (Option<Row<C>>, Option<Row<C>>, Row<C>, u8);
-
-/// The planner, called once for each input.
-pub(super) struct Planner<const C: usize> {
-    collection: &'static str,
+/// The collection and the fields of copies.
+pub(super) struct Fields<const C: usize> {
+    pub collection: &'static str,
     /// The names of the fields; the last is [`REMOVAL`].
-    names: [&'static str; C],
-    drafts: HashMap<DraftKey<C>, Option<Sent<C>>>,
-    plans: HashMap<PlanKey<C>, Row<C>>,
+    pub names: [&'static str; C],
 }
 
-const BASE_VERSION: i64 = 1;
-const CURRENT_VERSION: i64 = 2;
-
-impl<const C: usize> Planner<C> {
-    pub fn new(collection: &'static str, names: [&'static str; C]) -> Planner<C> {
-        Planner { collection, names, drafts: HashMap::new(), plans: HashMap::new() }
-    }
-
-    /// The number of inputs: of `draft`, and of `plan`.
-    pub fn calls(&self) -> (usize, usize) {
-        (self.drafts.len(), self.plans.len())
-    }
-
-    /// What the record is on the server and as the base after the device has sent what it has to send. The server applies it
-    /// if the base is current.
-    pub fn send(&mut self, local: &Row<C>, base: Option<&Row<C>>, may_exist: bool) -> Result<Option<Sent<C>>, Fault> {
-        let key = (*local, base.copied(), may_exist);
-        if let Some(sent) = self.drafts.get(&key) {
-            return Ok(*sent);
-        }
-        let sent = self.send_anew(local, base, may_exist)?;
-        self.drafts.insert(key, sent);
-        Ok(sent)
-    }
-
-    fn send_anew(&self, row: &Row<C>, base: Option<&Row<C>>, may_exist: bool) -> Result<Option<Sent<C>>, Fault> {
-        let local = self.replica(row);
-        let stored = base.map(|base| stored(&self.replica(base)));
-        let planned = stored.as_ref().map(|stored| stored.for_plan(self.of_fields(&stored.fields, stored.deleted_at)));
-        let Some(draft) = draft(&local, planned.as_ref(), may_exist, &Refused::default()) else { return Ok(None) };
-        let version = stored.as_ref().map(|stored| stored.version);
-        let key = Key::new(self.collection, local.record.id);
-        let operation = wire::operation(draft, &key, Uuid::from_u128(9), version, &local);
-        let server = self.row(&self.applied(stored.as_ref(), &operation))?;
-        let stored = StoredBase::after(stored, &operation, CURRENT_VERSION, 1);
-        let base = stored.for_plan(self.of_fields(&stored.fields, stored.deleted_at));
-        // The page with the device's own change changes nothing, neither does reading everything again.
-        let own = Incoming { version: CURRENT_VERSION, replica: Some(self.replica(&server)), author: author(1) };
-        if plan(Some(&local), Some(&base), &own, &author(1), false) != Action::Skip {
-            return Err(Fault(format!("a device does not skip its own change\nlocal {row:?}\nsent {operation:?}")));
-        }
-        match plan(Some(&local), Some(&base), &own, &author(1), true) {
-            Action::Store(replica) if self.row(&replica)? == *row => {}
-            other => return Err(Fault(format!("reading again changes a record: {other:?}\nlocal {row:?}"))),
-        }
-        Ok(Some(Sent { server, base: self.row(&base.replica)? }))
-    }
-
-    /// What the record is after the device has received the server's state of it, which is newer than its base. `id` is the
-    /// id of what the merge writes.
-    pub fn receive(
-        &mut self,
-        local: Option<&Row<C>>,
-        base: Option<&Row<C>>,
-        current: &Row<C>,
-        id: u8,
-    ) -> Result<Row<C>, Fault> {
-        let key = (local.copied(), base.copied(), *current, id);
-        if let Some(row) = self.plans.get(&key) {
-            return Ok(*row);
-        }
-        let planned = base.map(|base| Base {
-            version: BASE_VERSION,
-            replica: self.replica(base),
-            is_row_gone: false,
-            is_forgotten: false,
-        });
-        let incoming = Incoming { version: CURRENT_VERSION, replica: Some(self.replica(current)), author: author(id) };
-        let local = local.map(|local| self.replica(local));
-        let row = match plan(local.as_ref(), planned.as_ref(), &incoming, &author(id), false) {
-            Action::Store(replica) => self.row(&replica)?,
-            other => return Err(Fault(format!("a newer state is not stored: {other:?}"))),
-        };
-        self.plans.insert(key, row);
-        Ok(row)
-    }
-
-    /// The record as the server has it after an operation, as `server/src/sync/decide.rs` applies it.
-    fn applied(&self, current: Option<&StoredBase>, operation: &Operation) -> Replica {
-        let mut fields = current.map(|current| current.fields.clone()).unwrap_or_default();
-        for (name, value) in &operation.fields {
-            if value.text() == "null" {
-                fields.remove(name);
-            } else {
-                fields.insert(name.clone(), value.clone());
-            }
-        }
-        let is_removed = match operation.kind {
-            OperationKind::Create | OperationKind::Restore => false,
-            OperationKind::Delete => true,
-            OperationKind::Update => current.is_some_and(|current| current.deleted_at.is_some()),
-        };
-        self.of_fields(&fields, is_removed.then_some(Timestamp::UNIX_EPOCH))
-    }
-
-    fn of_fields(&self, fields: &Extra, deleted_at: Option<Timestamp>) -> Replica {
+impl<const C: usize> Fields<C> {
+    pub fn of_fields(&self, fields: &Extra, deleted_at: Option<Timestamp>) -> Replica {
         let mut record =
             Record::new(Collection::named(self.collection), RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
         record.deleted_at = deleted_at;
         Replica::with_fields(record, fields.clone())
     }
 
-    fn replica(&self, row: &Row<C>) -> Replica {
+    pub fn replica(&self, row: &Row<C>) -> Replica {
         let is_removed = row[C - 1].value == REMOVED;
         let mut replica = self.of_fields(&Extra::new(), is_removed.then_some(Timestamp::UNIX_EPOCH));
         for (name, cell) in self.names.into_iter().zip(row) {
@@ -194,7 +77,7 @@ impl<const C: usize> Planner<C> {
     }
 
     /// Fails if the replica has something that no record of the model has, such as the same value twice in a conflict.
-    fn row(&self, replica: &Replica) -> Result<Row<C>, Fault> {
+    pub fn row(&self, replica: &Replica) -> Result<Row<C>, Fault> {
         let fault = |what: &str| Err(Fault(format!("{what}: {replica:?}")));
         let mut row = [Cell::default(); C];
         for (name, cell) in self.names.into_iter().zip(&mut row) {
@@ -236,33 +119,15 @@ fn value_of(name: &str, value: u8) -> Option<FieldValue> {
     }
 }
 
-fn author(id: u8) -> Author {
-    Author { op_id: Uuid::from_u128(id.into()), at: Timestamp::UNIX_EPOCH, device_id: String::new() }
-}
-
-fn stored(replica: &Replica) -> StoredBase {
-    StoredBase {
-        version: BASE_VERSION,
-        fields: replica.fields(),
-        origins: Extra::new(),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        deleted_at: replica.record.deleted_at,
-        is_row_gone: false,
-        is_forgotten: false,
-        reread: 1,
-    }
-}
-
 /// Checks that conversion loses nothing.
 #[test]
 fn copies_are_converted_both_ways() {
-    let planner = Planner::new("notes", ["a", REMOVAL]);
+    let fields = Fields { collection: "notes", names: ["a", REMOVAL] };
     let open = Cell { value: 1, decision: 3, alternatives: [5, 0, 4, 0] };
     for row in [[Cell::default(); 2], [open, Cell { value: 1, ..Cell::default() }]] {
-        assert_eq!(planner.row(&planner.replica(&row)).expect("a row"), row);
+        assert_eq!(fields.row(&fields.replica(&row)).expect("a row"), row);
     }
     let doubled = Cell { value: 2, alternatives: [0, 0, 4, 0], ..open };
-    assert!(planner.row(&planner.replica(&[doubled, open])).is_err());
+    assert!(fields.row(&fields.replica(&[doubled, open])).is_err());
     assert_eq!(Json::parse("1").ok().and_then(FieldValue::of_json), Some(FieldValue::Integer(1)));
 }

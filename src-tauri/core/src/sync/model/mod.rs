@@ -2,7 +2,8 @@
 //!
 //! - `world`: devices, a server, and what they exchange, compared with what they must show
 //! - `writes`: the reference, which says what must be shown
-//! - `copies`: small copies of a record, and the calls of `plan` and `wire` on them
+//! - `copies`: small copies of a record, and the replicas that they stand for
+//! - `planner`: the calls of `plan` and `wire` on copies
 //! - `names`: renames ids, so that equal states are equal
 //! - `exhaustive`: explores every history of two devices
 //! - `random`: runs longer histories of three devices
@@ -18,6 +19,7 @@ mod copies;
 #[cfg(test)]
 mod exhaustive;
 mod names;
+mod planner;
 //mod random;
 mod world;
 mod writes;

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    copies::{Cell, Planner, Row, VALUES},
+    copies::{Cell, Row, VALUES},
+    planner::Planner,
     writes::{Bounds, NEW, Sides, Writes},
 };
 
