@@ -202,9 +202,6 @@ fn merge_removal(
     let (is_local, is_current) = (is_written(local), is_written(current));
     if here == there {
         keep_decisions(&cell, if is_current { current } else { local }, merged);
-        if !here && base.is_some_and(|base| base.record.is_removed()) {
-            forget_restored(local, current, merged);
-        }
         return;
     }
     // Values of conflicts that the other side has not seen, and does not have.
@@ -238,15 +235,9 @@ fn merge_removal(
     } else if is_local {
         merged.record.deleted_at = local.record.deleted_at;
     }
-    keep_decisions(&cell, if is_local && !is_unseen { local } else { current }, merged);
-}
-
-/// Both sides have the record again. A removal that one of them has taken back is no alternative to the other's edits.
-fn forget_restored(local: &Replica, current: &Replica, merged: &mut Replica) {
-    let is_open = |copy: &Replica| conflict::open(&copy.conflicts).any(|(field, _)| field == REMOVAL);
-    if is_open(local) != is_open(current) {
-        merged.conflicts.entry(REMOVAL.to_owned()).or_default().alternatives.clear();
-    }
+    // The choice goes with the state that stays: who has removed the record unseen by a choice to keep it learns of that.
+    let stays_local = if is_unseen { !here } else { is_local };
+    keep_decisions(&cell, if stays_local { local } else { current }, merged);
 }
 
 fn preferred_cell(cell: &[String], first: &Record, second: &Record) -> Preference {

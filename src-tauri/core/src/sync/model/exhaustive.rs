@@ -168,11 +168,8 @@ struct Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name(self.device))?;
-        for edit in &self.edits {
-            write!(f, " {edit}")?;
-        }
-        f.write_str(" and syncs")
+        let edits: Vec<String> = self.edits.iter().map(|edit| format!("{}, ", edit.describe(CELLS))).collect();
+        write!(f, "{} {}syncs", name(self.device), edits.concat())
     }
 }
 

@@ -20,8 +20,8 @@ mod copies;
 mod exhaustive;
 mod names;
 mod planner;
-//mod random;
+mod random;
 mod world;
 mod writes;
 
-pub use self::world::Fault;
+pub use self::{random::Cases, world::Fault};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    copies::{Cell, Row, VALUES},
+    copies::{Cell, REMOVED, Row, VALUES},
     planner::Planner,
     writes::{Bounds, NEW, Sides, Writes},
 };
@@ -56,6 +56,18 @@ pub(super) enum Start {
     Made,
     /// Everyone has the record, and no device has a base: the server was restored from a backup, or the file was.
     WithoutBases,
+}
+
+impl Edit {
+    /// What a person does. `cells` is the number of fields and one more.
+    pub fn describe(self, cells: usize) -> String {
+        match (usize::from(self.cell) + 1 == cells, self.value) {
+            (true, 0) => "keeps or restores the record".to_owned(),
+            (true, _) => "removes the record".to_owned(),
+            (false, 0) => format!("empties field {}", self.cell + 1),
+            (false, value) => format!("sets field {} to {value}", self.cell + 1),
+        }
+    }
 }
 
 impl Start {
@@ -153,6 +165,8 @@ impl<const D: usize, const C: usize> World<D, C> {
                     here: self.columns.map(|column| column.shown[device]),
                     seen: self.columns.map(|column| column.in_bases[device]),
                     server: self.columns.map(|column| column.on_server),
+                    has_base,
+                    was_removed: has_base && self.columns[C - 1].bases[device].value == REMOVED,
                     live_here: self.columns.map(|column| column.locals[device].value),
                     live_there: self.columns.map(|column| column.server.value),
                 };
@@ -279,11 +293,5 @@ impl<const D: usize, const C: usize> fmt::Display for World<D, C> {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Edit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.cell + 1, self.value)
     }
 }

@@ -5,7 +5,7 @@
 //! disappears only if another takes its place on a device that shows it, and two writes stand beside each other only if
 //! neither has seen the other.
 
-use super::copies::VALUES;
+use super::copies::{REMOVED, VALUES};
 
 /// Writes that stand: for each value the number of its write; 0 if there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -89,6 +89,9 @@ pub(super) struct Sides<const C: usize> {
     pub here: [Bounds; C],
     pub seen: [Bounds; C],
     pub server: [Bounds; C],
+    pub has_base: bool,
+    /// Whether the record was removed on the server when the device last heard of it.
+    pub was_removed: bool,
     /// The value that the record has in each field.
     pub live_here: [u8; C],
     pub live_there: [u8; C],
@@ -97,7 +100,7 @@ pub(super) struct Sides<const C: usize> {
 impl<const C: usize> Sides<C> {
     /// What the device shows after it has received the server's state.
     pub fn merged(&self) -> [Bounds; C] {
-        let mut owed = self.merged_writes(|bounds| bounds.owed, |_, there| there);
+        let mut owed = self.merged_writes(|bounds| bounds.owed, |here| here, |_, there| there);
         for (cell, owed) in owed.iter_mut().enumerate() {
             let [here, seen, server] = [&self.here, &self.seen, &self.server].map(|side| side[cell].owed);
             // Both sides have settled on one value, so there is nothing to choose from.
@@ -105,12 +108,31 @@ impl<const C: usize> Sides<C> {
                 *owed = server;
             }
         }
-        let allowed = self.merged_writes(|bounds| bounds.allowed, |here, there| if here == there { here } else { NEW });
+        // Without a base what is here counts as new, although others may have seen and replaced it.
+        let own = |here| if self.has_base { here } else { NEW };
+        let both = |here, there| if here == there { here } else { NEW };
+        let mut allowed = self.merged_writes(|bounds| bounds.allowed, own, both);
+        // A removal has no name, so that one that was taken back is not told from a later one: both may be asked about.
+        let removed = usize::from(REMOVED);
+        let is_opposed = |side: &[Bounds; C]| side[C - 1].allowed.has(REMOVED);
+        let is_live = self.live_here[C - 1] != REMOVED && self.live_there[C - 1] != REMOVED;
+        if self.was_removed && is_live && (is_opposed(&self.here) || is_opposed(&self.server)) {
+            allowed[C - 1].0[removed] = NEW;
+        }
         std::array::from_fn(|cell| Bounds { owed: owed[cell], allowed: allowed[cell] })
     }
 
-    fn merged_writes(&self, of: fn(&Bounds) -> Writes, both: fn(u8, u8) -> u8) -> [Writes; C] {
-        let [here, seen, server] = [&self.here, &self.seen, &self.server].map(|side| side.each_ref().map(of));
+    /// `own`: the number of a write here; `both`: that of two new writes of the same value.
+    fn merged_writes(
+        &self,
+        of: fn(&Bounds) -> Writes,
+        own: impl Fn(u8) -> u8,
+        both: fn(u8, u8) -> u8,
+    ) -> [Writes; C] {
+        let [mut here, seen, server] = [&self.here, &self.seen, &self.server].map(|side| side.each_ref().map(of));
+        for number in here.iter_mut().flat_map(|writes| &mut writes.0).filter(|number| **number != 0) {
+            *number = own(*number);
+        }
         let mut merged: [Writes; C] =
             std::array::from_fn(|cell| here[cell].merged(seen[cell], server[cell], both));
         let mut fields = 0..C - 1;
