@@ -48,8 +48,7 @@ pub(super) struct Fields<const C: usize> {
 
 impl<const C: usize> Fields<C> {
     pub fn of_fields(&self, fields: &Extra, deleted_at: Option<Timestamp>) -> Replica {
-        let mut record =
-            Record::new(Collection::named(self.collection), RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
+        let mut record = Record::new(Collection::named(self.collection), RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
         record.deleted_at = deleted_at;
         Replica::with_fields(record, fields.clone())
     }

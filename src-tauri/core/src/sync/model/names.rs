@@ -130,10 +130,6 @@ impl Inputs {
     pub fn cells(&self, names: &CellNames) -> Input {
         self.all[names.number as usize]
     }
-
-    pub fn clear(&mut self) {
-        *self = Inputs::default();
-    }
 }
 
 impl CellNames {

@@ -46,9 +46,9 @@ impl<const C: usize> Planner<C> {
         Planner { fields, inputs: Inputs::default(), drafts: HashMap::new(), plans: HashMap::new() }
     }
 
-    /// The number of inputs: of `draft`, and of `plan`.
-    pub fn calls(&self) -> (usize, usize) {
-        (self.drafts.len(), self.plans.len())
+    /// The number of inputs that it was called with.
+    pub fn inputs(&self) -> usize {
+        self.drafts.len() + self.plans.len()
     }
 
     /// What the record is on the server and as the base after the device has sent what it has to send. The server applies it
@@ -70,7 +70,8 @@ impl<const C: usize> Planner<C> {
     fn send_anew(&self, row: &Row<C>, base: Option<&Row<C>>, may_exist: bool) -> Result<Option<Sent<C>>, Fault> {
         let local = self.fields.replica(row);
         let stored = base.map(|base| stored(&self.fields.replica(base)));
-        let planned = stored.as_ref().map(|stored| stored.for_plan(self.fields.of_fields(&stored.fields, stored.deleted_at)));
+        let planned =
+            stored.as_ref().map(|stored| stored.for_plan(self.fields.of_fields(&stored.fields, stored.deleted_at)));
         let Some(draft) = draft(&local, planned.as_ref(), may_exist, &Refused::default()) else { return Ok(None) };
         let version = stored.as_ref().map(|stored| stored.version);
         let key = Key::new(self.fields.collection, local.record.id);
@@ -203,4 +204,3 @@ fn stored(replica: &Replica) -> StoredBase {
         reread: 1,
     }
 }
-

@@ -9,8 +9,9 @@ use super::{
 };
 
 /// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault(pub String);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(pub(super) String);
 
 /// A person sets a field, removes or restores the record, or chooses a value of a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,8 +80,7 @@ impl<const D: usize> Column<D> {
     /// settled. `cell` is its number.
     pub fn edits(&self, device: usize, cell: usize, values: u8, can_set: bool) -> impl Iterator<Item = Edit> {
         let local = self.locals[device];
-        let is_edit =
-            move |value: &u8| local.is_open() && local.shows(*value) || can_set && local.value != *value;
+        let is_edit = move |value: &u8| local.is_open() && local.shows(*value) || can_set && local.value != *value;
         let cell = u8::try_from(cell).unwrap_or_default();
         (0..values).filter(is_edit).map(move |value| Edit { cell, value })
     }
@@ -112,11 +112,8 @@ impl<const D: usize, const C: usize> World<D, C> {
             in_bases: [of(has_base); D],
             shown: std::array::from_fn(|device| of(has_record(device))),
         };
-        let devices = std::array::from_fn(|device| Device {
-            has_record: has_record(device),
-            has_base,
-            is_current: has_base,
-        });
+        let devices =
+            std::array::from_fn(|device| Device { has_record: has_record(device), has_base, is_current: has_base });
         World { columns: [column; C], devices, is_on_server }
     }
 
@@ -141,6 +138,7 @@ impl<const D: usize, const C: usize> World<D, C> {
             Some(local) => planner.send(local, base.as_ref(), may_exist)?,
             None => None,
         };
+        let before = self.columns.map(|column| column.shown[device].owed);
         let is_changed = self.columns.iter().any(|column| column.shown[device] != column.in_bases[device]);
         if has_base && sent.is_some() && !is_changed {
             return Err(Fault(format!("{} sends {sent:?}", name(device))));
@@ -178,10 +176,9 @@ impl<const D: usize, const C: usize> World<D, C> {
             }
             _ => return Ok(false),
         }
-        self.devices[device] =
-            Device { has_record: true, has_base: true, is_current: true, ..self.devices[device] };
+        self.devices[device] = Device { has_record: true, has_base: true, is_current: true, ..self.devices[device] };
         self.check(device)?;
-        self.adopt_shown(device);
+        self.adopt_shown(device, before);
         Ok(true)
     }
 
@@ -215,9 +212,9 @@ impl<const D: usize, const C: usize> World<D, C> {
     }
 
     /// What a device shows is owed from then on, and what it does not show need not be remembered. Where there is a choice,
-    /// a value that the server has too is the server's write.
-    fn adopt_shown(&mut self, device: usize) {
-        for column in &mut self.columns {
+    /// a value that the server has too is the server's write. One that it showed `before` is the same write still.
+    fn adopt_shown(&mut self, device: usize, before: [Writes; C]) {
+        for (column, before) in self.columns.iter_mut().zip(before) {
             let (local, server) = (column.locals[device], column.in_bases[device].owed);
             let Bounds { owed, allowed } = &mut column.shown[device];
             for value in 0..VALUES {
@@ -227,7 +224,7 @@ impl<const D: usize, const C: usize> World<D, C> {
                 } else if server.has(value) && (local.is_open() || owed.0[number] == 0) {
                     owed.0[number] = server.0[number];
                 } else if owed.0[number] == 0 {
-                    owed.0[number] = NEW;
+                    owed.0[number] = if before.has(value) { before.0[number] } else { NEW };
                 }
             }
         }

@@ -123,30 +123,24 @@ impl<const C: usize> Sides<C> {
     }
 
     /// `own`: the number of a write here; `both`: that of two new writes of the same value.
-    fn merged_writes(
-        &self,
-        of: fn(&Bounds) -> Writes,
-        own: impl Fn(u8) -> u8,
-        both: fn(u8, u8) -> u8,
-    ) -> [Writes; C] {
+    fn merged_writes(&self, of: fn(&Bounds) -> Writes, own: impl Fn(u8) -> u8, both: fn(u8, u8) -> u8) -> [Writes; C] {
         let [mut here, seen, server] = [&self.here, &self.seen, &self.server].map(|side| side.each_ref().map(of));
         for number in here.iter_mut().flat_map(|writes| &mut writes.0).filter(|number| **number != 0) {
             *number = own(*number);
         }
-        let mut merged: [Writes; C] =
-            std::array::from_fn(|cell| here[cell].merged(seen[cell], server[cell], both));
+        let mut merged: [Writes; C] = std::array::from_fn(|cell| here[cell].merged(seen[cell], server[cell], both));
         let mut fields = 0..C - 1;
         let removal = C - 1;
         let removes = |side: &[Writes; C]| side[removal].has_news(seen[removal], 0);
         let unopposed = match (here[removal].has(0), server[removal].has(0)) {
             // A removal here has not seen what is new there: an edit says that the record is to stay.
-            (false, true) if removes(&here) => fields
-                .any(|cell| server[cell].has_news(seen[cell], self.live_here[cell]))
-                .then_some(server[removal]),
+            (false, true) if removes(&here) => {
+                fields.any(|cell| server[cell].has_news(seen[cell], self.live_here[cell])).then_some(server[removal])
+            }
             // The other way round.
-            (true, false) if removes(&server) => fields
-                .any(|cell| here[cell].has_news(seen[cell], self.live_there[cell]))
-                .then_some(here[removal]),
+            (true, false) if removes(&server) => {
+                fields.any(|cell| here[cell].has_news(seen[cell], self.live_there[cell])).then_some(here[removal])
+            }
             _ => None,
         };
         if let Some(stays) = unopposed {
