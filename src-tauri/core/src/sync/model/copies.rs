@@ -1,5 +1,7 @@
 //! Small copies of a record, and the replicas that they stand for.
 
+use std::hash::{Hash, Hasher};
+
 use garage_domain::{
     Collection, Extra, FieldValue, Json, Record, RecordId,
     conflict::{Alternative, Conflict, REMOVAL},
@@ -16,13 +18,21 @@ pub(super) const VALUES: u8 = 4;
 pub(super) const REMOVED: u8 = 1;
 
 /// A field, or whether the record is removed, with its conflict. Ids are numbers from 1; 0 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Cell {
     pub value: u8,
     /// The id of the last choice.
     pub decision: u8,
     /// The id of the alternative with each value.
     pub alternatives: [u8; VALUES as usize],
+}
+
+impl Hash for Cell {
+    /// Hashes all at once, because this is most of the work in a build without optimization.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [first, second, third, fourth] = self.alternatives;
+        state.write(&[self.value, self.decision, first, second, third, fourth]);
+    }
 }
 
 impl Cell {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use garage_domain::{Extra, conflict::REMOVAL, merge::Author, replica::Replica};
+use garage_domain::{Extra, merge::Author, replica::Replica};
 use garage_protocol::sync::{Operation, OperationKind};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -40,7 +40,7 @@ const BASE_VERSION: i64 = 1;
 const CURRENT_VERSION: i64 = 2;
 
 impl<const C: usize> Planner<C> {
-    /// `names`: those of the fields, and [`REMOVAL`].
+    /// `names`: those of the fields, and that of the removal.
     pub fn new(collection: &'static str, names: [&'static str; C]) -> Planner<C> {
         let fields = Fields { collection, names };
         Planner { fields, inputs: Inputs::default(), drafts: HashMap::new(), plans: HashMap::new() }

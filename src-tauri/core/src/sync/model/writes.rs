@@ -5,10 +5,12 @@
 //! disappears only if another takes its place on a device that shows it, and two writes stand beside each other only if
 //! neither has seen the other.
 
+use std::hash::{Hash, Hasher};
+
 use super::copies::{REMOVED, VALUES};
 
 /// Writes that stand: for each value the number of its write; 0 if there is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Writes(pub [u8; VALUES as usize]);
 
 /// A number that no write has.
@@ -62,13 +64,21 @@ impl Writes {
 }
 
 /// The writes that have to be shown, and those that may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Bounds {
     /// Whoever has seen a value has seen all writes of it. A write's number is that of the last choice before it, or its own
     /// if it is one: a choice of a value that was seen is new.
     pub owed: Writes,
     /// A value that is written again is new.
     pub allowed: Writes,
+}
+
+impl Hash for Bounds {
+    /// Hashes all at once, as `Cell` does.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.owed.0);
+        state.write(&self.allowed.0);
+    }
 }
 
 impl Bounds {
