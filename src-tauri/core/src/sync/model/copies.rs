@@ -10,7 +10,7 @@ use garage_domain::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::world::Fault;
+use super::Fault;
 
 /// Values are numbers less than this; 0 is an empty field, and a record that is not removed.
 pub(super) const VALUES: u8 = 4;

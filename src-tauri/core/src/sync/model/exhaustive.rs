@@ -14,10 +14,12 @@ use std::{
 use garage_domain::conflict::REMOVAL;
 
 use super::{
+    Fault,
+    column::{Column, Edit},
     copies::{Cell, REMOVED},
     names::GREATEST_ID,
     planner::Planner,
-    world::{Column, Device, Edit, Fault, Start, World, name},
+    world::{Device, Start, World, name},
 };
 
 /// The values of a field; 0 is an empty one.

@@ -4,7 +4,8 @@
 //! - `writes`: the reference, which says what must be shown
 //! - `copies`: small copies of a record, and the replicas that they stand for
 //! - `planner`: the calls of `plan` and `wire` on copies
-//! - `names`: renames ids, so that equal states are equal
+//! - `column`: one field in every copy, and what a person does with it
+//! - `names`: renames ids and values, so that states and inputs that differ only in them are equal
 //! - `exhaustive`: explores every history of two devices
 //! - `random`: runs longer histories of three devices
 //!
@@ -15,6 +16,7 @@
 //! - Edits while a request is on its way: the response does not change them, so that they could follow it.
 //! - Requests of two devices at the same time: the server puts them in an order.
 
+mod column;
 mod copies;
 #[cfg(test)]
 mod exhaustive;
@@ -24,4 +26,9 @@ mod random;
 mod world;
 mod writes;
 
-pub use self::{random::Cases, world::Fault};
+pub use self::random::Cases;
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fault(String);

@@ -12,9 +12,9 @@ use super::{
         plan::{Action, Base, Incoming, Refused, draft, plan},
         wire,
     },
+    Fault,
     copies::{Cell, Fields, Row},
     names::{CellNames, Inputs, NEW_ID},
-    world::Fault,
 };
 use crate::store::sync::{Key, StoredBase};
 

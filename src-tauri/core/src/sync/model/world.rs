@@ -3,34 +3,12 @@
 use std::fmt;
 
 use super::{
+    Fault,
+    column::Column,
     copies::{Cell, REMOVED, Row, VALUES},
     planner::Planner,
     writes::{Bounds, NEW, Sides, Writes},
 };
-
-/// What is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fault(pub(super) String);
-
-/// A person sets a field, removes or restores the record, or chooses a value of a conflict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Edit {
-    pub cell: u8,
-    pub value: u8,
-}
-
-/// One field in every copy, or whether the record is removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Column<const D: usize> {
-    pub server: Cell,
-    pub bases: [Cell; D],
-    pub locals: [Cell; D],
-    /// What the copies must show.
-    pub on_server: Bounds,
-    pub in_bases: [Bounds; D],
-    pub shown: [Bounds; D],
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Device {
@@ -59,42 +37,8 @@ pub(super) enum Start {
     WithoutBases,
 }
 
-impl Edit {
-    /// What a person does. `cells` is the number of fields and one more.
-    pub fn describe(self, cells: usize) -> String {
-        match (usize::from(self.cell) + 1 == cells, self.value) {
-            (true, 0) => "keeps or restores the record".to_owned(),
-            (true, _) => "removes the record".to_owned(),
-            (false, 0) => format!("empties field {}", self.cell + 1),
-            (false, value) => format!("sets field {} to {value}", self.cell + 1),
-        }
-    }
-}
-
 impl Start {
     pub const ALL: [Start; 3] = [Start::Synced, Start::Made, Start::WithoutBases];
-}
-
-impl<const D: usize> Column<D> {
-    /// What a person can do with it on a device. Fields of removed records are not edited, but their conflicts can be
-    /// settled. `cell` is its number.
-    pub fn edits(&self, device: usize, cell: usize, values: u8, can_set: bool) -> impl Iterator<Item = Edit> {
-        let local = self.locals[device];
-        let is_edit = move |value: &u8| local.is_open() && local.shows(*value) || can_set && local.value != *value;
-        let cell = u8::try_from(cell).unwrap_or_default();
-        (0..values).filter(is_edit).map(move |value| Edit { cell, value })
-    }
-
-    /// A person sets the value on a device, as `Journal::changed` stores it: a write of an open conflict closes it.
-    pub fn set(&mut self, device: usize, value: u8) {
-        let decision = self.new_decision();
-        let local = &mut self.locals[device];
-        self.shown[device] = self.shown[device].write(value, local.is_open(), self.in_bases[device]);
-        if local.is_open() {
-            (local.decision, local.alternatives) = (decision, [0; VALUES as usize]);
-        }
-        local.value = value;
-    }
 }
 
 impl<const D: usize, const C: usize> World<D, C> {
