@@ -232,3 +232,73 @@ fn unknown_fields_are_merged_like_others() {
     assert_eq!(values(&result, "wheels"), [Some(json("{\"n\":6}"))]);
     assert_eq!(values(&result, "x"), [Some(json("1.50"))]);
 }
+
+/// Adds an alternative to the conflict of a field.
+fn opposed(mut replica: Replica, name: &str, text: &str, id: u128) -> Replica {
+    replica.conflicts.entry(name.to_owned()).or_default().add(alternative(&author(id), Some(json(text).to_json())));
+    replica
+}
+
+fn decided(mut replica: Replica, name: &str, id: u128) -> Replica {
+    replica
+        .conflicts
+        .insert(name.to_owned(), Conflict { decision: Some(Uuid::from_u128(id)), alternatives: Vec::new() });
+    replica
+}
+
+#[test]
+fn a_merge_that_closes_a_conflict_of_the_server_counts_as_a_choice() {
+    let base = replica(&[("color", "\"Red\"")]);
+    let current = opposed(base.clone(), "color", "\"Blue\"", 7);
+    let blue = replica(&[("color", "\"Blue\"")]);
+    assert_eq!(merged(&base, &blue, &current), decided(blue, "color", 1));
+    // Both have closed it; the choice of the server is one already.
+    let chosen = decided(base.clone(), "color", 8);
+    assert_eq!(merged(&current, &decided(base, "color", 9), &chosen), chosen);
+}
+
+#[test]
+fn of_two_alternatives_with_one_value_the_servers_stays() {
+    let base = replica(&[("color", "\"Red\"")]);
+    let [local, current] = [3, 7].map(|id| opposed(base.clone(), "color", "\"Blue\"", id));
+    assert_eq!(merged(&base, &local, &current), current);
+}
+
+#[test]
+fn a_choice_to_keep_a_record_is_a_write_that_a_removal_has_to_see() {
+    let live = replica(&[("color", "\"Red\"")]);
+    let asked = opposed(live.clone(), REMOVAL, "true", 7);
+    let kept = decided(live.clone(), REMOVAL, 8);
+    let gone = removed(live.clone());
+    for (local, current, author) in [(&kept, &gone, 2), (&gone, &kept, 1)] {
+        let result = merged(&asked, local, current);
+        assert!(!result.record.is_removed());
+        let conflict = &result.conflicts[REMOVAL];
+        assert_eq!(conflict.decision, Some(Uuid::from_u128(8)), "who has removed it learns of the choice");
+        assert_eq!(conflict.alternatives.iter().map(|it| it.op_id).collect::<Vec<_>>(), [Uuid::from_u128(author)]);
+    }
+    // A removal that has seen the choice stands, and closes what is asked about it.
+    let result = merged(&kept, &removed(kept.clone()), &opposed(kept.clone(), REMOVAL, "true", 9));
+    assert!(result.record.is_removed() && result.conflicts[REMOVAL].alternatives.is_empty());
+    assert_eq!(result.conflicts[REMOVAL].decision, Some(Uuid::from_u128(1)));
+    // Both have chosen the same: the server's choice stands, or the only one.
+    let again = decided(live, REMOVAL, 9);
+    assert_eq!(merged(&asked, &again, &kept), kept);
+    assert_eq!(merged(&asked, &kept, &asked), kept);
+    // Without a common state it may be that neither has seen the other.
+    let result = merge(None, &gone, &kept, &author(1), &author(2));
+    assert_eq!((result.record.is_removed(), result.conflicts[REMOVAL].alternatives.len()), (false, 1));
+}
+
+#[test]
+fn a_removal_need_not_see_the_value_that_it_has_nor_an_opposed_removal() {
+    let base = replica(&[("color", "\"Red\"")]);
+    let blue = replica(&[("color", "\"Blue\"")]);
+    let asked = opposed(base.clone(), "color", "\"Blue\"", 7);
+    assert!(merged(&base, &removed(blue.clone()), &asked).record.is_removed(), "it has the alternative");
+    assert!(merged(&asked, &removed(asked.clone()), &asked).record.is_removed(), "it has seen the alternative");
+    assert!(!merged(&base, &removed(base.clone()), &asked).record.is_removed(), "it has not");
+    assert!(!merged(&base, &asked, &removed(base.clone())).record.is_removed(), "the same on the server");
+    let removal = opposed(base.clone(), REMOVAL, "true", 7);
+    assert!(merged(&base, &removed(base.clone()), &removal).record.is_removed());
+}
