@@ -1,15 +1,31 @@
 //! Runs histories of the simulation.
 
+mod plan;
+
 use std::{process::ExitCode, time::Instant};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use garage_domain::rules::Rule;
 use garage_simulation::{Failure, History, Settings, Template, run, run_on_both};
 
 /// Runs histories of devices and a server, with faults, and checks that nothing is lost.
 #[derive(Parser)]
-#[command(name = "simulate")]
+#[command(name = "simulate", args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(flatten)]
+    engine: EngineArgs,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// Runs histories of small records through the planner alone: millions in a minute.
+    Plan(plan::PlanArgs),
+}
+
+#[derive(clap::Args)]
+struct EngineArgs {
     /// How many histories to run.
     #[arg(long, default_value_t = 2_000)]
     seeds: u64,
@@ -19,9 +35,8 @@ struct Args {
     /// Runs this seed alone, and prints what happens.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
-    /// Switches this rule of sync off; `list` lists them.
-    #[arg(long)]
-    without: Option<String>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Runs each history whose seed is a multiple of this twice, and compares what has happened.
     #[arg(long, default_value_t = 100)]
     repeat_every: u64,
@@ -33,17 +48,36 @@ struct Args {
     postgres: Option<String>,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let args = Args::parse();
-    if let Some(name) = &args.without {
-        let Some(rule) = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == *name) else {
-            for rule in Rule::ALL {
-                println!("{rule:?}");
-            }
-            return Ok(ExitCode::FAILURE);
-        };
-        rule.switch_off();
+#[derive(clap::Args)]
+struct RuleArgs {
+    /// Switches this rule of sync off.
+    #[arg(long, value_parser = rule)]
+    without: Option<Rule>,
+}
+
+impl RuleArgs {
+    fn apply(&self) {
+        if let Some(rule) = self.without {
+            rule.switch_off();
+        }
     }
+}
+
+fn rule(name: &str) -> Result<Rule, String> {
+    let rule = Rule::ALL.into_iter().find(|rule| format!("{rule:?}") == name);
+    rule.ok_or_else(|| format!("the rules are {}", Rule::ALL.map(|rule| format!("{rule:?}")).join(", ")))
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Args { engine, part } = Args::parse();
+    match part {
+        None => run_engine(&engine),
+        Some(Part::Plan(plan)) => Ok(plan::run(&plan)),
+    }
+}
+
+fn run_engine(args: &EngineArgs) -> anyhow::Result<ExitCode> {
+    args.rules.apply();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let postgres = match &args.postgres {

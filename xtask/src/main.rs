@@ -103,7 +103,8 @@ enum Task {
     Image,
     /// Run histories of devices and a server, with faults, and check that nothing is lost
     ///
-    /// `cargo xtask simulate -- --help` lists the options.
+    /// `cargo xtask simulate -- --help` lists the options; `cargo xtask simulate -- plan` runs many more histories of small
+    /// records through the planner alone.
     Simulate {
         /// Run each history on SQLite and on a temporary PostgreSQL, and compare both
         #[arg(long)]

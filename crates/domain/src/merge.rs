@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Collection, FieldValue, Json, Origin, Record,
-    conflict::{Alternative, Conflict, Conflicts, REMOVAL},
+    conflict::{self, Alternative, Conflict, Conflicts, REMOVAL},
     replica::Replica,
     rules::Rule,
 };
@@ -58,6 +58,13 @@ pub fn merge(base: Option<&Replica>, local: &Replica, current: &Replica, ours: &
             name => conflict.drop_value(merged.record.value(name).as_ref()),
         }
     }
+    // What closes a conflict of the server is a choice for those who have seen it open.
+    for (name, open) in conflict::open(&current.conflicts) {
+        let closed = merged.conflicts.entry(name.to_owned()).or_default();
+        if closed.alternatives.is_empty() && closed.decision == open.decision {
+            closed.decision = Some(ours.op_id);
+        }
+    }
     merged.conflicts.retain(|_, conflict| *conflict != Conflict::default());
     merged
 }
@@ -96,10 +103,9 @@ fn merge_cell(
     is_edited: &mut Edited,
 ) {
     let values = |copy: &Replica| cell.iter().map(|name| copy.record.value(name)).collect::<Vec<_>>();
-    let decisions = |copy: &Replica| cell.iter().map(|name| decision(copy, name)).collect::<Vec<_>>();
-    let is_decided =
-        |copy: &Replica, base: &Replica| Rule::DecisionsCountAsWrites.holds() && decisions(copy) != decisions(base);
-    let is_changed = |copy: &Replica| base.is_none_or(|base| values(copy) != values(base) || is_decided(copy, base));
+    let is_changed = |copy: &Replica| {
+        base.is_none_or(|base| values(copy) != values(base) || cell.iter().any(|name| is_decided(name, copy, base)))
+    };
     let (is_local, is_current) = (is_changed(local), is_changed(current));
     let differs = values(local) != values(current);
     is_edited.here |= is_local && differs;
@@ -147,6 +153,11 @@ fn decision(copy: &Replica, name: &str) -> Option<Uuid> {
     copy.conflicts.get(name).and_then(|conflict| conflict.decision)
 }
 
+/// Whether there was a choice since the base. It counts as a write, also if it chose what there was.
+fn is_decided(name: &str, copy: &Replica, base: &Replica) -> bool {
+    Rule::DecisionsCountAsWrites.holds() && decision(copy, name) != decision(base, name)
+}
+
 fn keep_decisions(cell: &[String], from: &Replica, merged: &mut Replica) {
     for name in cell {
         let decision = decision(from, name);
@@ -166,7 +177,8 @@ fn alternatives_of_both(base: Option<&Replica>, local: &Replica, current: &Repli
     };
     let (known, here, there) = (base.map(of).unwrap_or_default(), of(local), of(current));
     let mut conflicts = Conflicts::new();
-    for (key, alternative) in here.iter().chain(&there) {
+    // Of two that have the same value the server's stays, so that there is nothing to send.
+    for (key, alternative) in there.iter().chain(&here) {
         let is_kept = here.contains_key(key) && there.contains_key(key)
             || !known.contains_key(key)
             || !Rule::RemovedAlternativesGo.holds();
@@ -186,40 +198,48 @@ fn merge_removal(
     merged: &mut Replica,
     is_edited: Edited,
 ) {
-    let was_removed = base.map(|base| base.record.is_removed());
+    let cell = [REMOVAL.to_owned()];
     let (here, there) = (local.record.is_removed(), current.record.is_removed());
+    let is_written = |copy: &Replica| {
+        base.is_none_or(|base| copy.record.is_removed() != base.record.is_removed() || is_decided(REMOVAL, copy, base))
+    };
+    let (is_local, is_current) = (is_written(local), is_written(current));
     if here == there {
+        keep_decisions(&cell, if is_current { current } else { local }, merged);
         return;
     }
-    let is_local = was_removed.is_none_or(|was_removed| here != was_removed);
-    let is_current = was_removed.is_none_or(|was_removed| there != was_removed);
-    let has_new_alternatives = |copy: &Replica| {
+    // Values of conflicts that the other side has not seen, and does not have.
+    let has_new_alternatives = |copy: &Replica, other: &Replica| {
         let known = base.map(|base| &base.conflicts);
-        crate::conflict::open(&copy.conflicts).any(|(field, conflict)| {
+        // A removal that was opposed is not a value that this one had to see.
+        conflict::open(&copy.conflicts).filter(|(field, _)| *field != REMOVAL).any(|(field, conflict)| {
             let known = known.and_then(|known| known.get(field));
-            conflict.alternatives.iter().any(|it| known.is_none_or(|known| !known.alternatives.contains(it)))
+            let value = other.record.value(field).map(|value| value.to_json());
+            let is_new = |it: &&Alternative| known.is_none_or(|known| !known.alternatives.contains(it));
+            conflict.alternatives.iter().filter(is_new).any(|it| it.value != value)
         })
     };
-    let removal = Some(FieldValue::Boolean(true).to_json());
-    let outlives = Rule::UnseenEditsOutliveRemovals.holds();
-    let is_unseen = |is_edited: bool, copy: &Replica| is_edited || has_new_alternatives(copy);
-    let mut stay_with_conflict = |author: &Author| {
-        merged.record.deleted_at = None;
-        merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(alternative(author, removal.clone()));
+    let is_edit_unseen = |is_edited: bool, edited: &Replica, removed: &Replica| {
+        Rule::UnseenEditsOutliveRemovals.holds() && (is_edited || has_new_alternatives(edited, removed))
     };
-    match (is_local, is_current) {
+    let is_unseen = match (is_local, is_current) {
         // Only there: removed unseen by an edit here, or restored.
-        (false, _) if there && outlives && is_unseen(is_edited.here, local) => stay_with_conflict(theirs),
-        (false, _) => {}
-        // Without a base: one of the two removed it, and nobody knows whether it saw the other.
-        (true, true) => stay_with_conflict(if here { ours } else { theirs }),
-        (true, false)
-            if here && (outlives && is_unseen(is_edited.there, current) || !Rule::SeenRemovalsStand.holds()) =>
-        {
-            stay_with_conflict(ours);
-        }
-        (true, false) => merged.record.deleted_at = local.record.deleted_at,
+        (false, _) => there && is_edit_unseen(is_edited.here, local, current),
+        (true, false) => here && (is_edit_unseen(is_edited.there, current, local) || !Rule::SeenRemovalsStand.holds()),
+        // One side has removed it, and the other has chosen to keep it. Without a base nobody knows whether one has seen
+        // the other.
+        (true, true) => true,
+    };
+    if is_unseen {
+        merged.record.deleted_at = None;
+        let removal = alternative(if here { ours } else { theirs }, Some(FieldValue::Boolean(true).to_json()));
+        merged.conflicts.entry(REMOVAL.to_owned()).or_default().add(removal);
+    } else if is_local {
+        merged.record.deleted_at = local.record.deleted_at;
     }
+    // The choice goes with the state that stays: who has removed the record unseen by a choice to keep it learns of that.
+    let stays_local = if is_unseen { !here } else { is_local };
+    keep_decisions(&cell, if stays_local { local } else { current }, merged);
 }
 
 fn preferred_cell(cell: &[String], first: &Record, second: &Record) -> Preference {
@@ -262,245 +282,4 @@ pub fn preferred(name: &str, first: &Record, second: &Record) -> Preference {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{RecordId, VEHICLES};
-
-    const FIELDS: [&str; 2] = ["nickname", "color"];
-
-    fn author(number: u128) -> Author {
-        Author { op_id: Uuid::from_u128(number), at: Timestamp::UNIX_EPOCH, device_id: number.to_string() }
-    }
-
-    fn json(text: &str) -> FieldValue {
-        FieldValue::of_json(Json::parse(text).expect("JSON")).expect("a value")
-    }
-
-    /// A replica with these fields, as JSON.
-    fn replica(fields: &[(&str, &str)]) -> Replica {
-        let mut record = Record::new(&VEHICLES, RecordId(Uuid::nil()), Timestamp::UNIX_EPOCH);
-        for (name, text) in fields {
-            record.set_value(name, Some(json(text)));
-        }
-        Replica { record, conflicts: Conflicts::new() }
-    }
-
-    fn removed(mut replica: Replica) -> Replica {
-        replica.record.deleted_at = Some(Timestamp::UNIX_EPOCH);
-        replica
-    }
-
-    fn decoded(mut replica: Replica, name: &str) -> Replica {
-        replica.record.set_origin(name, Origin::Decoded { from: "snapshot".to_owned(), month: None });
-        replica
-    }
-
-    fn merged(base: &Replica, local: &Replica, current: &Replica) -> Replica {
-        merge(Some(base), local, current, &author(1), &author(2))
-    }
-
-    /// The value, then the alternatives.
-    fn values(replica: &Replica, name: &str) -> Vec<Option<FieldValue>> {
-        let alternatives = replica.conflicts.get(name).map(|it| it.alternatives.clone()).unwrap_or_default();
-        let live = match name {
-            REMOVAL => Some(FieldValue::Boolean(replica.record.is_removed())),
-            name => replica.record.value(name),
-        };
-        let alternatives = alternatives.into_iter().map(|it| it.value.and_then(FieldValue::of_json));
-        [live].into_iter().chain(alternatives).collect()
-    }
-
-    /// Every replica with each of three values in two fields, live or removed.
-    fn all() -> Vec<Replica> {
-        let texts = [None, Some("\"Red\""), Some("\"Blue\"")];
-        let mut all = Vec::new();
-        for first in texts {
-            for second in texts {
-                let fields = FIELDS.into_iter().zip([first, second]).filter_map(|(name, text)| Some((name, text?)));
-                let live = replica(&fields.collect::<Vec<_>>());
-                all.extend([live.clone(), removed(live)]);
-            }
-        }
-        all
-    }
-
-    #[test]
-    fn of_all_small_merges_none_loses_a_value_or_depends_on_what_did_not_change() {
-        for base in all() {
-            for local in all() {
-                assert_eq!(merged(&base, &local, &base), local, "nothing changed there");
-                assert_eq!(merged(&base, &base, &local), local, "nothing changed here");
-                for current in all() {
-                    let result = merged(&base, &local, &current);
-                    let what = format!("{base:?}\n{local:?}\n{current:?}\n{result:?}");
-                    for name in FIELDS {
-                        let [before, here, there] = [&base, &local, &current].map(|it| it.record.value(name));
-                        let kept = values(&result, name);
-                        assert!(here == before || kept.contains(&here), "{name} is lost here: {what}");
-                        assert!(there == before || kept.contains(&there), "{name} is lost there: {what}");
-                        let is_conflict = here != before && there != before && here != there;
-                        assert_eq!(kept.len() > 1, is_conflict, "{what}");
-                        assert_eq!(kept.len(), kept.iter().map(|it| format!("{it:?}")).collect::<BTreeSet<_>>().len());
-                    }
-                    // What is sent is accepted, and then nothing is left to merge.
-                    assert_eq!(merged(&current, &result, &current), result, "{what}");
-                    assert_eq!(merged(&result, &result, &result), result, "{what}");
-                    // The other side, which gets the result, has no changes of its own.
-                    assert_eq!(merged(&current, &current, &result), result, "{what}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_removal_stands_only_if_it_has_seen_what_it_removes() {
-        let base = replica(&[("nickname", "\"Blue\"")]);
-        let edited = replica(&[("nickname", "\"Blue\""), ("color", "\"Red\"")]);
-        let gone = removed(base.clone());
-        for (local, current) in [(&gone, &edited), (&edited, &gone)] {
-            let result = merged(&base, local, current);
-            assert!(!result.record.is_removed());
-            assert_eq!(result.record.value("color"), Some(json("\"Red\"")));
-            assert_eq!(values(&result, REMOVAL), [Some(json("false")), Some(json("true"))]);
-        }
-        assert!(merged(&edited, &removed(edited.clone()), &edited).record.is_removed(), "it has seen the edit");
-        assert!(merged(&base, &gone, &gone).record.is_removed());
-        let restored = merged(&gone, &base, &gone);
-        assert!(!restored.record.is_removed() && restored.conflicts.is_empty());
-        // The same edit on both sides is nothing new.
-        let same = removed(edited.clone());
-        assert!(merged(&base, &same, &edited).record.is_removed());
-        // An alternative that the removal had not seen.
-        let mut opposed = base.clone();
-        opposed
-            .conflicts
-            .entry("color".to_owned())
-            .or_default()
-            .add(alternative(&author(7), Some(json("1").to_json())));
-        let result = merged(&base, &gone, &opposed);
-        assert!(!result.record.is_removed());
-        assert_eq!(result.conflicts.keys().collect::<Vec<_>>(), ["color", REMOVAL]);
-    }
-
-    #[test]
-    fn without_a_base_what_differs_is_a_conflict() {
-        let (local, current) = (replica(&[("nickname", "\"Blue\"")]), replica(&[("nickname", "\"Red\"")]));
-        let result = merge(None, &local, &current, &author(1), &author(2));
-        assert_eq!(values(&result, "nickname"), [Some(json("\"Red\"")), Some(json("\"Blue\""))]);
-        let alternative = &result.conflicts["nickname"].alternatives[0];
-        assert_eq!((alternative.op_id, alternative.device_id.as_str()), (Uuid::from_u128(1), "1"));
-        let result = merge(None, &removed(local.clone()), &local, &author(1), &author(2));
-        assert_eq!((result.record.is_removed(), values(&result, REMOVAL).len()), (false, 2));
-        assert_eq!(merge(None, &local, &local, &author(1), &author(2)), local);
-    }
-
-    #[test]
-    fn a_choice_counts_as_a_write_also_of_the_same_value() {
-        let mut base = replica(&[("color", "\"Red\"")]);
-        base.conflicts
-            .entry("color".to_owned())
-            .or_default()
-            .add(alternative(&author(7), Some(json("\"Blue\"").to_json())));
-        let chosen = |color: &str, decision: u128| {
-            let mut chosen = replica(&[("color", color)]);
-            let conflict = Conflict { decision: Some(Uuid::from_u128(decision)), alternatives: Vec::new() };
-            chosen.conflicts.insert("color".to_owned(), conflict);
-            chosen
-        };
-        let red = chosen("\"Red\"", 1);
-        assert_eq!(merged(&base, &red, &base), red, "the alternative stays closed");
-        assert_eq!(merged(&base, &base, &red), red);
-        let result = merged(&base, &chosen("\"Blue\"", 2), &red);
-        assert_eq!(
-            values(&result, "color"),
-            [Some(json("\"Red\"")), Some(json("\"Blue\""))],
-            "two choices are a conflict"
-        );
-        assert_eq!(result.conflicts["color"].decision, Some(Uuid::from_u128(1)));
-        let same = merged(&base, &chosen("\"Red\"", 2), &red);
-        assert_eq!((values(&same, "color").len(), same.conflicts["color"].decision), (1, Some(Uuid::from_u128(1))));
-        let edited = replica(&[("color", "\"Green\"")]);
-        let result = merged(&base, &edited, &red);
-        assert_eq!(values(&result, "color"), [Some(json("\"Red\"")), Some(json("\"Green\""))]);
-    }
-
-    #[test]
-    fn alternatives_are_a_set_that_both_sides_change() {
-        let with = |ids: &[u128]| {
-            let mut replica = replica(&[("color", "\"Red\"")]);
-            let conflict = replica.conflicts.entry("color".to_owned()).or_default();
-            for id in ids {
-                conflict.add(alternative(&author(*id), Some(json(&id.to_string()).to_json())));
-            }
-            replica.conflicts.retain(|_, conflict| *conflict != Conflict::default());
-            replica
-        };
-        for (base, local, current, expected) in [
-            (&[][..], &[1][..], &[2][..], &[1, 2][..]),
-            (&[1], &[1], &[1, 2], &[1, 2]),
-            (&[1, 2], &[1], &[2], &[]),
-            (&[1, 2], &[1, 3], &[1, 2], &[1, 3]),
-            (&[1], &[], &[1], &[]),
-        ] {
-            let result = merged(&with(base), &with(local), &with(current));
-            assert_eq!(result.conflicts, with(expected).conflicts, "{base:?} {local:?} {current:?}");
-        }
-    }
-
-    #[test]
-    fn decoded_values_and_defaults_yield_to_typed_ones() {
-        let base = replica(&[]);
-        let typed = replica(&[("make", "\"Mine\"")]);
-        let from_vin = decoded(replica(&[("make", "\"HONDA\"")]), "make");
-        for (local, current) in [(&typed, &from_vin), (&from_vin, &typed)] {
-            let result = merged(&base, local, current);
-            assert_eq!(values(&result, "make"), [Some(json("\"Mine\""))]);
-            assert_eq!(result.record.origin("make"), Origin::Typed);
-        }
-        let same = decoded(typed.clone(), "make");
-        assert_eq!(merged(&base, &typed, &same).record.origin("make"), Origin::Typed, "a person typed it");
-        let other = decoded(replica(&[("make", "\"ACURA\"")]), "make");
-        assert_eq!(values(&merged(&base, &from_vin, &other), "make"), [Some(json("\"ACURA\""))], "the server's");
-    }
-
-    #[test]
-    fn a_number_and_its_unit_are_one_value() {
-        let reading = |number: &str, unit: &str| replica(&[("odometerReading", number), ("odometerUnit", unit)]);
-        let base = reading("100", "\"mi\"");
-        let result = merged(&base, &reading("160", "\"km\""), &reading("110", "\"mi\""));
-        assert_eq!(values(&result, "odometerReading"), [Some(json("110")), Some(json("160"))]);
-        assert_eq!(values(&result, "odometerUnit"), [Some(json("\"mi\"")), Some(json("\"km\""))]);
-        let result = merged(&base, &reading("100", "\"km\""), &base);
-        assert_eq!(values(&result, "odometerUnit"), [Some(json("\"km\""))]);
-    }
-
-    #[test]
-    fn of_two_readings_of_service_entries_the_later_stands() {
-        let reading = |number: &str, date: &str| {
-            let mut reading = replica(&[("odometerReading", number)]);
-            let origin = Origin::Entry { entry: RecordId(Uuid::nil()), date: date.parse().expect("a date") };
-            reading.record.set_origin("odometerReading", origin);
-            reading
-        };
-        let base = replica(&[]);
-        for (local, current, kept) in [
-            (reading("5", "2026-05-01"), reading("9", "2026-03-14"), "5"),
-            (reading("9", "2026-03-14"), reading("5", "2026-05-01"), "5"),
-            (reading("5", "2026-03-14"), reading("9", "2026-03-14"), "9"),
-            (reading("9", "2026-03-14"), reading("5", "2026-03-14"), "9"),
-        ] {
-            assert_eq!(values(&merged(&base, &local, &current), "odometerReading"), [Some(json(kept))]);
-        }
-        let typed = replica(&[("odometerReading", "7")]);
-        assert_eq!(values(&merged(&base, &typed, &reading("9", "2026-03-14")), "odometerReading").len(), 2);
-    }
-
-    #[test]
-    fn unknown_fields_are_merged_like_others() {
-        let base = replica(&[("wheels", "{\"n\":4}")]);
-        let result =
-            merged(&base, &replica(&[("wheels", "{\"n\":6}")]), &replica(&[("wheels", "{\"n\":4}"), ("x", "1.50")]));
-        assert_eq!(values(&result, "wheels"), [Some(json("{\"n\":6}"))]);
-        assert_eq!(values(&result, "x"), [Some(json("1.50"))]);
-    }
-}
+mod tests;

@@ -23,6 +23,9 @@ mod attention;
 mod exchange;
 mod invariants;
 mod keep;
+#[cfg(any(test, feature = "simulation"))]
+#[doc(hidden)]
+pub mod model;
 mod outbox;
 mod pass;
 mod plain;
