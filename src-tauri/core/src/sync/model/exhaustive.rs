@@ -261,8 +261,7 @@ impl Exploration {
         for device in 0..2 {
             let most = usize::from(edits_left[device]);
             let [first, second, removal] = std::array::from_fn(|cell| {
-                let can_set = [true, false].map(|can_set| self.outcomes(&state, cell, device, most, can_set));
-                can_set
+                [true, false].map(|can_set| self.outcomes(&state, cell, device, most, can_set))
             });
             for removal in removal[0].iter() {
                 let [first, second] = [&first, &second].map(|it| &it[usize::from(!removal.was_live)]);

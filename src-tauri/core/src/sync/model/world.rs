@@ -120,7 +120,7 @@ impl<const D: usize, const C: usize> World<D, C> {
             }
             _ => return Ok(false),
         }
-        self.devices[device] = Device { has_record: true, has_base: true, is_current: true, ..self.devices[device] };
+        self.devices[device] = Device { has_record: true, has_base: true, is_current: true };
         self.check(device)?;
         self.adopt_shown(device, before);
         Ok(true)
