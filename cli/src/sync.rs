@@ -12,8 +12,8 @@ use garage_core::{
     ChangeListener, Garage, RecordId,
     domain::{Collection, FieldValue, conflict::REMOVAL},
     sync::{
-        Activity, Attention, Choice, Comparison, Difference, Exchanged, OpenConflict, OtherValue, Refusal, Stands,
-        SyncError, SyncStatus,
+        Activity, Attention, Choice, Comparison, Difference, Exchanged, OpenConflict, OtherValue, Refusal, SyncError,
+        SyncStatus,
     },
 };
 use serde_json::json;
