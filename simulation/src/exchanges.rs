@@ -7,7 +7,7 @@ use garage_core::{
     domain::{RecordId, conflict::REMOVAL},
     sync::{Attention, Exchange, Limits, Next, Scope, SyncError},
 };
-use garage_protocol::sync::SyncResponse;
+use garage_protocol::sync::{OperationKind, SyncResponse};
 use rand::{Rng, seq::IndexedRandom};
 
 use crate::world::{Message, World};
@@ -156,7 +156,11 @@ impl World<'_> {
         let count = operations.len();
         self.note(device, format_args!("sends a request with {count} operations"));
         self.explain(|| describe(&exchange));
-        let vins = operations.iter().filter_map(|it| Some((it.record_id, it.fields.get("vin")?.text().to_owned())));
+        // A removed record takes no VIN.
+        let vins = operations
+            .iter()
+            .filter(|it| it.kind != OperationKind::Delete)
+            .filter_map(|it| Some((it.record_id, it.fields.get("vin")?.text().to_owned())));
         let vins: Vec<(RecordId, String)> = vins.filter(|(_, vin)| vin != "null").collect();
         if !vins.is_empty() {
             let (bases, shown) = (garage.bases().await?, self.snapshot(device).await?);
