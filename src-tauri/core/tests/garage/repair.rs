@@ -521,6 +521,7 @@ async fn repair_carries_every_table_that_is_not_made_from_others() {
         ("upkeep", "the new garage's own versions"),
         ("refinery_schema_history", "the new garage's own migrations"),
         ("vehicle_words", "the search index, which triggers fill"),
+        ("sync", "everything is read again"),
     ];
     let folder = Folder::new();
     full_garage(&folder.garage_file()).await;
@@ -548,6 +549,14 @@ async fn repair_carries_every_table_that_is_not_made_from_others() {
         assert!(!kept.is_empty(), "{table}: the test needs a row in it");
         assert_eq!(all(&folder.garage_file(), table), kept, "{table}");
     }
+    let (kept, now) = (&all(&before, "sync")[0], &all(&folder.garage_file(), "sync")[0]);
+    assert_eq!((&now[..5], &now[6]), (&kept[..5], &kept[6]), "account, epoch and batch");
+    let is_rereading = rusqlite::types::Value::Integer(1);
+    assert_eq!(
+        (&now[5], &now[8]),
+        (&rusqlite::types::Value::Null, &is_rereading),
+        "cursor, and whether all is read again"
+    );
 }
 
 #[tokio::test]
