@@ -239,7 +239,10 @@ impl Kept {
         let Some(mut progress) = sync::progress(connection)? else { return Ok(None) };
         outbox::dissolve(connection)?;
         for (alias, record) in &self.aliases {
-            sync::put_alias(connection, alias, *record)?;
+            // A record that the backup still has under it is joined when the server says that it is an alias.
+            if sync::replica(connection, alias)?.is_none() {
+                sync::put_alias(connection, alias, *record)?;
+            }
         }
         progress.reread = progress.reread.max(self.reread);
         progress.begin_anew();
