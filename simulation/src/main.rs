@@ -143,7 +143,9 @@ impl Simulation {
             return run_on_both(&self.sqlite, postgres, seed).await;
         }
         let history = run(&self.sqlite, seed, Settings::default()).await?;
-        if seed % self.repeat_every == 0 && run(&self.sqlite, seed, Settings::default()).await?.trace != history.trace {
+        if seed.is_multiple_of(self.repeat_every)
+            && run(&self.sqlite, seed, Settings::default()).await?.trace != history.trace
+        {
             return Err(Failure { seed, what: "it has had two different histories".to_owned(), log: history.log });
         }
         Ok(history)
