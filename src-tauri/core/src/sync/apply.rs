@@ -120,8 +120,8 @@ pub(super) fn apply(
         progress.mismatches = 0;
         progress.attention = None;
     }
-    // What waits after a request without operations cannot be sent now.
-    let is_done = !response.more && (is_all_sent || request.operations.is_empty());
+    // What waits after an exchange of nothing cannot be sent now. What has just been received may have made it wait.
+    let is_done = !response.more && (is_all_sent || is_idle);
     if is_done {
         for problem in invariants::dangling(connection)? {
             tracing::error!(problem, "the tables of sync are not as they should be");
