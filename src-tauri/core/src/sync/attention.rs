@@ -180,25 +180,29 @@ fn discard(journal: &mut Journal<'_>, key: &Key) -> Result<(), GarageError> {
     let Some(local) = copies.local.filter(|local| local.record.collection != &UNKNOWN) else {
         return Ok(outbox::mark(journal.reader(), key)?);
     };
-    let mut after = local.record.clone();
+    let (mut after, mut conflicts) = (local.record.clone(), local.conflicts);
     match copies.base {
         None => after.deleted_at = after.deleted_at.or(Some(journal.now())),
         Some(base) => {
             let is_whole = refusals.iter().any(|refusal| refusal.field == WHOLE_RECORD);
             let named: Vec<&str> = refusals.iter().map(|refusal| refusal.field.as_str()).collect();
-            let base = base.replica.record;
+            let (base, of_server) = (base.replica.record, base.replica.conflicts);
             let names: Vec<String> = local.record.names().chain(base.names()).map(str::to_owned).collect();
             for name in names.iter().filter(|name| is_whole || named.contains(&name.as_str())) {
                 after.set_value(name, base.value(name));
                 after.set_origin(name, base.origin(name));
             }
+            // A conflict that is open there is open again.
+            let is_set_back = |name: &String| is_whole || named.contains(&name.as_str());
+            conflicts.retain(|name, _| !is_set_back(name));
+            conflicts.extend(of_server.into_iter().filter(|(name, _)| is_set_back(name)));
             if is_whole || named.contains(&REMOVAL) {
                 after.deleted_at = base.deleted_at;
             }
         }
     }
     let kind = kind_of(&local.record, &after);
-    journal.local(Some(&local.record), after, kind, None)?;
+    journal.settled(&local.record, after, conflicts, kind, None)?;
     Ok(outbox::mark(journal.reader(), key)?)
 }
 
