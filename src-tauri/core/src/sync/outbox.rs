@@ -124,6 +124,10 @@ pub(super) fn freeze(journal: &mut Journal<'_>, scope: &Scope, most: usize) -> R
                 sync::unmark_waiting(connection, &mark.key)?;
                 continue;
             };
+            // The re-read that is under way first says what the server has instead.
+            if copies.base.as_ref().is_some_and(|base| base.is_forgotten) {
+                continue;
+            }
             let draft = restrict(scope, &mark.key.collection, draft, copies.base.as_ref());
             let (Some(draft), Some(local)) = (draft, copies.local) else { continue };
             let candidate = Candidate { key: mark.key, local, base: copies.base, draft };
