@@ -80,7 +80,7 @@ impl Databases {
 
 impl Cluster {
     fn location(&self, name: &str) -> anyhow::Result<Location> {
-        Ok(Location::Postgres(Box::new(format!("{}/{name}", self.url).parse()?)))
+        Ok(Location::Postgres(Box::new(format!("{}/{name}?sslmode=disable", self.url).parse()?)))
     }
 
     async fn copy(&self, from: &str, to: &str) -> anyhow::Result<()> {
