@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     auth::{Auth, Authenticate},
+    changes::Changes,
     error::ApiError,
     metrics::Metrics,
     store::Store,
@@ -34,8 +35,10 @@ pub struct Shared {
     /// With `--list-cache`.
     pub(crate) remembered_lists: Option<RememberedLists>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Notified after each change of a vehicle.
+    /// Notified after each write.
     pub(crate) written: Arc<Notify>,
+    /// The requests that wait for a write.
+    pub(crate) changes: Arc<Changes>,
     decoder: SnapshotHolder,
 }
 
@@ -67,6 +70,7 @@ impl App {
         trusted_proxies: Vec<IpNet>,
         vehicle_quota: u32,
         list_cache: Option<Duration>,
+        most_waits: usize,
     ) -> App {
         App(Arc::new(Shared {
             store,
@@ -77,8 +81,16 @@ impl App {
             remembered_lists: list_cache.map(RememberedLists::new),
             metrics: Arc::new(Metrics::new()),
             written: Arc::default(),
+            changes: Changes::new(most_waits),
             decoder,
         }))
+    }
+
+    /// Says that records of this account were written.
+    pub(crate) fn wrote(&self, account: &str, records: usize) {
+        self.metrics.count_feed_writes(records);
+        self.written.notify_one();
+        self.changes.wake(account);
     }
 
     /// What a VIN says.

@@ -46,7 +46,7 @@ struct Health {
 async fn health(State(app): State<App>) -> Result<Json<Health>, ApiError> {
     let ping = tokio::time::timeout(DATABASE_TIMEOUT, app.store.ping());
     ping.await.map_err(|_| ApiError::DatabaseUnavailable)??;
-    let mut capabilities = vec!["vehicles", "decode", "dropdown", "sync.v1"];
+    let mut capabilities = vec!["vehicles", "decode", "dropdown", "sync.v1", "sync.wait"];
     if app.auth.is_own() {
         capabilities.insert(2, "auth");
     }

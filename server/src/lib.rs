@@ -4,7 +4,7 @@
 //!   `auth::User`, the authenticated user of a request
 //! - `health`: `GET /api/health`
 //! - `store`: the database, SQLite or PostgreSQL
-//! - `app`: state shared by all request handlers
+//! - `app`: state shared by all request handlers; `changes`: requests that wait for changes
 //! - `http`, `error`: request bodies, conditional requests and error responses of all features
 //! - `middleware`: what happens to every request before and after its handler: CORS, request ids, the log, limits, panics,
 //!   and the client's address behind a proxy
@@ -20,6 +20,7 @@
 
 mod app;
 pub mod auth;
+mod changes;
 pub mod config;
 mod connections;
 mod decode;

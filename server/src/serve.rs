@@ -57,7 +57,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
             tracing::warn!(%error, "VINs are not decoded before there is vPIC data");
         }
     });
-    let app = App::new(store.clone(), auth, decoder, args.trusted_proxy, args.vehicle_quota, args.list_cache.0);
+    // The other half of the connections is for requests that do not wait.
+    let most_waits = args.limits.max_connections / 2;
+    let (proxies, quota, list_cache) = (args.trusted_proxy, args.vehicle_quota, args.list_cache.0);
+    let app = App::new(store.clone(), auth, decoder, proxies, quota, list_cache, most_waits);
     if let Some(address) = args.metrics {
         let served = metrics::serve(address, app.metrics.clone(), store.clone()).await;
         let address = served.with_context(|| format!("--metrics (GARAGE_METRICS): {address} cannot be served"))?;
@@ -67,9 +70,10 @@ pub async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let listener = std::net::TcpListener::bind(args.listen).with_context(in_use)?;
     println!("http://{}", listener.local_addr()?);
     let handle = Handle::new();
-    let stopping = handle.clone();
+    let (stopping, changes) = (handle.clone(), app.changes.clone());
     tokio::spawn(async move {
         stop_signal().await;
+        changes.end();
         stopping.graceful_shutdown(Some(SHUTDOWN_GRACE_PERIOD));
     });
     let counting = tokio::spawn(store.clone().count_writes(keys.clone(), app.written.clone()));

@@ -85,7 +85,7 @@ impl Server {
 
     fn serve(&self, template: &Template, store: Store) -> anyhow::Result<Running> {
         let decoder = garage_decode::SnapshotHolder::new(self.folder.join("no-data"), Vec::new());
-        let app = App::new(store.clone(), template.auth()?, decoder, Vec::new(), 10_000, None);
+        let app = App::new(store.clone(), template.auth()?, decoder, Vec::new(), 10_000, None, 0);
         Ok(Running { router: router(app), store })
     }
 

@@ -277,6 +277,14 @@ impl SyncResponse {
     }
 }
 
+/// The response to a device that waits for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Changed {
+    /// Whether records of the account have changed. If not, the time is over, or the server is stopping.
+    pub changed: bool,
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
 }

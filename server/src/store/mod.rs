@@ -75,6 +75,14 @@ impl Store {
         }
     }
 
+    /// The user's feed version: the version of the last change, 0 before the first. It identifies the state of all records.
+    pub(crate) async fn feed_version(&self, user: &str) -> Result<i64, StoreError> {
+        match self {
+            Store::Sqlite(database) => sqlite::feed_version(database, user).await,
+            Store::Postgres(database) => database.feed_version(user).await,
+        }
+    }
+
     /// Copies the database into a new file.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use garage_files::{Existing, PartialFile, with_suffix};
 use garage_sqlite::{Database, Error, Schema};
 use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
 
-use super::epoch;
+use super::{StoreError, epoch};
 
 mod migrations {
     refinery::embed_migrations!("../migrations/server-sqlite");
@@ -35,6 +36,15 @@ fn schema() -> Schema {
         backup_before_upgrade: None,
         missing_parts: None,
     }
+}
+
+/// The user's feed version, 0 before the first write.
+pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
+    let read = |connection: &Connection| {
+        let mut statement = connection.prepare_cached("SELECT version FROM feeds WHERE user_id = ?1")?;
+        Ok(statement.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0))
+    };
+    database.read_here(read).await
 }
 
 /// Copies the database into a new file. Servers can keep running.

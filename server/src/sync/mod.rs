@@ -1,6 +1,8 @@
-//! Sync: `POST /api/sync`, by which devices exchange changes of all collections (`docs/sync.md`).
+//! Sync: `POST /api/sync`, by which devices exchange changes of all collections, and `GET /api/sync/changes`, by which they
+//! wait for some (`docs/sync.md`).
 //!
 //! - `routes`: requests and responses, and their limits
+//! - `wait`: the route for waiting
 //! - `device`: what the server remembers of a device, and what a request means by it
 //! - `decide`: what operations do, as a pure function of facts
 //! - `steps`: the order of a request's steps
@@ -15,5 +17,6 @@ mod device;
 mod routes;
 mod steps;
 mod store;
+mod wait;
 
 pub use routes::routes;

@@ -1,4 +1,4 @@
-//! The route of sync.
+//! The route of exchanges.
 
 use std::{collections::HashSet, io::Read};
 
@@ -18,6 +18,7 @@ use super::{
     device::Cursor,
     steps::{Account, Refusal},
     store,
+    wait::{__path_changes, changes},
 };
 use crate::{
     app::{App, now},
@@ -31,7 +32,7 @@ const MAX_NAME_BYTES: usize = 64;
 const MAX_TEXT_BYTES: usize = 255;
 
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(sync))
+    OpenApiRouter::new().routes(routes!(sync)).routes(routes!(changes))
 }
 
 /// Exchanges changes of all collections with a device.
@@ -69,8 +70,7 @@ async fn sync(
     }
     let response = outcome?;
     if has_operations {
-        app.metrics.count_feed_writes(response.applied());
-        app.written.notify_one();
+        app.wrote(&user, response.applied());
     }
     Ok(Json(response))
 }

@@ -80,7 +80,7 @@ async fn list(State(app): State<App>, user: User, headers: HeaderMap) -> Result<
     }
     let before = app.remembered_lists.as_ref().map(|lists| lists.before_read(&user.0));
     // Most requests find the list unchanged, and read no vehicles.
-    let version = store::feed_version(&app.store, &user.0).await?;
+    let version = app.store.feed_version(&user.0).await?;
     let tag = list_tag(version);
     if is_not_modified(&headers, &tag) {
         return Ok(not_modified(tag));
@@ -246,8 +246,7 @@ async fn perform(app: &App, user: &User, operation: Operation) -> Result<Outcome
     }
     let outcome = performed?;
     if matches!(outcome, Outcome::Written(_)) {
-        app.metrics.count_feed_writes(1);
-        app.written.notify_one();
+        app.wrote(&user.0, 1);
     }
     Ok(outcome)
 }

@@ -19,3 +19,4 @@ mod support;
 mod sync;
 mod tokens;
 mod vehicles;
+mod waits;

@@ -51,6 +51,7 @@ pub fn capability(path: &str) -> &'static str {
         ("/.well-known/jwks.json", "auth"),
         ("/api/vehicles/dropdown/", "dropdown"),
         ("/api/vehicles/decode-vin", "decode"),
+        ("/api/sync/changes", "sync.wait"),
         ("/api/sync", "sync.v1"),
     ];
     let found = prefixes.iter().find(|(prefix, _)| path.starts_with(prefix));

@@ -20,7 +20,7 @@ use crate::{
 pub const ACCORD: &str = "1HGCM82633A004352";
 pub const PASSWORD: &str = "correct horse battery";
 /// The capabilities of this repository's server with its own accounts.
-pub const CAPABILITIES: [&str; 5] = ["vehicles", "decode", "auth", "dropdown", "sync.v1"];
+pub const CAPABILITIES: [&str; 6] = ["vehicles", "decode", "auth", "dropdown", "sync.v1", "sync.wait"];
 
 /// The data of a server: a folder for its keys, and a database.
 pub struct Data {

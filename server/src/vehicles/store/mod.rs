@@ -11,14 +11,6 @@ use garage_protocol::WireVehicle;
 use super::decide::{Operation, Outcome};
 use crate::store::{Store, StoreError};
 
-/// The user's feed version: the version of the last change, 0 before the first. It identifies the state of all vehicles.
-pub async fn feed_version(store: &Store, user: &str) -> Result<i64, StoreError> {
-    match store {
-        Store::Sqlite(database) => sqlite::feed_version(database, user).await,
-        Store::Postgres(database) => database.feed_version(user).await,
-    }
-}
-
 /// Adds the user's live vehicles to `vehicles`, newest first, while they are read. Returns the feed version of the same
 /// moment.
 pub async fn list<V>(store: &Store, user: &str, vehicles: V) -> Result<(i64, V), StoreError>
@@ -220,7 +212,7 @@ mod tests {
             // All were created at the same time, so their ids decide.
             let listed: Vec<_> = vehicles.into_iter().rev().map(|vehicle| vehicle.fields.nickname).collect();
             assert_eq!(listed, expected);
-            assert_eq!(feed_version(&store, &ada).await.expect("a version"), version);
+            assert_eq!(store.feed_version(&ada).await.expect("a version"), version);
         }
         store.close().await;
     }

@@ -11,7 +11,7 @@ use rusqlite::{
     types::{Type, Value},
 };
 
-use super::statements::{FACTS, FEED_VERSION, INSERT, LIST, LIVE, REMOVE, UPDATE};
+use super::statements::{FACTS, INSERT, LIST, LIVE, REMOVE, UPDATE};
 use crate::{
     store::StoreError,
     vehicles::decide::{self, Decision, Facts, Operation, Outcome, Refusal},
@@ -30,14 +30,6 @@ const AFTER_COLUMNS: usize = ID + 7;
 
 /// A list of more vehicles, removed ones included, takes so long that other reads must not wait for it.
 const MANY_RECORDS: i64 = 1_000;
-
-pub async fn feed_version(database: &Database, user: &str) -> Result<i64, StoreError> {
-    let read = |connection: &Connection| {
-        let mut statement = connection.prepare_cached(&FEED_VERSION.sqlite)?;
-        Ok(statement.query_row([user], |row| row.get(0)).optional()?.unwrap_or(0))
-    };
-    database.read_here(read).await
-}
 
 pub async fn list<V>(database: &Database, user: &str, mut vehicles: V) -> Result<(i64, V), StoreError>
 where

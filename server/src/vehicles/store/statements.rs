@@ -37,10 +37,6 @@ pub static FACTS: LazyLock<Statement> = LazyLock::new(|| {
     )
 });
 
-/// The user's feed version.
-pub static FEED_VERSION: LazyLock<Statement> =
-    LazyLock::new(|| Statement::new("SELECT version FROM feeds WHERE user_id = $1", 1));
-
 /// Adds a vehicle: id, user, time, digest of the request, fields.
 pub static INSERT: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(

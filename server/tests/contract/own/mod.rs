@@ -14,3 +14,4 @@ mod list_cache;
 mod metrics;
 mod peers;
 mod serving;
+mod waits;

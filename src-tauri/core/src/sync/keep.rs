@@ -1,13 +1,17 @@
-//! Keeps a garage synced: at the start, soon after an edit, when somebody asks for it, and now and then.
+//! Keeps a garage synced: at the start, soon after an edit, when the server says that something has changed, when somebody
+//! asks for it, and now and then.
 
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 
-use super::{Exchanged, Schedule, SyncError, session_http::of_session};
-use crate::{Garage, GarageError, SessionError};
+use super::{Exchanged, RemoteError, Schedule, SyncError, session_http::of_session};
+use crate::{Garage, GarageError, Session, SessionError, store::sync::progress};
 
-/// How long to wait after an edit, for more of them.
+/// How long to wait after an edit, or between two passes because of changes on the server, for more of them.
 const GATHERING: Duration = Duration::from_millis(300);
 /// How long to wait for a pass of another program.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(60);
@@ -28,7 +32,8 @@ pub enum Activity {
 impl Garage {
     /// Syncs until the future is dropped, which may be at any moment. `changed` is notified after each write to the garage;
     /// `wanted`, when the device is online again, the window gets the focus, or a person wants it: then nothing is waited
-    /// for. While nothing changes, one small request is sent every 15 to 30 s.
+    /// for. While nothing changes, the server is asked to say when something does, which it does at once or after 55 s; one
+    /// that cannot say gets a small request every 15 to 30 s.
     pub async fn keep_synced(&self, changed: &Notify, wanted: &Notify, mut report: impl FnMut(Activity)) {
         let mut schedule = Schedule::default();
         loop {
@@ -36,6 +41,7 @@ impl Garage {
             let outcome = self.sync_with_session().await;
             let waiting = outcome.as_ref().map_or(u64::MAX, |exchanged| exchanged.waiting);
             let wait = schedule.wait_after(&outcome, fastrand::f64());
+            let has_succeeded = outcome.is_ok();
             report(match (outcome, wait) {
                 (Ok(exchanged), _) => Activity::Synced(exchanged),
                 (Err(error), Some(wait)) => Activity::Waiting(error, wait),
@@ -43,7 +49,8 @@ impl Garage {
             });
             let scheduled = async {
                 match wait {
-                    Some(wait) => tokio::time::sleep(wait).await,
+                    Some(interval) if has_succeeded => self.until_changes(&mut schedule, interval).await,
+                    Some(wait) => sleep(wait).await,
                     None => std::future::pending().await,
                 }
             };
@@ -56,12 +63,38 @@ impl Garage {
     }
 
     async fn sync_with_session(&self) -> Result<Exchanged, SyncError> {
-        let session = self.session().await.map_err(|error| match error {
+        let session = self.session_to_sync_with().await?;
+        self.sync(&session, WAIT_FOR_OTHERS, |_| ()).await
+    }
+
+    async fn session_to_sync_with(&self) -> Result<Session, SyncError> {
+        self.session().await.map_err(|error| match error {
             GarageError::Session(SessionError::SignedOut) => SyncError::SignedOut,
             GarageError::Session(error) => of_session(error).into(),
             error => SyncError::Garage(error),
-        })?;
-        self.sync(&session, WAIT_FOR_OTHERS, |_| ()).await
+        })
+    }
+
+    /// Waits until the server says that something has changed since the last pass; for this interval, if it cannot say.
+    async fn until_changes(&self, schedule: &mut Schedule, interval: Duration) {
+        let begun = Instant::now();
+        match self.changes().await {
+            Ok(outcome) => match schedule.wait_after_changes(&outcome, fastrand::f64()) {
+                // Changes in a row are gathered.
+                Some(wait) => sleep_until(begun + GATHERING.max(begun.elapsed() + wait)).await,
+                None => sleep(interval).await,
+            },
+            // The next pass says why.
+            Err(_) => sleep(interval).await,
+        }
+    }
+
+    /// Asks the server to say when something has changed.
+    async fn changes(&self) -> Result<Result<bool, RemoteError>, SyncError> {
+        let progress = self.database.read(|transaction| Ok::<_, GarageError>(progress(transaction)?)).await?;
+        let cursor = progress.filter(|it| it.scope.is_everything()).and_then(|it| it.cursor);
+        let Some(cursor) = cursor else { return Ok(Err(RemoteError::NotEverything)) };
+        Ok(self.session_to_sync_with().await?.wait_for_changes(&cursor).await)
     }
 
     /// Waits until more records wait than after the last pass. What the pass itself has written is no edit. After a failed
@@ -70,7 +103,7 @@ impl Garage {
         loop {
             let waiting = self.sync_status().await.map_or(0, |status| status.waiting);
             if waiting > before {
-                return tokio::time::sleep(GATHERING).await;
+                return sleep(GATHERING).await;
             }
             changed.notified().await;
         }

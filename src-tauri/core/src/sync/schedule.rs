@@ -17,6 +17,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 pub struct Schedule {
     /// How often in a row no answer has come.
     failures: u32,
+    /// How often in a row a wait for changes has failed.
+    failed_waits: u32,
 }
 
 impl Schedule {
@@ -47,11 +49,30 @@ impl Schedule {
         }
     }
 
-    fn back_off(&mut self, random: f64) -> Duration {
-        let longest = FIRST_WAIT.saturating_mul(1 << self.failures.min(16)).min(LONGEST_WAIT);
-        self.failures = self.failures.saturating_add(1);
-        longest.mul_f64(random)
+    /// How long to wait after the server was asked to say when something changes: not at all if it has answered. If the
+    /// wait has failed, the server may have stopped, which a pass soon finds out; or something between cuts off every wait,
+    /// and then passes come at their interval. `None` if the server never says.
+    pub fn wait_after_changes(&mut self, outcome: &Result<bool, RemoteError>, random: f64) -> Option<Duration> {
+        match outcome {
+            Ok(_) => {
+                self.failed_waits = 0;
+                Some(Duration::ZERO)
+            }
+            Err(RemoteError::NotEverything) => None,
+            Err(_) => Some(jittered(&mut self.failed_waits, INTERVAL, random)),
+        }
     }
+
+    fn back_off(&mut self, random: f64) -> Duration {
+        jittered(&mut self.failures, LONGEST_WAIT, random)
+    }
+}
+
+/// Counts a failure. The wait after it is a random time up to a limit, which doubles with each failure.
+fn jittered(failures: &mut u32, longest: Duration, random: f64) -> Duration {
+    let limit = FIRST_WAIT.saturating_mul(1 << (*failures).min(16)).min(longest);
+    *failures = failures.saturating_add(1);
+    limit.mul_f64(random.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -76,6 +97,19 @@ mod tests {
             schedule.wait_after(&offline(), 1.0);
         }
         assert_eq!(schedule.wait_after(&offline(), 1.0), Some(LONGEST_WAIT));
+    }
+
+    #[test]
+    fn waits_for_changes_that_fail_become_passes_at_their_interval() {
+        let mut schedule = Schedule::default();
+        let failed = Err(RemoteError::Offline(String::new()));
+        let waits: Vec<u64> =
+            (0..7).filter_map(|_| schedule.wait_after_changes(&failed, 1.0)).map(|wait| wait.as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(schedule.wait_after_changes(&Ok(false), 1.0), Some(Duration::ZERO));
+        assert_eq!(schedule.wait_after_changes(&failed, 1.0), Some(Duration::from_secs(1)));
+        assert_eq!(schedule.wait_after_changes(&Err(RemoteError::NotEverything), 1.0), None);
+        assert_eq!(schedule.wait_after(&Ok(Exchanged::default()), 1.0), Some(INTERVAL), "passes are counted apart");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use garage_protocol::sync::{SyncRequest, SyncResponse};
+use garage_protocol::sync::{Changed, SyncRequest, SyncResponse};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Exchange, Remote, RemoteError, Scope, plain,
@@ -18,6 +18,11 @@ const MAX_RESPONSE_BYTES: usize = 8 << 20;
 const MAX_HEALTH_BYTES: usize = 64 << 10;
 /// The time limit of the health route, which looks at the database for 3 seconds.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time limit of a wait for changes, which the server ends after 55 seconds.
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(70);
+/// The largest response to a wait.
+const MAX_CHANGES_BYTES: usize = 4 << 10;
 
 /// What this device reads of the health route.
 #[derive(Deserialize)]
@@ -54,9 +59,20 @@ impl Session {
         let request = self.request(Method::POST, "/api/sync").json(request);
         read(&self.send(request, MAX_RESPONSE_BYTES).await?)
     }
+
+    /// Waits until records of the account have changed after this cursor, or some time has passed. Returns whether they
+    /// have.
+    ///
+    /// # Errors
+    /// [`RemoteError::NotEverything`] if the server cannot say; others as of exchanges.
+    pub(super) async fn wait_for_changes(&self, cursor: &str) -> Result<bool, RemoteError> {
+        let request = self.request(Method::GET, "/api/sync/changes").query(&[("after", cursor)]);
+        let response = self.send(request.timeout(CHANGES_TIMEOUT), MAX_CHANGES_BYTES).await?;
+        Ok(read::<Changed>(&response)?.changed)
+    }
 }
 
-fn read(response: &Response) -> Result<SyncResponse, RemoteError> {
+fn read<T: DeserializeOwned>(response: &Response) -> Result<T, RemoteError> {
     match response.status {
         StatusCode::OK => {
             serde_json::from_slice(&response.body).map_err(|error| RemoteError::Unreadable(error.to_string()))

@@ -4,6 +4,7 @@ mod backup;
 mod bad_input;
 mod fake_server;
 mod history;
+mod keep;
 mod list;
 mod other_versions;
 mod plain_rest;

@@ -1,0 +1,100 @@
+//! The route by which a device waits for changes of other devices.
+//!
+//! The head of the response is sent at once, its body when something has changed: so a wait is none of the requests whose
+//! number and time the middleware limits. `changes` limits the number of waits.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Query, State, rejection::QueryRejection},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use garage_protocol::{ErrorBody, sync::Changed};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::device::Cursor;
+use crate::{
+    app::App,
+    auth::User,
+    changes::{NoWait, Wait},
+    error::ApiError,
+};
+
+/// The longest wait. Proxies commonly close a connection on which nothing happens for 60 s.
+const LONGEST_WAIT: Duration = Duration::from_secs(55);
+/// How often to look for changes that other processes have made in the database.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// What to wait for.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct After {
+    /// The cursor of the last page that the device has applied.
+    after: String,
+}
+
+/// Responds when records of the account have changed after a cursor, or after 55 s.
+#[utoipa::path(
+    get,
+    path = "/api/sync/changes",
+    tag = "sync",
+    operation_id = "waitForChanges",
+    params(After),
+    responses(
+        (status = OK, description = "Whether records have changed", body = Changed),
+        (status = SERVICE_UNAVAILABLE, description = "As many devices wait as can", body = ErrorBody)
+    )
+)]
+pub async fn changes(
+    State(app): State<App>,
+    User(user): User,
+    after: Result<Query<After>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let cursor = after.ok().and_then(|Query(After { after })| Cursor::parse(&after));
+    let version =
+        cursor.ok_or_else(|| ApiError::BadRequest("after must be the cursor of a response".to_owned()))?.version;
+    // Before the first look, so that a change after it is noticed.
+    let wait = match app.changes.wait(&user) {
+        Ok(wait) => Some(wait),
+        Err(NoWait::Ended) => None,
+        Err(NoWait::Full) => return Err(ApiError::Busy),
+    };
+    if app.store.feed_version(&user).await? > version {
+        return Ok(response(Body::from(text(true))));
+    }
+    let Some(wait) = wait else { return Ok(response(Body::from(text(false)))) };
+    let body = async move { Ok::<_, Infallible>(Bytes::from(text(is_changed(&app, &user, version, wait).await))) };
+    Ok(response(Body::from_stream(stream::once(body))))
+}
+
+fn text(changed: bool) -> String {
+    serde_json::to_string(&Changed { changed }).unwrap_or_default()
+}
+
+fn response(body: Body) -> Response {
+    // A proxy that buffers responses passes on the head of this one.
+    let headers =
+        [(header::CONTENT_TYPE, "application/json"), (header::HeaderName::from_static("x-accel-buffering"), "no")];
+    (headers, body).into_response()
+}
+
+/// Waits until the version is higher. Returns false if it is not in time, or nobody can say: then the device asks itself.
+async fn is_changed(app: &App, user: &str, version: i64, mut wait: Wait) -> bool {
+    let end = Instant::now() + LONGEST_WAIT;
+    loop {
+        tokio::select! {
+            is_open = wait.changed() => if !is_open { return false },
+            () = sleep(BETWEEN_LOOKS) => {}
+            () = sleep_until(end) => return false,
+        }
+        match app.store.feed_version(user).await {
+            Ok(now) if now > version => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
