@@ -36,6 +36,8 @@ pub mod store;
 mod sync;
 mod vehicles;
 
+use std::sync::LazyLock;
+
 use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -45,10 +47,17 @@ use crate::error::ApiError;
 
 /// The router with all routes.
 pub fn router(app: App) -> Router {
-    let (router, mut document) = documented(app.auth.is_own()).split_for_parts();
+    // The routes and their document are built once: a simulation starts thousands of servers.
+    static WITH_ACCOUNTS: LazyLock<Router<App>> = LazyLock::new(|| routes(true));
+    static WITH_ISSUER: LazyLock<Router<App>> = LazyLock::new(|| routes(false));
+    let routes = if app.auth.is_own() { &WITH_ACCOUNTS } else { &WITH_ISSUER };
+    Router::clone(routes).with_state(app)
+}
+
+fn routes(has_own_accounts: bool) -> Router<App> {
+    let (router, mut document) = documented(has_own_accounts).split_for_parts();
     openapi::complete(&mut document);
     router
-        .with_state(app)
         .merge(openapi::routes(document))
         .fallback(async || ApiError::NotFound("Not Found"))
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)

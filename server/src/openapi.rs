@@ -20,6 +20,8 @@ use utoipa::{
 };
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::app::App;
+
 const DOCUMENT_PATH: &str = "/api/openapi.json";
 const PAGE_PATH: &str = "/api/docs";
 /// The page loads nothing from other origins. Swagger UI sets inline styles.
@@ -105,8 +107,8 @@ pub fn complete(document: &mut OpenApi) {
 }
 
 /// Serves the document as JSON, and a page that shows it.
-pub fn routes(document: OpenApi) -> Router {
-    let page: Router =
+pub fn routes(document: OpenApi) -> Router<App> {
+    let page: Router<App> =
         SwaggerUi::new(PAGE_PATH).config(utoipa_swagger_ui::Config::new([DOCUMENT_PATH]).validator_url("none")).into();
     let policy =
         SetResponseHeaderLayer::overriding(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));

@@ -15,7 +15,7 @@ use crate::{
     check,
     device::Device,
     oracle::{Oracle, REST, Shown},
-    template::Template,
+    template::{self, Template},
     world::{Settings, World},
 };
 
@@ -84,7 +84,7 @@ pub async fn run_on_both(sqlite: &Template, postgres: &Template, seed: u64) -> R
 }
 
 async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut String) -> anyhow::Result<History> {
-    let folder = tempfile::tempdir()?;
+    let folder = template::new_folder()?;
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let count = *[2, 2, 3, 4].choose(&mut random).unwrap_or(&2);
     // Salts of files and random numbers of the server.
@@ -193,8 +193,11 @@ impl World<'_> {
         // Whatever has happened, from here on nothing fails.
         self.requests.retain(|message| message.device != device);
         self.responses.retain(|message| message.device != device);
-        self.server.revive(self.template, is_power_lost && is_of_server).await.context("the server after a fault")?;
-        self.devices[device].revive(is_power_lost && !is_of_server).await.context("the device after a fault")?;
+        if is_of_server {
+            self.server.revive(self.template, is_power_lost).await.context("the server after a fault")?;
+        } else {
+            self.devices[device].revive(is_power_lost).await.context("the device after a fault")?;
+        }
         let how = if is_power_lost { "loses its power" } else { "is killed" };
         self.note(
             if is_of_server { self.devices.len() } else { device },

@@ -24,6 +24,12 @@ pub const PASSWORD: &str = "a long password of the simulation";
 /// How long a token is used; it is valid for 15 minutes.
 const TOKEN_AGE: Duration = Duration::from_secs(8 * 60);
 
+/// A new folder for temporary files: in memory if the system has such a file system, because the simulation itself keeps
+/// apart what was synced and what a loss of power destroys.
+pub(crate) fn new_folder() -> std::io::Result<TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
 /// An empty garage, and a server's database with one account.
 pub struct Template {
     folder: TempDir,
@@ -41,7 +47,7 @@ impl Template {
     /// # Errors
     /// If a file cannot be written.
     pub async fn new() -> anyhow::Result<Template> {
-        let folder = tempfile::tempdir()?;
+        let folder = new_folder()?;
         let databases = Databases::Files(folder.path().join("server.db"));
         Template::with(folder, databases).await
     }
@@ -51,7 +57,7 @@ impl Template {
     /// # Errors
     /// If a file cannot be written, or the cluster cannot be used.
     pub async fn on_postgres(url: &str) -> anyhow::Result<Template> {
-        Template::with(tempfile::tempdir()?, Databases::in_cluster(url).await?).await
+        Template::with(new_folder()?, Databases::in_cluster(url).await?).await
     }
 
     async fn with(folder: TempDir, databases: Databases) -> anyhow::Result<Template> {

@@ -96,6 +96,9 @@ pub const STORES: [Tests; 2] = [
 pub const DEVICES: Tests =
     Tests { selection: &["--test", "device"], filter: "plain_rest::", programs: &["garage", "garage-server"] };
 
+/// Histories of the simulation on both databases.
+pub const HISTORIES: Tests = Tests { selection: &["--test", "histories"], filter: "on_postgres", programs: &[] };
+
 /// Runs the tests on a temporary PostgreSQL cluster, including those that need PostgreSQL.
 #[cfg(unix)]
 pub fn on_postgres(root: &Path, tests: &[&Tests]) -> anyhow::Result<()> {

@@ -4,6 +4,8 @@ mod bench_app;
 #[cfg(unix)]
 mod bench_server;
 #[cfg(unix)]
+mod bench_sync;
+#[cfg(unix)]
 mod bundle;
 #[cfg(unix)]
 mod cluster;
@@ -92,6 +94,10 @@ enum Task {
         /// Only this backend of `server`
         #[arg(long, env = "VEHICLES_BACKEND")]
         backend: Option<contract::Backend>,
+        /// Only this row of `sync`
+        #[cfg(unix)]
+        #[arg(long)]
+        row: Option<bench_sync::Row>,
     },
     /// Build the app in release mode, and its packages for this system (.deb and .rpm)
     Bundle {
@@ -127,6 +133,8 @@ enum Bench {
     Ui,
     /// Requests a second and memory of the server, compared with a bare axum handler and the backends on Node
     Server,
+    /// Speed, traffic and memory of sync, compared with bare transfers and bare writes
+    Sync,
 }
 
 /// A part of the benchmark of the server.
@@ -185,7 +193,7 @@ fn perform() -> anyhow::Result<()> {
         Task::Fuzz { .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
         Task::Setup => setup::for_tests(&root),
         Task::Data => setup::snapshot::fetch(),
-        Task::Bench { what: Bench::Core | Bench::App | Bench::Ui, part: Some(_), .. } => {
+        Task::Bench { what: Bench::Core | Bench::App | Bench::Ui | Bench::Sync, part: Some(_), .. } => {
             anyhow::bail!("only the benchmark of the server has parts")
         }
         Task::Bench { what: Bench::Core, .. } => bench_core(&root),
@@ -195,9 +203,13 @@ fn perform() -> anyhow::Result<()> {
             test::in_browser(&root, "bench")
         }
         #[cfg(unix)]
-        Task::Bench { what: Bench::Server, part, backend } => bench_server::bench(&root, part, backend),
+        Task::Bench { what: Bench::Server, part, backend, .. } => bench_server::bench(&root, part, backend),
+        #[cfg(unix)]
+        Task::Bench { what: Bench::Sync, row, .. } => bench_sync::bench(&root, row),
         #[cfg(not(unix))]
-        Task::Bench { what: Bench::Server, .. } => anyhow::bail!("the temporary PostgreSQL cluster requires Debian"),
+        Task::Bench { what: Bench::Server | Bench::Sync, .. } => {
+            anyhow::bail!("the temporary PostgreSQL cluster requires Debian")
+        }
         Task::Bench { what: Bench::App, .. } => bench_app::bench(&root),
         #[cfg(unix)]
         Task::Bundle { is_tried } => bundle::bundle(&root, is_tried),

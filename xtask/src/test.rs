@@ -33,8 +33,8 @@ pub enum Step {
     Clippy,
     /// Rust tests
     Rust,
-    /// Contract suite on PostgreSQL and on all backends, and devices that sync with those; on SQLite it is part of the Rust
-    /// tests
+    /// Contract suite on PostgreSQL and on all backends, devices that sync with those, and histories of sync; on SQLite they
+    /// are part of the Rust tests
     Contract,
     /// Tests of the backends on Node, with the coverage of their lines
     Peers,
@@ -213,7 +213,8 @@ fn run_once(root: &Path, step: Step) -> anyhow::Result<()> {
         Step::Rust => rust_tests(),
         Step::Contract => {
             let [vehicles, store] = &contract::STORES;
-            contract::on_postgres(root, &[&contract::SUITE, vehicles, store, &contract::DEVICES])
+            let tests = [&contract::SUITE, vehicles, store, &contract::DEVICES, &contract::HISTORIES];
+            contract::on_postgres(root, &tests)
         }
         #[cfg(unix)]
         Step::Peers => contract::peers(root),

@@ -302,7 +302,7 @@ impl AuditHash {
     /// The hash, in hexadecimal digits.
     #[must_use]
     pub fn finish(self) -> String {
-        hex(&self.0.finalize())
+        format!("{:x}", self.0.finalize())
     }
 }
 
@@ -316,27 +316,21 @@ pub fn content_hash(fields: Option<&Extra>, is_removed: bool) -> String {
     });
     let content = serde_json::json!({ "fields": fields, "removed": is_removed });
     // JSON values always have a canonical form.
-    hex(&Sha256::digest(serde_json_canonicalizer::to_vec(&content).unwrap_or_default()))
+    format!("{:x}", Sha256::digest(serde_json_canonicalizer::to_vec(&content).unwrap_or_default()))
 }
 
 /// The hash of a value that an origin is of, in its member `of`: the first 16 hexadecimal digits of SHA-256 of the value in
 /// the canonical form of RFC 8785.
 #[must_use]
 pub fn value_hash(json: &Json) -> String {
-    let mut hash = hex(&Sha256::digest(serde_json_canonicalizer::to_vec(&json.value()).unwrap_or_default()));
-    hash.truncate(16);
-    hash
+    format!("{:.16x}", Sha256::digest(serde_json_canonicalizer::to_vec(&json.value()).unwrap_or_default()))
 }
 
 /// The hash of an operation's content, by which a server recognizes one that it has answered. In hexadecimal digits.
 #[must_use]
 pub fn operation_hash(operation: &Operation) -> String {
     let content = serde_json::to_value(operation).unwrap_or_default();
-    hex(&Sha256::digest(serde_json_canonicalizer::to_vec(&content).unwrap_or_default()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(serde_json_canonicalizer::to_vec(&content).unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -361,7 +355,7 @@ mod tests {
             (Some(&Extra::new()), true, r#"{"fields":{},"removed":true}"#),
             (None, true, r#"{"fields":null,"removed":true}"#),
         ] {
-            assert_eq!(content_hash(fields, is_removed), hex(&Sha256::digest(canonical)), "{canonical}");
+            assert_eq!(content_hash(fields, is_removed), format!("{:x}", Sha256::digest(canonical)), "{canonical}");
         }
         assert_eq!(content_hash(None, true), "a38185d66957905690a8b00f04a7e196550ac0de770e040bcd2d94bc4ca06886",);
     }

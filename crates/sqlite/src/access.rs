@@ -14,7 +14,7 @@ use crate::{
     writer::Writer,
 };
 
-/// How many connections serve [`Database::read`].
+/// How many connections serve [`Database::read`] at most.
 const READERS: usize = 2;
 /// The maximum number of long reads at the same time. Each has a connection, which takes up to 2 MB and is kept.
 const LONG_READERS: usize = 4;
@@ -22,7 +22,7 @@ const LONG_READERS: usize = 4;
 /// How busy a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// The connections that serve [`Database::read`].
+    /// The open connections that serve [`Database::read`].
     pub readers: usize,
     /// Those that nobody uses.
     pub idle_readers: usize,
@@ -36,7 +36,10 @@ pub struct Usage {
 #[derive(Clone)]
 pub struct Database {
     writer: Writer,
+    /// One connection from the beginning, and others that are opened when all are busy, and kept.
     readers: Pool,
+    /// One permit for each connection that may still be opened for short reads.
+    more_readers: Arc<Semaphore>,
     /// The connections of long reads, opened as needed and kept.
     long_readers: Pool,
     /// One permit for each long read that may run.
@@ -59,14 +62,20 @@ impl Database {
         let prepare = schema.prepare;
         let open = move || {
             let (writer, file) = open_writer(&path, schema)?;
-            let readers = (0..READERS).map(|_| open_reader(&file, prepare)).collect::<Result<Vec<_>, _>>()?;
-            Ok::<_, Error>((writer, readers, file))
+            let reader = open_reader(&file, prepare)?;
+            Ok::<_, Error>((writer, reader, file))
         };
-        let (writer, readers, file) = blocking(open).await?;
-        let (readers, long_readers) = (Pool::new(readers), Pool::new(Vec::new()));
-        let long_reads = Arc::new(Semaphore::new(LONG_READERS));
+        let (writer, reader, file) = blocking(open).await?;
         let file = Arc::new(file);
-        Ok(Database { writer: Writer::start(writer, file.clone()), readers, long_readers, long_reads, file, prepare })
+        Ok(Database {
+            writer: Writer::start(writer, file.clone()),
+            readers: Pool::new(vec![reader]),
+            more_readers: Arc::new(Semaphore::new(READERS - 1)),
+            long_readers: Pool::new(Vec::new()),
+            long_reads: Arc::new(Semaphore::new(LONG_READERS)),
+            file,
+            prepare,
+        })
     }
 
     /// Closes all connections, which moves the log's content into the file. Clones return [`Error::Closed`] from then
@@ -109,7 +118,7 @@ impl Database {
         T: Send + 'static,
         E: From<Error> + From<rusqlite::Error> + Send + 'static,
     {
-        self.readers.lease().await?.run(move |connection| work(&connection.transaction()?)).await
+        self.reader().await?.run(move |connection| work(&connection.transaction()?)).await
     }
 
     /// Runs `work` on this thread, outside a transaction: for one statement that takes microseconds, where handing it to
@@ -118,7 +127,7 @@ impl Database {
     /// # Errors
     /// The error of `work`, or [`Error::Closed`].
     pub async fn read_here<T, E: From<Error>>(&self, work: impl FnOnce(&Connection) -> Result<T, E>) -> Result<T, E> {
-        self.readers.lease().await?.run_here(|connection| work(connection))
+        self.reader().await?.run_here(|connection| work(connection))
     }
 
     /// Runs `work` as [`Database::read`] does, but on a connection of its own, so that short reads do not wait for it. At most
@@ -175,6 +184,22 @@ impl Database {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.writer
+    }
+
+    /// A connection for a short read, opened if all are busy and there may be more. Waits otherwise.
+    async fn reader(&self) -> Result<Lease, Error> {
+        if let Some(idle) = self.readers.try_lease()? {
+            return Ok(idle);
+        }
+        if let Ok(permit) = self.more_readers.try_acquire() {
+            let (file, prepare) = (self.file.clone(), self.prepare);
+            // If none can be opened, there is still the first one.
+            if let Ok(connection) = blocking(move || open_reader(&file, prepare)).await {
+                permit.forget();
+                return self.readers.add(connection);
+            }
+        }
+        self.readers.lease().await
     }
 
     /// A connection for a long read, opened if none is idle.
@@ -384,10 +409,11 @@ mod tests {
         let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
         database.write(insert).await.expect("a write");
         let usage = database.usage();
-        assert_eq!((usage.readers, usage.idle_readers, usage.waiting_writes), (READERS, READERS, 0));
+        assert_eq!((usage.readers, usage.idle_readers, usage.waiting_writes), (1, 1, 0));
         assert!(usage.log_bytes > 0);
-        let blocked = occupy_readers(&database, 1).await;
-        assert_eq!(database.usage().idle_readers, READERS - 1);
+        let blocked = occupy_readers(&database, READERS).await;
+        let usage = database.usage();
+        assert_eq!((usage.readers, usage.idle_readers), (READERS, 0), "opened when they were needed");
         drop(blocked);
     }
 
@@ -458,7 +484,7 @@ mod tests {
         let mut found = vec![("the writer", database.writer.call(pragmas).await.expect("pragmas"))];
         let mut leases = Vec::new();
         for _ in 0..READERS {
-            leases.push(("a reader", database.readers.lease().await.expect("a reader")));
+            leases.push(("a reader", database.reader().await.expect("a reader")));
         }
         leases.push(("the long reader", database.long_reader().await.expect("a reader")));
         for (name, lease) in &leases {

@@ -69,8 +69,8 @@ pub trait Steps {
     async fn aliases(&self, collection: &str, ids: &[RecordId]) -> Result<Vec<(RecordId, RecordId)>, Self::Error>;
     /// The live vehicles with these VINs.
     async fn by_vins(&self, vins: &[String]) -> Result<Vec<(String, RecordId)>, Self::Error>;
-    /// Writes, and returns the new version; a rejection if the database refuses it.
-    async fn write(&self, write: &Write) -> Result<Result<i64, Rejection>, Self::Error>;
+    /// Writes in this order, and returns the new version of each; a rejection of one that the database refuses.
+    async fn write_all(&self, writes: &[&Write]) -> Result<Vec<Result<i64, Rejection>>, Self::Error>;
     /// The versions and sizes, about, of the next `limit` records and tombstones of all collections after this version.
     async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>, Self::Error>;
     /// The records and tombstones of all collections after this version and up to the other, by version.
@@ -222,13 +222,12 @@ async fn write_all<S: Steps>(
     steps: &S,
     decisions: &[Decision],
 ) -> Result<BTreeMap<usize, Result<i64, Rejection>>, S::Error> {
-    let mut written = BTreeMap::new();
-    for (index, decision) in decisions.iter().enumerate() {
-        if let Decision::Apply(write) | Decision::Exists { write: Some(write), .. } = decision {
-            written.insert(index, steps.write(write).await?);
-        }
-    }
-    Ok(written)
+    let write_of = |(index, decision)| match decision {
+        &Decision::Apply(ref write) | &Decision::Exists { write: Some(ref write), .. } => Some((index, write)),
+        _ => None,
+    };
+    let (indexes, writes): (Vec<usize>, Vec<&Write>) = decisions.iter().enumerate().filter_map(write_of).unzip();
+    Ok(indexes.into_iter().zip(steps.write_all(&writes).await?).collect())
 }
 
 async fn currents<S: Steps>(

@@ -32,7 +32,8 @@ async fn operations_require_a_token_unless_they_are_public() {
     let expected = 6
         + usize::from(server.lists("auth"))
         + 6 * usize::from(server.lists("dropdown"))
-        + usize::from(server.lists("sync.v1"));
+        + usize::from(server.lists("sync.v1"))
+        + usize::from(server.lists("sync.wait"));
     assert_eq!(tested, expected);
 }
 

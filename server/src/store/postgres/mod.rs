@@ -1,8 +1,10 @@
 //! PostgreSQL: pooled connections, prepared statements, and the schema.
 //!
 //! - `feed_versions`: reading the feed versions of concurrent requests in one query
+//! - `write`: the statements of a transaction
 
 mod feed_versions;
+mod write;
 
 use std::{
     net::IpAddr,
@@ -23,6 +25,7 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use self::feed_versions::FeedVersions;
+pub use self::write::{Value, Write, WriteStatement};
 use super::StoreError;
 
 mod migrations {
@@ -51,11 +54,6 @@ const MAX_RETRIES: usize = 5;
 pub struct Postgres {
     pool: Pool,
     feed_versions: FeedVersions,
-}
-
-/// A transaction. Dropping it closes its connection, which rolls it back.
-pub struct Write {
-    connection: Option<Object>,
 }
 
 /// Why an operation failed.
@@ -252,82 +250,6 @@ impl Postgres {
 
     pub(super) fn close(self) {
         self.pool.close();
-    }
-}
-
-impl Write {
-    /// Executes a statement that returns one row, and commits, in one round trip. After an error nothing is written, except
-    /// perhaps if the connection broke.
-    pub async fn commit_with(mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
-        let connection = self.connection()?;
-        let statement = connection.prepare_cached(sql).await?;
-        // If the statement fails, PostgreSQL executes COMMIT as ROLLBACK.
-        let (row, committed) =
-            tokio::join!(biased; connection.query_one(&statement, parameters), connection.batch_execute("COMMIT"));
-        committed?;
-        // The transaction has ended, so the connection goes back to the pool.
-        self.connection.take();
-        Ok(row?)
-    }
-
-    /// Reads rows.
-    pub async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
-        let connection = self.connection()?;
-        let statement = connection.prepare_cached(sql).await?;
-        Ok(connection.query(&statement, parameters).await?)
-    }
-
-    /// Reads one row.
-    pub async fn query_one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
-        let connection = self.connection()?;
-        let statement = connection.prepare_cached(sql).await?;
-        Ok(connection.query_one(&statement, parameters).await?)
-    }
-
-    /// Executes a statement that returns one row, in one round trip. After an error the transaction can go on without it.
-    pub async fn write_in_savepoint(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row, Failure> {
-        let connection = self.connection()?;
-        let statement = connection.prepare_cached(sql).await?;
-        let (saved, row, released) = tokio::join!(
-            biased;
-            connection.batch_execute("SAVEPOINT operation"),
-            connection.query_one(&statement, parameters),
-            connection.batch_execute("RELEASE operation"),
-        );
-        saved?;
-        if row.is_err() {
-            connection.batch_execute("ROLLBACK TO operation; RELEASE operation").await?;
-        } else {
-            released?;
-        }
-        Ok(row?)
-    }
-
-    /// Commits what was written.
-    pub async fn commit(mut self) -> Result<(), Failure> {
-        self.connection()?.batch_execute("COMMIT").await?;
-        self.connection.take();
-        Ok(())
-    }
-
-    /// Ends the transaction without a write.
-    pub async fn roll_back(mut self) -> Result<(), Failure> {
-        self.connection()?.batch_execute("ROLLBACK").await?;
-        self.connection.take();
-        Ok(())
-    }
-
-    fn connection(&self) -> Result<&Object, Failure> {
-        self.connection.as_ref().ok_or(Failure::Store(StoreError::Failed))
-    }
-}
-
-impl Drop for Write {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Removes the connection from the pool, because its next user would be in this transaction.
-            drop(Object::take(connection));
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{columns::VehicleExtra, statements::Statement};
 use crate::{
     store::{
         StoreError, epoch,
-        postgres::{self, Failure, Postgres},
+        postgres::{self, Failure, Postgres, Value, WriteStatement},
     },
     sync::{
         decide::{VEHICLES, Write},
@@ -49,13 +49,37 @@ pub async fn sync(
         if let Some(outcome) = answer_idle(database, account, request, now).await? {
             return Ok(outcome);
         }
-        let (transaction, _) = database.begin(&account.user, "SELECT 1", &[]).await?;
-        let statements = Statements { transaction, user: &account.user };
-        let outcome = perform(&statements, account, request, now).await?;
-        statements.transaction.commit().await?;
-        Ok::<_, Failure>(outcome)
+        match perform_batch(database, account, request, now, false).await {
+            Err(error) if is_refusal(&error) => perform_batch(database, account, request, now, true).await,
+            performed => performed,
+        }
     };
     database.with_retries(once).await
+}
+
+/// Performs a request in a transaction of its own. Without savepoints, which cost more than the writes themselves, a write
+/// that the database refuses ends the transaction.
+async fn perform_batch(
+    database: &Postgres,
+    account: &Account,
+    request: &SyncRequest,
+    now: Timestamp,
+    in_savepoints: bool,
+) -> Result<Outcome> {
+    let (transaction, _) = database.begin(&account.user, "SELECT 1", &[]).await?;
+    let statements = Statements { transaction, user: &account.user, in_savepoints };
+    match perform(&statements, account, request, now).await {
+        Ok(outcome) => {
+            statements.transaction.commit().await?;
+            Ok(outcome)
+        }
+        Err(error) => {
+            if is_refusal(&error) {
+                statements.transaction.roll_back().await?;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Answers a request that changes nothing, without a lock.
@@ -65,7 +89,8 @@ async fn answer_idle(
     request: &SyncRequest,
     now: Timestamp,
 ) -> Result<Option<Outcome>> {
-    let statements = Statements { transaction: database.begin_snapshot().await?, user: &account.user };
+    let transaction = database.begin_snapshot().await?;
+    let statements = Statements { transaction, user: &account.user, in_savepoints: false };
     // What must write fails, and is done again with a lock.
     let outcome = match is_idle(&statements, request).await? {
         true => perform(&statements, account, request, now).await.ok(),
@@ -78,6 +103,8 @@ async fn answer_idle(
 struct Statements<'u> {
     transaction: postgres::Write,
     user: &'u str,
+    /// Whether each write can fail without the others.
+    in_savepoints: bool,
 }
 
 impl Steps for Statements<'_> {
@@ -179,38 +206,21 @@ impl Steps for Statements<'_> {
         .await
     }
 
-    async fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
-        let written = match write {
-            Write::Put { change, is_new } if change.collection == VEHICLES => {
-                let values = vehicle_values(self.user, change);
-                let statement = if *is_new { Statement::InsertVehicle } else { Statement::UpdateVehicle };
-                let parameters: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-                self.transaction.write_in_savepoint(statement.postgres(), &parameters).await
-            }
-            Write::Put { change, .. } => {
-                let (fields, origins) = (to_json(&change.fields)?, to_json(&change.origins)?);
-                let parameters: [&(dyn ToSql + Sync); 9] = [
-                    &self.user,
-                    &change.collection,
-                    &change.record_id.0,
-                    &fields,
-                    &origins,
-                    &change.device_id,
-                    &change.created_at,
-                    &change.updated_at,
-                    &change.deleted_at,
-                ];
-                self.transaction.write_in_savepoint(PUT_RECORD, &parameters).await
-            }
-            Write::Alias { key: (collection, id), alias_of } => {
-                self.transaction.write_in_savepoint(PUT_ALIAS, &[&self.user, collection, &id.0, &alias_of.0]).await
-            }
-        };
-        match written {
-            Ok(row) => Ok(Ok(row.try_get(0)?)),
-            Err(Failure::Database(error)) if is_refusal(&error) => Ok(Err(Rejection::new(REFUSED.to_owned()))),
-            Err(error) => Err(error),
+    async fn write_all(&self, writes: &[&Write]) -> Result<Vec<std::result::Result<i64, Rejection>>> {
+        let statements: Vec<_> = writes.iter().map(|write| self.statement_of(write)).collect::<Result<_>>()?;
+        if !self.in_savepoints {
+            let rows = self.transaction.write_all(&statements).await?;
+            return rows.iter().map(|row| Ok(Ok(row.try_get(0)?))).collect();
         }
+        let mut written = Vec::new();
+        for statement in &statements {
+            written.push(match self.transaction.write_in_savepoint(statement.sql, &statement.parameters()).await {
+                Ok(row) => Ok(row.try_get(0)?),
+                Err(error) if is_refusal(&error) => Err(Rejection::new(REFUSED.to_owned())),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(written)
     }
 
     async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>> {
@@ -252,6 +262,38 @@ impl Steps for Statements<'_> {
 }
 
 impl Statements<'_> {
+    fn statement_of(&self, write: &Write) -> Result<WriteStatement> {
+        Ok(match write {
+            Write::Put { change, is_new } if change.collection == VEHICLES => {
+                let statement = if *is_new { Statement::InsertVehicle } else { Statement::UpdateVehicle };
+                WriteStatement { sql: statement.postgres(), values: vehicle_values(self.user, change) }
+            }
+            Write::Put { change, .. } => WriteStatement {
+                sql: PUT_RECORD,
+                values: vec![
+                    Box::new(self.user.to_owned()),
+                    Box::new(change.collection.clone()),
+                    Box::new(change.record_id.0),
+                    Box::new(to_json(&change.fields)?),
+                    Box::new(to_json(&change.origins)?),
+                    Box::new(change.device_id),
+                    Box::new(change.created_at),
+                    Box::new(change.updated_at),
+                    Box::new(change.deleted_at),
+                ],
+            },
+            Write::Alias { key: (collection, id), alias_of } => WriteStatement {
+                sql: PUT_ALIAS,
+                values: vec![
+                    Box::new(self.user.to_owned()),
+                    Box::new(collection.clone()),
+                    Box::new(id.0),
+                    Box::new(alias_of.0),
+                ],
+            },
+        })
+    }
+
     async fn all<T>(
         &self,
         sql: &str,
@@ -263,14 +305,15 @@ impl Statements<'_> {
 }
 
 /// Whether a constraint, a trigger or the type of a column refuses the row.
-fn is_refusal(error: &tokio_postgres::Error) -> bool {
+fn is_refusal(error: &Failure) -> bool {
+    let Failure::Database(error) = error else { return false };
     // Classes 22, data exceptions; 23, constraints; P0, raised by triggers.
     let class = error.code().map(|state| &state.code()[..2]);
     matches!(class, Some("22" | "23" | "P0"))
 }
 
-fn vehicle_values(user: &str, change: &Change) -> Vec<Box<dyn ToSql + Sync + Send>> {
-    let mut values: Vec<Box<dyn ToSql + Sync + Send>> = vec![
+fn vehicle_values(user: &str, change: &Change) -> Vec<Value> {
+    let mut values: Vec<Value> = vec![
         Box::new(user.to_owned()),
         Box::new(change.record_id.0),
         Box::new(change.deleted_at),
@@ -278,7 +321,7 @@ fn vehicle_values(user: &str, change: &Change) -> Vec<Box<dyn ToSql + Sync + Sen
         Box::new(change.updated_at),
         Box::new(VehicleExtra::of(change).to_json()),
     ];
-    values.extend(FIELDS.fields.iter().map(|field| -> Box<dyn ToSql + Sync + Send> {
+    values.extend(FIELDS.fields.iter().map(|field| -> Value {
         let value = change.fields.as_ref().and_then(|fields| fields.get(field.name)).cloned();
         match (field.rule.column_kind(), value.and_then(FieldValue::of_json)) {
             (ColumnKind::Text, Some(FieldValue::Text(text))) => Box::new(text),

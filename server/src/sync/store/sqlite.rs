@@ -158,22 +158,8 @@ impl Steps for Statements<'_> {
         })
     }
 
-    async fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
-        // Nothing is left of a statement that fails, so it needs no savepoint.
-        let written = match write {
-            Write::Put { change, is_new } if change.collection == VEHICLES => self.put_vehicle(change, *is_new),
-            Write::Put { change, .. } => self.put_record(change),
-            Write::Alias { key: (collection, id), alias_of } => self.put_alias(collection, *id, *alias_of),
-        };
-        match written {
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
-                return Ok(Err(Rejection::new(REFUSED.to_owned())));
-            }
-            Err(error) => return Err(error),
-            Ok(()) => {}
-        }
-        let sql = "SELECT version FROM feeds WHERE user_id = ?1";
-        Ok(Ok(self.connection.prepare_cached(sql)?.query_row([self.user], |row| row.get(0))?))
+    async fn write_all(&self, writes: &[&Write]) -> Result<Vec<std::result::Result<i64, Rejection>>> {
+        writes.iter().map(|write| self.write(write)).collect()
     }
 
     async fn sizes_by_version(&self, after: i64, limit: usize) -> Result<Vec<(i64, i64)>> {
@@ -211,6 +197,24 @@ impl Steps for Statements<'_> {
 }
 
 impl Statements<'_> {
+    fn write(&self, write: &Write) -> Result<std::result::Result<i64, Rejection>> {
+        // Nothing is left of a statement that fails, so it needs no savepoint.
+        let written = match write {
+            Write::Put { change, is_new } if change.collection == VEHICLES => self.put_vehicle(change, *is_new),
+            Write::Put { change, .. } => self.put_record(change),
+            Write::Alias { key: (collection, id), alias_of } => self.put_alias(collection, *id, *alias_of),
+        };
+        match written {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                return Ok(Err(Rejection::new(REFUSED.to_owned())));
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        let sql = "SELECT version FROM feeds WHERE user_id = ?1";
+        Ok(Ok(self.connection.prepare_cached(sql)?.query_row([self.user], |row| row.get(0))?))
+    }
+
     fn all<T>(
         &self,
         sql: &str,

@@ -87,7 +87,7 @@ async fn tokens_of_the_external_issuer_are_accepted_and_others_refused() {
 
     // The server has no accounts of its own.
     let health = Answer::of(server.request(Method::GET, "/api/health")).await.expect(StatusCode::OK);
-    assert_eq!(health["capabilities"], json!(["vehicles", "decode", "dropdown", "sync.v1"]));
+    assert_eq!(health["capabilities"], json!(["vehicles", "decode", "dropdown", "sync.v1", "sync.wait"]));
     server.post("/api/auth/login", json!({})).await.refused(StatusCode::NOT_FOUND, "Not Found");
     let served = Answer::of(server.request(Method::GET, "/api/openapi.json")).await.expect(StatusCode::OK);
     assert!(served["paths"].get("/api/auth/login").is_none() && served["paths"].get("/api/vehicles").is_some());

@@ -80,7 +80,8 @@ async fn passes_the_suite(backend: &str) {
     let report = suite.await.expect("joined");
     assert!(report.passed() > 20, "{}", report.text);
     let skipped = report.skipped();
-    let is_of_axum = |section: &String| ["`auth`", "`dropdown`", "`sync.v1`"].iter().any(|it| section.contains(it));
+    let is_of_axum =
+        |section: &String| ["`auth`", "`dropdown`", "`sync.v1`", "`sync.wait`"].iter().any(|it| section.contains(it));
     assert!(skipped.iter().all(is_of_axum), "{skipped:#?}");
 }
 

@@ -215,7 +215,8 @@ fn apply_result(
         (OperationStatus::Applied | OperationStatus::Duplicate, Some(version), _) => {
             let base = sync::base(connection, &key)?;
             if base.as_ref().is_none_or(|base| base.is_forgotten || base.version <= version) {
-                sync::put_base(connection, &key, &StoredBase::after(base, operation, version, reread))?;
+                let after = StoredBase::after(base, operation, version, reread);
+                return outbox::mark_with_base(connection, &key, after);
             }
             outbox::mark(connection, &key)
         }
@@ -391,7 +392,7 @@ fn is_different(
     Ok(is_different)
 }
 
-type Digests = BTreeMap<String, CollectionDigest>;
+pub(super) type Digests = BTreeMap<String, CollectionDigest>;
 
 /// Whether digests are equal. A collection without records may be missing.
 fn are_equal(ours: &Digests, theirs: &Digests) -> bool {
@@ -400,7 +401,7 @@ fn are_equal(ours: &Digests, theirs: &Digests) -> bool {
 }
 
 /// The digests of the bases, by collection.
-fn digests(connection: &Connection) -> Result<Digests> {
+pub(super) fn digests(connection: &Connection) -> Result<Digests> {
     let mut digests = Digests::new();
     for collection in sync::collections(connection)? {
         let mut digest = CollectionDigest::default();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use garage_domain::{COLLECTIONS, Collection, Extra, RecordId};
+use garage_protocol::sync::CollectionDigest;
 use rusqlite::{Connection, Result};
 
-use super::outbox::Copies;
+use super::{apply, outbox::Copies};
 use crate::{
     Garage, GarageError,
     store::sync::{self, Key},
@@ -34,6 +35,15 @@ impl Garage {
     /// [`GarageError::Store`].
     pub async fn examine_sync(&self) -> Result<Vec<String>, GarageError> {
         self.database.read(|transaction| Ok(problems(transaction)?)).await
+    }
+
+    /// Runs the checks of the end of each pass. Returns what is wrong with the tables of sync, in words for a person, and
+    /// the digest of each collection, which a pass compares with the server's.
+    ///
+    /// # Errors
+    /// [`GarageError::Store`].
+    pub async fn check_sync(&self) -> Result<(Vec<String>, BTreeMap<String, CollectionDigest>), GarageError> {
+        self.database.read(|transaction| Ok((dangling(transaction)?, apply::digests(transaction)?))).await
     }
 }
 

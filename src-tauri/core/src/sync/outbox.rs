@@ -41,7 +41,10 @@ pub(super) struct Copies {
 
 impl Copies {
     pub fn read(connection: &Connection, key: &Key) -> Result<Copies> {
-        let stored_base = sync::base(connection, key)?;
+        Copies::read_with(connection, key, sync::base(connection, key)?)
+    }
+
+    fn read_with(connection: &Connection, key: &Key, stored_base: Option<StoredBase>) -> Result<Copies> {
         let base = match &stored_base {
             Some(stored) => Some(stored.for_plan(sync::base_replica(connection, key, stored)?)),
             None => None,
@@ -88,8 +91,18 @@ impl Copies {
 
 /// Marks a record as waiting if there is something to send of it, else removes its mark.
 pub(super) fn mark(connection: &Connection, key: &Key) -> Result<()> {
+    mark_with(connection, key, sync::base(connection, key)?)
+}
+
+/// Stores a base, and marks its record.
+pub(super) fn mark_with_base(connection: &Connection, key: &Key, base: StoredBase) -> Result<()> {
+    sync::put_base(connection, key, &base)?;
+    mark_with(connection, key, Some(base))
+}
+
+fn mark_with(connection: &Connection, key: &Key, base: Option<StoredBase>) -> Result<()> {
     let may_exist = sync::waits(connection, key)?.unwrap_or(false);
-    match Copies::read(connection, key)?.draft(may_exist) {
+    match Copies::read_with(connection, key, base)?.draft(may_exist) {
         Some(_) => sync::mark_waiting(connection, &key.collection, key.id),
         None => sync::unmark_waiting(connection, key),
     }
