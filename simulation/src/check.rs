@@ -119,6 +119,16 @@ pub fn contents(records: &BTreeMap<(String, RecordId), Change>) -> String {
     lines.collect()
 }
 
+/// Conflicts of service entries: persons only add and remove them, so that there is nothing to ask.
+pub fn conflicts_of_entries(records: &BTreeMap<(String, RecordId), Change>) -> Vec<String> {
+    let entries = records.values().filter(|change| change.collection == SERVICE_ENTRIES.name);
+    let with_conflict = entries.filter_map(|change| {
+        let conflicts = change.fields.as_ref()?.get(CONFLICTS)?;
+        Some(format!("needless conflict: service entry {}: {}", change.record_id, conflicts.text()))
+    });
+    with_conflict.collect()
+}
+
 /// Live vehicles with one VIN.
 pub fn twins(records: &BTreeMap<(String, RecordId), Change>) -> Vec<String> {
     let mut vins: BTreeMap<String, RecordId> = BTreeMap::new();

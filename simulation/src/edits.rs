@@ -23,7 +23,9 @@ impl World<'_> {
         let removed = garage.all_vehicles(VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?;
         let conflicts = garage.conflicts().await?;
         let chance: f64 = self.random.random();
-        if chance < 0.15 && live.len() + removed.len() < most_records {
+        // Where all have one VIN, most of what is added is a duplicate.
+        let add_share = if self.vins == 1 { 0.3 } else { 0.15 };
+        if chance < add_share && live.len() + removed.len() < most_records {
             return self.add(device).await;
         }
         if chance < 0.60 {
@@ -84,7 +86,7 @@ impl World<'_> {
     async fn add(&mut self, device: usize) -> anyhow::Result<()> {
         let mut fields = json!({ "nickname": self.value(), "licensePlate": "P" });
         if self.random.random_bool(0.7) {
-            fields["vin"] = (*VINS.choose(&mut self.random).unwrap_or(&VINS[0])).into();
+            fields["vin"] = self.vin().into();
         }
         if self.random.random_bool(0.5) {
             fields["color"] = self.value().into();
@@ -106,7 +108,7 @@ impl World<'_> {
         let field = *["nickname", "color", "color", "notes", "vin"].choose(&mut self.random).unwrap_or(&"color");
         let value: Value = match field {
             "vin" if self.random.random_bool(0.25) => Value::Null,
-            "vin" => (*VINS.choose(&mut self.random).unwrap_or(&VINS[0])).into(),
+            "vin" => self.vin().into(),
             _ if self.random.random_bool(0.1) => Value::Null,
             _ => self.value().into(),
         };
@@ -196,9 +198,22 @@ impl World<'_> {
         Ok(())
     }
 
+    fn vin(&mut self) -> &'static str {
+        VINS[..self.vins].choose(&mut self.random).unwrap_or(&VINS[0])
+    }
+
+    /// Adds a service entry, or removes one.
     async fn service(&mut self, device: usize, live: &[Vehicle]) -> anyhow::Result<()> {
         let garage = self.devices[device].garage().clone();
         let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
+        let entries = garage.service_log(vehicle.id).await?.entries;
+        if let Some(entry) = entries.choose(&mut self.random).filter(|_| self.random.random_bool(0.4)) {
+            let removed = garage.remove_service_entry(entry.id).await;
+            if self.allowed(device, removed, "remove an entry")? {
+                self.note(device, format_args!("removes the service entry {}", entry.id));
+            }
+            return Ok(());
+        }
         let fields = json!({
             "vehicleId": vehicle.id, "date": "2026-03-14", "kind": "service", "description": self.value(),
         });

@@ -27,6 +27,8 @@ const MOST_PASSES: usize = 3;
 
 /// The share of steps in which a client of plain REST writes.
 const REST_SHARE: f64 = 0.04;
+/// The share of steps in which a device is lost for good, as long as there are two others.
+const LOSS_SHARE: f64 = 0.004;
 /// The share of steps in which a garage is backed up or restored.
 const BACKUP_SHARE: f64 = 0.03;
 
@@ -95,6 +97,7 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         devices.push(Device::new(template, folder.path(), name, seed.wrapping_mul(31).wrapping_add(number)).await?);
     }
     let fault = *[0.0, 0.1, 0.3].choose(&mut random).unwrap_or(&0.0);
+    let vins = *[1, 3, 3].choose(&mut random).unwrap_or(&3);
     let mut world = World {
         template,
         random,
@@ -111,6 +114,7 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         sent: 0,
         next_value: 0,
         fault,
+        vins,
         has_restored: false,
         has_restored_device: false,
     };
@@ -140,6 +144,9 @@ impl World<'_> {
                 self.killed_during(device, is_edit, most_records, quick_share).await?;
             } else if self.random.random_bool(REST_SHARE) {
                 self.rest(most_records).await?;
+            } else if !is_reader && self.devices.len() > 2 && self.random.random_bool(LOSS_SHARE) {
+                self.lose(device).await;
+                continue;
             } else if !is_reader && self.random.random_bool(BACKUP_SHARE) {
                 self.back_up_or_restore(device).await?;
             } else if is_edit {
@@ -156,6 +163,21 @@ impl World<'_> {
         self.responses.clear();
         self.settle().await?;
         self.check().await
+    }
+
+    /// A device is lost for good, with what it has not sent, and what is on its way.
+    async fn lose(&mut self, device: usize) {
+        self.note(device, format_args!("is lost"));
+        let mut lost = self.devices.remove(device);
+        self.oracle.excuse_so_far(lost.name);
+        lost.close().await;
+        for messages in [&mut self.requests, &mut self.responses, &mut self.late] {
+            messages.retain_mut(|message| {
+                let is_of_another = message.device != device;
+                message.device -= usize::from(message.device > device);
+                is_of_another
+            });
+        }
     }
 
     /// A step in which the device or the server is killed, loses its power, or cannot write.
@@ -283,6 +305,8 @@ impl World<'_> {
         }
         wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
         if !self.has_restored && !self.has_restored_device {
+            wrong.extend(self.oracle.returned(&shown).into_iter().map(|what| format!("came back: {what}")));
+            wrong.extend(check::conflicts_of_entries(&records));
             let needless = self.oracle.needless_conflicts(&shown, &aliases);
             wrong.extend(needless.into_iter().map(|what| format!("needless conflict: {what}")));
         }

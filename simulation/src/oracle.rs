@@ -41,8 +41,8 @@ struct Write {
 #[derive(Debug, Default)]
 pub struct Oracle {
     writes: Vec<Write>,
-    /// Values that a person has given up: discarded after a refusal.
-    gone: BTreeSet<(RecordId, String, Text)>,
+    /// Values that a person has given up, discarded after a refusal, each with the number of writes before that.
+    gone: BTreeMap<(RecordId, String, Text), usize>,
     /// The device whose writes may be lost.
     excused: Option<char>,
 }
@@ -86,7 +86,7 @@ impl Oracle {
 
     /// A person discards a refused value.
     pub fn discard(&mut self, record: RecordId, field: &str, value: &str) {
-        self.gone.insert((record, field.to_owned(), value.to_owned()));
+        self.gone.insert((record, field.to_owned(), value.to_owned()), self.writes.len());
     }
 
     /// Compares what was written with the server's records at the end. `aliases`: the record that an id is an alias of.
@@ -132,6 +132,20 @@ impl Oracle {
         lost.sort();
         lost.dedup();
         lost
+    }
+
+    /// Values that a person has discarded, and that nobody has written again.
+    pub fn returned(&self, records: &BTreeMap<RecordId, Shown>) -> Vec<String> {
+        let has_returned = |(record, field, value): &(RecordId, String, Text), writes: usize| {
+            let shown = records.get(record).and_then(|shown| shown.get(field));
+            let is_there = shown.is_some_and(|it| it.value == *value || it.alternatives.contains(value));
+            let is_other = |write: &Write| write.record != *record || write.field != *field || write.value != *value;
+            // It may have been there before somebody wrote it again.
+            let of_value = self.writes.iter().filter(|write| !is_other(write)).count();
+            is_there && of_value == 1 && self.writes[writes..].iter().all(is_other)
+        };
+        let returned = self.gone.iter().filter(|(gone, writes)| has_returned(gone, **writes));
+        returned.map(|((record, field, value), _)| format!("{record}.{field} = {value}, which was discarded")).collect()
     }
 
     /// Conflicts between values of which one has seen the other. Only values that were written once are looked at.
@@ -194,7 +208,7 @@ impl Oracle {
         others: impl Fn() -> I,
     ) -> bool {
         let Write { record, field, value, .. } = write;
-        if self.gone.contains(&(*record, field.clone(), value.clone())) {
+        if self.gone.contains_key(&(*record, field.clone(), value.clone())) {
             return true;
         }
         // Who was still shown all values of a conflict has not seen the choice that closed it.

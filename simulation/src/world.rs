@@ -62,6 +62,8 @@ pub struct World<'t> {
     pub sent: usize,
     pub next_value: usize,
     pub fault: f64,
+    /// How many VINs there are.
+    pub vins: usize,
     /// The server was restored: a value may be taken for one that nobody has seen.
     pub has_restored: bool,
     /// A garage was restored from a backup.

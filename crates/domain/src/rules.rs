@@ -53,7 +53,7 @@ pub enum Rule {
     AliasesAreKept,
     /// The server checks whether a restored or edited record takes the unique value of another one.
     TakenValuesAreRejected,
-    /// The server applies nothing of a request of another epoch.
+    /// The server applies nothing of a request of another epoch, or with a cursor that it has not given.
     EpochsAreCompared,
     /// The server applies nothing of a batch that is older than those it remembers.
     LateBatchesAreIgnored,

@@ -73,15 +73,16 @@ pub enum Meaning {
 impl Device {
     /// What the request means, for an account with this epoch and version. `cursor` is the request's.
     pub fn meaning(&self, request: &SyncRequest, cursor: Option<&Cursor>, epoch: &str, version: i64) -> Meaning {
-        if request.epoch.as_ref().is_some_and(|other| other != epoch) && Rule::EpochsAreCompared.holds() {
+        let is_compared = Rule::EpochsAreCompared.holds();
+        if request.epoch.as_ref().is_some_and(|other| other != epoch) && is_compared {
             return Meaning::OtherEpoch;
         }
-        if let Some(cursor) = cursor.filter(|cursor| !self.cursors.contains(cursor)) {
+        if let Some(cursor) = cursor.filter(|cursor| is_compared && !self.cursors.contains(cursor)) {
             // A device gets ascending cursors, so a lower one is that of a request that was overtaken.
             let is_overtaken = self.cursors.iter().all(|known| cursor.version < known.version);
             return if is_overtaken && !self.cursors.is_empty() { Meaning::Late } else { Meaning::NewEpoch };
         }
-        if cursor.is_some_and(|cursor| cursor.version > version) {
+        if is_compared && cursor.is_some_and(|cursor| cursor.version > version) {
             return Meaning::NewEpoch;
         }
         let Some(number) = request.batch else { return Meaning::Continues(HashMap::new()) };

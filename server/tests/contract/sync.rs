@@ -648,6 +648,33 @@ async fn an_account_has_a_limited_number_of_devices() {
 }
 
 #[tokio::test]
+async fn what_the_database_refuses_is_rejected_and_the_rest_of_the_batch_is_applied() {
+    let server = Server::start(&["--open-registration"]).await;
+    let ada = server.account("ada").await;
+    let mut operator = Sql::on(server.data()).await;
+    let constraint = if operator.is_sqlite() {
+        "CREATE TRIGGER no_pink BEFORE INSERT ON vehicles WHEN NEW.color = 'Pink'
+         BEGIN SELECT RAISE(ABORT, 'no pink vehicles'); END"
+    } else {
+        "ALTER TABLE vehicles ADD CONSTRAINT no_pink CHECK (color <> 'Pink')"
+    };
+    operator.run(constraint).await.expect("added");
+    let colors = ["Blue", "Pink", "Red", "Pink", "Green"];
+    let operations =
+        colors.map(|color| create(Uuid::now_v7(), json!({ "nickname": color, "color": color, "licensePlate": "P" })));
+    let mut device = Device::new(&ada);
+    let results = device.push(&operations).await;
+    assert_eq!(statuses(&results), ["applied", "rejected", "applied", "rejected", "applied"]);
+    assert_eq!(results[1]["error"]["message"], "The database refuses this record");
+    assert_eq!(device.records.len(), 3);
+    let again = device.send(&device.request(&operations)).await["results"].clone();
+    assert_eq!(
+        statuses(again.as_array().expect("results")),
+        ["duplicate", "rejected", "duplicate", "rejected", "duplicate"]
+    );
+}
+
+#[tokio::test]
 async fn operations_are_in_the_next_list_although_lists_are_remembered() {
     let server = Server::start(&["--open-registration", "--list-cache", "300s"]).await;
     let ada = server.account("ada").await;
