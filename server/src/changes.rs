@@ -7,6 +7,9 @@ use std::{
 
 use tokio::sync::watch;
 
+/// How many waits an account can have. Each device has one.
+const MOST_WAITS_OF_ACCOUNT: usize = 32;
+
 /// The accounts whose changes are waited for. Each wait has a connection, so their number is limited.
 pub struct Changes {
     waits: Mutex<Waits>,
@@ -22,7 +25,7 @@ struct Waits {
 /// Why there is no wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoWait {
-    /// As many wait as can.
+    /// The limit of waits is reached, of the server or of the account.
     Full,
     /// The server is stopping.
     Ended,
@@ -50,12 +53,13 @@ impl Changes {
         if waits.has_ended {
             return Err(NoWait::Ended);
         }
-        if waits.count >= self.most_waits {
+        let of_account = waits.accounts.get(account).map_or(0, watch::Sender::receiver_count);
+        if waits.count >= self.most_waits || of_account >= MOST_WAITS_OF_ACCOUNT {
             return Err(NoWait::Full);
         }
         waits.count += 1;
         let sender = waits.accounts.entry(account.to_owned()).or_insert_with(|| watch::Sender::new(()));
-        Ok(Wait { changed: sender.subscribe(), changes: self.clone(), account: account.to_owned() })
+        Ok(Wait { changed: Some(sender.subscribe()), changes: self.clone(), account: account.to_owned() })
     }
 
     /// Ends all waits, and refuses new ones.
@@ -72,7 +76,8 @@ impl Changes {
 
 /// A wait for changes of an account; it ends when dropped.
 pub struct Wait {
-    changed: watch::Receiver<()>,
+    /// `None` only while it is dropped.
+    changed: Option<watch::Receiver<()>>,
     changes: Arc<Changes>,
     account: String,
 }
@@ -80,7 +85,10 @@ pub struct Wait {
 impl Wait {
     /// Waits for a change by this process since the last call. Returns false if the server is stopping.
     pub async fn changed(&mut self) -> bool {
-        self.changed.changed().await.is_ok()
+        match &mut self.changed {
+            Some(changed) => changed.changed().await.is_ok(),
+            None => false,
+        }
     }
 }
 
@@ -88,8 +96,8 @@ impl Drop for Wait {
     fn drop(&mut self) {
         let mut waits = self.changes.lock();
         waits.count -= 1;
-        // This one is still counted.
-        if waits.accounts.get(&self.account).is_some_and(|sender| sender.receiver_count() == 1) {
+        self.changed = None;
+        if waits.accounts.get(&self.account).is_some_and(|sender| sender.receiver_count() == 0) {
             waits.accounts.remove(&self.account);
         }
     }
@@ -121,8 +129,19 @@ mod tests {
         assert_eq!(is_woken(&mut late).await, None, "not of what was before");
     }
 
+    #[test]
+    fn an_account_leaves_waits_to_others() {
+        let changes = Changes::new(100);
+        let waits: Vec<_> = (0..MOST_WAITS_OF_ACCOUNT).map(|_| changes.wait("ada").expect("a wait")).collect();
+        assert_eq!(changes.wait("ada").err(), Some(NoWait::Full));
+        changes.wait("bob").expect("a wait");
+        drop(waits);
+        assert!(changes.lock().accounts.is_empty(), "accounts without a wait are forgotten");
+        changes.wait("ada").expect("a wait");
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn as_many_wait_as_can_and_none_after_the_end() {
+    async fn waits_are_limited_and_none_begins_after_the_end() {
         let changes = Changes::new(2);
         let first = changes.wait("ada").expect("a wait");
         let mut second = changes.wait("ada").expect("a wait");

@@ -171,7 +171,8 @@ pub struct ListCache(pub Option<Duration>);
 /// Limits on connections and requests.
 #[derive(Debug, ClapArgs)]
 pub struct LimitArgs {
-    /// Maximum number of open connections; more are closed immediately
+    /// Maximum number of open connections; more are closed immediately. Each device that is online keeps one, on which it
+    /// waits for changes; half of them can do that
     #[arg(long, env = "GARAGE_MAX_CONNECTIONS", default_value = "512", value_name = "NUMBER", value_parser = number)]
     pub max_connections: usize,
     /// Maximum number of requests that are handled at the same time; more return 503

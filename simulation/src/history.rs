@@ -1,6 +1,6 @@
 //! A history: steps of devices, network and server, chosen by a seed; then quiet, until everybody has everything.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use anyhow::{Context, bail};
 use garage_core::{
@@ -16,7 +16,7 @@ use crate::{
     device::Device,
     oracle::{Oracle, REST, Shown},
     template::{self, Template},
-    world::{Settings, World},
+    world::{NOBODY, Settings, World},
 };
 
 /// How many exchanges a device has at most until it has everything, after the last fault.
@@ -165,18 +165,24 @@ impl World<'_> {
         self.check().await
     }
 
-    /// A device is lost for good, with what it has not sent, and what is on its way.
+    /// A device is lost for good, with what it has not sent. A request on its way may still arrive.
     async fn lose(&mut self, device: usize) {
         self.note(device, format_args!("is lost"));
         let mut lost = self.devices.remove(device);
         self.oracle.excuse_so_far(lost.name);
         lost.close().await;
+        self.late.extend(self.requests.extract_if(.., |message| message.device == device));
         for messages in [&mut self.requests, &mut self.responses, &mut self.late] {
-            messages.retain_mut(|message| {
-                let is_of_another = message.device != device;
-                message.device -= usize::from(message.device > device);
-                is_of_another
-            });
+            // Nobody receives a response.
+            messages.retain(|message| message.device != device || message.response.is_none());
+            for message in messages {
+                message.device = match message.device.cmp(&device) {
+                    Ordering::Less => message.device,
+                    Ordering::Equal => NOBODY,
+                    Ordering::Greater if message.device == NOBODY => NOBODY,
+                    Ordering::Greater => message.device - 1,
+                };
+            }
         }
     }
 

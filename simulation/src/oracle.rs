@@ -183,13 +183,20 @@ impl Oracle {
         found
     }
 
-    /// A conflict about a removal that has seen everything that the record has. Only records with one removal are looked at.
+    /// A conflict about a removal that has seen everything that the record has. Only records with one removal are looked at,
+    /// and only if nothing was emptied or written twice: the removal may have seen an equal value before an edit that it has
+    /// not seen.
     fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
         shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
         let mut presence = self.writes.iter().filter(|write| write.record == id && write.field == REMOVAL);
         let (removal, None) = (presence.next().filter(|write| is_removal(write))?, presence.next()) else {
             return None;
         };
+        let mut values = BTreeSet::new();
+        let mut edits = self.writes.iter().filter(|write| write.record == id && write.field != REMOVAL);
+        if !edits.all(|write| write.value != "null" && values.insert((&write.field, &write.value))) {
+            return None;
+        }
         let names: BTreeSet<&String> = removal.seen_by_removal.iter().map(|(name, _)| name).collect();
         let null = Field { value: "null".to_owned(), ..Field::default() };
         let has_seen_all = names.into_iter().filter(|name| *name != REMOVAL).all(|name| {

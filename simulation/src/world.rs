@@ -37,6 +37,9 @@ impl Default for Settings {
     }
 }
 
+/// In place of a device that was lost.
+pub const NOBODY: usize = usize::MAX;
+
 /// A request on its way, or a response.
 pub struct Message {
     pub device: usize,

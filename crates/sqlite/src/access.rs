@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use garage_files::{make_folder_of, with_suffix};
 use rusqlite::{Connection, Transaction};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 
 use crate::{
     Error, Schema,
@@ -40,6 +40,8 @@ pub struct Database {
     readers: Pool,
     /// One permit for each connection that may still be opened for short reads.
     more_readers: Arc<Semaphore>,
+    /// Held while a connection is opened, which goes on if its caller stops waiting.
+    opening: Arc<RwLock<()>>,
     /// The connections of long reads, opened as needed and kept.
     long_readers: Pool,
     /// One permit for each long read that may run.
@@ -71,6 +73,7 @@ impl Database {
             writer: Writer::start(writer, file.clone()),
             readers: Pool::new(vec![reader]),
             more_readers: Arc::new(Semaphore::new(READERS - 1)),
+            opening: Arc::default(),
             long_readers: Pool::new(Vec::new()),
             long_reads: Arc::new(Semaphore::new(LONG_READERS)),
             file,
@@ -86,6 +89,7 @@ impl Database {
         self.long_reads.close();
         self.readers.close().await;
         self.long_readers.close().await;
+        let _ = self.opening.write().await;
         self.writer.close().await;
     }
 
@@ -191,33 +195,39 @@ impl Database {
         if let Some(idle) = self.readers.try_lease()? {
             return Ok(idle);
         }
-        if let Ok(permit) = self.more_readers.try_acquire() {
-            let (file, prepare) = (self.file.clone(), self.prepare);
-            // If none can be opened, there is still the first one.
-            if let Ok(connection) = blocking(move || open_reader(&file, prepare)).await {
+        if let Ok(permit) = self.more_readers.clone().try_acquire_owned() {
+            // If opening fails, the read waits for the first reader.
+            if let Ok((lease, permit)) = self.opened(&self.readers, permit).await {
                 permit.forget();
-                return self.readers.add(connection);
+                return Ok(lease);
             }
         }
         self.readers.lease().await
     }
 
+    /// Opens a connection and adds it to the pool. If the caller stops waiting, [`Database::close`] waits for the end of it
+    /// all the same, and the permit is held until then.
+    async fn opened(&self, pool: &Pool, permit: OwnedSemaphorePermit) -> Result<(Lease, OwnedSemaphorePermit), Error> {
+        let (file, prepare) = (self.file.clone(), self.prepare);
+        let opening = self.opening.clone().read_owned().await;
+        // Dropped in this order.
+        let open = move || Ok::<_, Error>((open_reader(&file, prepare)?, permit, opening));
+        let (connection, permit, _opening) = blocking(open).await?;
+        Ok((pool.add(connection)?, permit))
+    }
+
     /// A connection for a long read, opened if none is idle.
     pub(crate) async fn long_reader(&self) -> Result<Lease, Error> {
         let permit = self.long_reads.clone().acquire_owned().await.map_err(|_| Error::Closed)?;
-        let lease = match self.long_readers.try_lease()? {
-            Some(idle) => idle,
-            None => {
-                let (file, prepare) = (self.file.clone(), self.prepare);
-                match blocking(move || open_reader(&file, prepare)).await {
-                    Ok(connection) => self.long_readers.add(connection)?,
-                    // Only the open connections still lead to the file, and its content can be saved through them.
-                    Err(Error::Moved { .. }) => self.readers.lease().await?,
-                    Err(error) => return Err(error),
-                }
-            }
-        };
-        Ok(lease.holding(permit))
+        if let Some(idle) = self.long_readers.try_lease()? {
+            return Ok(idle.holding(permit));
+        }
+        match self.opened(&self.long_readers, permit).await {
+            Ok((lease, permit)) => Ok(lease.holding(permit)),
+            // Only the open connections still lead to the file, and its content can be saved through them.
+            Err(Error::Moved { .. }) => self.readers.lease().await,
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! The head of the response is sent at once, its body when something has changed: so a wait is none of the requests whose
 //! number and time the middleware limits. `changes` limits the number of waits.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -14,7 +14,7 @@ use axum::{
 use futures_util::stream;
 use garage_protocol::{ErrorBody, sync::Changed};
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::device::Cursor;
 use crate::{
@@ -46,7 +46,7 @@ pub struct After {
     params(After),
     responses(
         (status = OK, description = "Whether records have changed", body = Changed),
-        (status = SERVICE_UNAVAILABLE, description = "As many devices wait as can", body = ErrorBody)
+        (status = SERVICE_UNAVAILABLE, description = "The limit of waits is reached", body = ErrorBody)
     )
 )]
 pub async fn changes(
@@ -82,19 +82,28 @@ fn response(body: Body) -> Response {
     (headers, body).into_response()
 }
 
-/// Waits until the version is higher. Returns false if it is not in time, or nobody can say: then the device asks itself.
+/// Waits until the version is higher. Returns false if it is not in time, if the server stops, or if the version cannot be
+/// read; the device syncs in any case.
 async fn is_changed(app: &App, user: &str, version: i64, mut wait: Wait) -> bool {
-    let end = Instant::now() + LONGEST_WAIT;
-    loop {
-        tokio::select! {
-            is_open = wait.changed() => if !is_open { return false },
-            () = sleep(BETWEEN_LOOKS) => {}
-            () = sleep_until(end) => return false,
+    let changed = async {
+        loop {
+            tokio::select! {
+                is_open = wait.changed() => if !is_open { return false },
+                () = sleep(until_look()) => {}
+            }
+            match app.store.feed_version(user).await {
+                Ok(now) if now > version => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
         }
-        match app.store.feed_version(user).await {
-            Ok(now) if now > version => return true,
-            Ok(_) => {}
-            Err(_) => return false,
-        }
-    }
+    };
+    timeout_at(Instant::now() + LONGEST_WAIT, changed).await.unwrap_or(false)
+}
+
+/// The time until the next look. All waits look at the same moments, so that their reads become one query.
+fn until_look() -> Duration {
+    static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let passed = FIRST.elapsed().as_nanos() % BETWEEN_LOOKS.as_nanos();
+    BETWEEN_LOOKS - Duration::from_nanos(u64::try_from(passed).unwrap_or_default())
 }

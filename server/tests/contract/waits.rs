@@ -63,7 +63,7 @@ async fn a_wait_ends_when_records_of_the_account_have_changed() {
 }
 
 #[tokio::test]
-async fn what_is_no_cursor_is_refused() {
+async fn an_invalid_cursor_is_refused() {
     let Some(server) = Server::with_capability("sync.wait").await else { return };
     let ada = server.user("ada").await;
     for query in ["", "?after=", "?after=7", "?after=-7.00", "?before=7.00", "?after=%ff.00", "?after=7.0&after=8.0"] {

@@ -32,26 +32,35 @@ pub enum Activity {
 impl Garage {
     /// Syncs until the future is dropped, which may be at any moment. `changed` is notified after each write to the garage;
     /// `wanted`, when the device is online again, the window gets the focus, or a person wants it: then nothing is waited
-    /// for. While nothing changes, the server is asked to say when something does, which it does at once or after 55 s; one
-    /// that cannot say gets a small request every 15 to 30 s.
+    /// for. While nothing changes, the server is asked to say when something does, which it does at once or after 55 s; a
+    /// server without that route gets a small request every 15 to 30 s.
     pub async fn keep_synced(&self, changed: &Notify, wanted: &Notify, mut report: impl FnMut(Activity)) {
         let mut schedule = Schedule::default();
         loop {
             report(Activity::Syncing);
-            let outcome = self.sync_with_session().await;
+            let (session, outcome) = match self.session_to_sync_with().await {
+                Ok(session) => {
+                    let outcome = self.sync(&session, WAIT_FOR_OTHERS, |_| ()).await;
+                    (Some(session), outcome)
+                }
+                Err(error) => (None, Err(error)),
+            };
             let waiting = outcome.as_ref().map_or(u64::MAX, |exchanged| exchanged.waiting);
+            let was_idle = outcome.as_ref().is_ok_and(|it| it.sent == 0 && it.received == 0);
             let wait = schedule.wait_after(&outcome, fastrand::f64());
-            let has_succeeded = outcome.is_ok();
+            let session = session.filter(|_| outcome.is_ok());
             report(match (outcome, wait) {
                 (Ok(exchanged), _) => Activity::Synced(exchanged),
                 (Err(error), Some(wait)) => Activity::Waiting(error, wait),
                 (Err(error), None) => Activity::Stopped(error),
             });
             let scheduled = async {
-                match wait {
-                    Some(interval) if has_succeeded => self.until_changes(&mut schedule, interval).await,
-                    Some(wait) => sleep(wait).await,
-                    None => std::future::pending().await,
+                match (wait, session) {
+                    (Some(interval), Some(session)) => {
+                        self.until_changes(&session, &mut schedule, was_idle, interval).await;
+                    }
+                    (Some(wait), None) => sleep(wait).await,
+                    (None, _) => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -62,11 +71,6 @@ impl Garage {
         }
     }
 
-    async fn sync_with_session(&self) -> Result<Exchanged, SyncError> {
-        let session = self.session_to_sync_with().await?;
-        self.sync(&session, WAIT_FOR_OTHERS, |_| ()).await
-    }
-
     async fn session_to_sync_with(&self) -> Result<Session, SyncError> {
         self.session().await.map_err(|error| match error {
             GarageError::Session(SessionError::SignedOut) => SyncError::SignedOut,
@@ -75,26 +79,27 @@ impl Garage {
         })
     }
 
-    /// Waits until the server says that something has changed since the last pass; for this interval, if it cannot say.
-    async fn until_changes(&self, schedule: &mut Schedule, interval: Duration) {
+    /// Waits until the server says that something has changed since the last pass; for this interval, if it never says.
+    async fn until_changes(&self, session: &Session, schedule: &mut Schedule, was_idle: bool, interval: Duration) {
         let begun = Instant::now();
-        match self.changes().await {
-            Ok(outcome) => match schedule.wait_after_changes(&outcome, fastrand::f64()) {
-                // Changes in a row are gathered.
-                Some(wait) => sleep_until(begun + GATHERING.max(begun.elapsed() + wait)).await,
-                None => sleep(interval).await,
-            },
-            // The next pass says why.
-            Err(_) => sleep(interval).await,
+        // If the garage cannot be read, the next pass reports the error.
+        let outcome = self.changes(session).await.unwrap_or(Err(RemoteError::NotEverything));
+        let lasted = begun.elapsed();
+        match schedule.wait_after_changes(&outcome, lasted, was_idle, fastrand::f64()) {
+            // Changes in a row are gathered.
+            Some(wait) => sleep_until(begun + GATHERING.max(lasted + wait)).await,
+            None => sleep(interval).await,
         }
     }
 
     /// Asks the server to say when something has changed.
-    async fn changes(&self) -> Result<Result<bool, RemoteError>, SyncError> {
+    async fn changes(&self, session: &Session) -> Result<Result<bool, RemoteError>, GarageError> {
         let progress = self.database.read(|transaction| Ok::<_, GarageError>(progress(transaction)?)).await?;
         let cursor = progress.filter(|it| it.scope.is_everything()).and_then(|it| it.cursor);
-        let Some(cursor) = cursor else { return Ok(Err(RemoteError::NotEverything)) };
-        Ok(self.session_to_sync_with().await?.wait_for_changes(&cursor).await)
+        Ok(match cursor {
+            Some(cursor) => session.wait_for_changes(&cursor).await,
+            None => Err(RemoteError::NotEverything),
+        })
     }
 
     /// Waits until more records wait than after the last pass. What the pass itself has written is no edit. After a failed

@@ -6,6 +6,8 @@ use super::{Exchanged, RemoteError, SyncError};
 
 /// How long to wait after a pass that has left nothing to do: between half of this and all of it.
 const INTERVAL: Duration = Duration::from_secs(30);
+/// A wait for changes that ends before this has ended early.
+const EARLY: Duration = Duration::from_secs(10);
 /// The longest wait after the first failure in a row; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after failures.
@@ -17,7 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 pub struct Schedule {
     /// How often in a row no answer has come.
     failures: u32,
-    /// How often in a row a wait for changes has failed.
+    /// How often in a row a wait for changes has failed, or has ended early for nothing.
     failed_waits: u32,
 }
 
@@ -49,17 +51,30 @@ impl Schedule {
         }
     }
 
-    /// How long to wait after the server was asked to say when something changes: not at all if it has answered. If the
-    /// wait has failed, the server may have stopped, which a pass soon finds out; or something between cuts off every wait,
-    /// and then passes come at their interval. `None` if the server never says.
-    pub fn wait_after_changes(&mut self, outcome: &Result<bool, RemoteError>, random: f64) -> Option<Duration> {
+    /// How long to wait after the server was asked to say when something changes. `None` if it never says. `lasted`: how long
+    /// it took to answer; `was_idle`: the pass before has exchanged nothing.
+    ///
+    /// A server that has said that something has changed is not waited for. Otherwise passes begin at random, so that
+    /// devices whose waits ended together do not come together. Waits that end early for no reason, because something
+    /// between cuts them off, become passes at their interval.
+    pub fn wait_after_changes(
+        &mut self,
+        outcome: &Result<bool, RemoteError>,
+        lasted: Duration,
+        was_idle: bool,
+        random: f64,
+    ) -> Option<Duration> {
+        if lasted >= EARLY {
+            self.failed_waits = 0;
+        }
         match outcome {
-            Ok(_) => {
-                self.failed_waits = 0;
-                Some(Duration::ZERO)
-            }
             Err(RemoteError::NotEverything) => None,
-            Err(_) => Some(jittered(&mut self.failed_waits, INTERVAL, random)),
+            Ok(true) if lasted >= EARLY || !was_idle => Some(Duration::ZERO),
+            Err(RemoteError::Unavailable { retry_after, .. }) => {
+                let wait = jittered(&mut self.failed_waits, INTERVAL, random);
+                Some(wait.max(retry_after.unwrap_or_default()))
+            }
+            _ => Some(jittered(&mut self.failed_waits, INTERVAL, random)),
         }
     }
 
@@ -100,15 +115,23 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_changes_that_fail_become_passes_at_their_interval() {
-        let mut schedule = Schedule::default();
+    fn waits_for_changes_that_end_early_become_passes_at_their_interval() {
+        let early = Duration::from_secs(1);
         let failed = Err(RemoteError::Offline(String::new()));
-        let waits: Vec<u64> =
-            (0..7).filter_map(|_| schedule.wait_after_changes(&failed, 1.0)).map(|wait| wait.as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
-        assert_eq!(schedule.wait_after_changes(&Ok(false), 1.0), Some(Duration::ZERO));
-        assert_eq!(schedule.wait_after_changes(&failed, 1.0), Some(Duration::from_secs(1)));
-        assert_eq!(schedule.wait_after_changes(&Err(RemoteError::NotEverything), 1.0), None);
+        for (outcome, was_idle) in [(failed.clone(), false), (Ok(false), false), (Ok(true), true)] {
+            let mut schedule = Schedule::default();
+            let mut wait = || schedule.wait_after_changes(&outcome, early, was_idle, 1.0).map(|wait| wait.as_secs());
+            assert_eq!([wait(), wait(), wait(), wait(), wait(), wait(), wait()], [1, 2, 4, 8, 16, 30, 30].map(Some));
+            let after_long = schedule.wait_after_changes(&failed, Duration::from_secs(25), was_idle, 1.0);
+            assert_eq!(after_long, Some(Duration::from_secs(1)), "a wait of some length is worth another one");
+        }
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.wait_after_changes(&Ok(true), early, false, 1.0), Some(Duration::ZERO));
+        assert_eq!(schedule.wait_after_changes(&Ok(true), EARLY, true, 1.0), Some(Duration::ZERO));
+        let retry_after = Some(Duration::from_secs(5));
+        let full = Err(RemoteError::Unavailable { message: String::new(), retry_after });
+        assert_eq!(schedule.wait_after_changes(&full, early, true, 1.0), retry_after);
+        assert_eq!(schedule.wait_after_changes(&Err(RemoteError::NotEverything), early, true, 1.0), None);
         assert_eq!(schedule.wait_after(&Ok(Exchanged::default()), 1.0), Some(INTERVAL), "passes are counted apart");
     }
 
