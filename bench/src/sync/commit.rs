@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
-use garage_protocol::sync::MAX_RECORDS;
+use garage_core::sync::MAX_RECORDS;
 use rusqlite::{params_from_iter, types::Value};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 

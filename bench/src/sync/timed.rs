@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use garage_core::sync::SyncResponse;
 use garage_core::{
     Garage, Session,
     sync::{Exchange, Exchanged, Remote, RemoteError, Scope},
 };
-use garage_protocol::sync::SyncResponse;
 
 /// The time of a pass. Parsing the response is part of waiting for it.
 #[derive(Debug, Clone, Copy, Default)]

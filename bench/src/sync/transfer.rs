@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use garage_core::Session;
-use garage_protocol::sync::{MAX_RECORDS, SyncRequest};
+use garage_core::sync::{MAX_RECORDS, SyncRequest};
 use reqwest::header::AUTHORIZATION;
 use uuid::Uuid;
 

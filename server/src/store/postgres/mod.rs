@@ -1,8 +1,10 @@
 //! PostgreSQL: pooled connections, prepared statements, and the schema.
 //!
+//! - `failure`: why an operation failed
 //! - `feed_versions`: reading the feed versions of concurrent requests in one query
 //! - `write`: the statements of a transaction
 
+mod failure;
 mod feed_versions;
 mod write;
 
@@ -18,12 +20,12 @@ use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, P
 use tokio_postgres::{
     Client, Config, NoTls, Row, Socket,
     config::{Host, SslMode},
-    error::SqlState,
     tls::MakeTlsConnect,
     types::ToSql,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use self::failure::Failure;
 use self::feed_versions::FeedVersions;
 pub use self::write::{Value, Write, WriteStatement};
 use super::StoreError;
@@ -54,47 +56,6 @@ const MAX_RETRIES: usize = 5;
 pub struct Postgres {
     pool: Pool,
     feed_versions: FeedVersions,
-}
-
-/// Why an operation failed.
-#[derive(Debug)]
-pub enum Failure {
-    /// An error that is not from PostgreSQL.
-    Store(StoreError),
-    /// An error of PostgreSQL or of the connection.
-    Database(tokio_postgres::Error),
-    /// The pool has no connection.
-    NoConnection(PoolError),
-}
-
-impl From<tokio_postgres::Error> for Failure {
-    fn from(error: tokio_postgres::Error) -> Failure {
-        Failure::Database(error)
-    }
-}
-
-impl From<PoolError> for Failure {
-    fn from(error: PoolError) -> Failure {
-        Failure::NoConnection(error)
-    }
-}
-
-impl Failure {
-    /// Whether a retry may succeed: the cause was a conflict with another transaction.
-    fn is_retryable(&self) -> bool {
-        matches!(self, Failure::Database(error) if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE]
-            .iter().any(|state| error.code() == Some(state)))
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> StoreError {
-        match failure {
-            Failure::Store(error) => error,
-            Failure::NoConnection(error) => error.into(),
-            Failure::Database(error) => error.into(),
-        }
-    }
 }
 
 /// Parses a URL. Connections to other hosts require TLS unless the URL disables it.

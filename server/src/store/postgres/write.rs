@@ -8,7 +8,8 @@ use std::{
 use deadpool_postgres::Object;
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{Failure, StoreError};
+use super::failure::Failure;
+use crate::store::StoreError;
 
 /// A transaction. Dropping it closes its connection, which rolls it back.
 pub struct Write {

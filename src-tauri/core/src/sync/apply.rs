@@ -1,16 +1,13 @@
 //! Applies a response, in one transaction: results, then the page, then the cursor.
 
-use std::collections::BTreeMap;
-
 use garage_domain::{Collection, RecordId, conflict::REMOVAL, merge::Author, rules::Rule};
 use garage_protocol::sync::{
-    AuditHash, Change, CollectionDigest, Operation, OperationKind, OperationResult, OperationStatus, Rejection,
-    SyncRequest, SyncResponse,
+    Change, Operation, OperationKind, OperationResult, OperationStatus, Rejection, SyncRequest, SyncResponse,
 };
 use rusqlite::{Connection, Result};
 
 use super::{
-    invariants,
+    digest, invariants,
     outbox::{self, Copies},
     plan::{Action, plan},
     reread::{become_another_device, enter_epoch},
@@ -373,7 +370,7 @@ fn is_different(
     response: &SyncResponse,
     is_idle: bool,
 ) -> Result<bool> {
-    if !are_equal(&digests(connection)?, &response.digest) {
+    if !digest::are_equal(&digest::digests(connection)?, &response.digest) {
         return Ok(true);
     }
     // Both sides have hashed the same moment only if nothing has changed.
@@ -390,38 +387,4 @@ fn is_different(
     let next = collections.iter().find(|name| **name > audit.collection).or(collections.first());
     (progress.audit_collection, progress.audit_after) = (next.cloned(), None);
     Ok(is_different)
-}
-
-pub(super) type Digests = BTreeMap<String, CollectionDigest>;
-
-/// Whether digests are equal. A collection without records may be missing.
-fn are_equal(ours: &Digests, theirs: &Digests) -> bool {
-    let of = |digests: &Digests, name: &String| digests.get(name).copied().unwrap_or_default();
-    ours.keys().chain(theirs.keys()).all(|name| of(ours, name) == of(theirs, name))
-}
-
-/// The digests of the bases, by collection.
-pub(super) fn digests(connection: &Connection) -> Result<Digests> {
-    let mut digests = Digests::new();
-    for collection in sync::collections(connection)? {
-        let mut digest = CollectionDigest::default();
-        sync::each_version(connection, &collection, |id, version| digest.add(id, version))?;
-        digests.insert(collection, digest);
-    }
-    Ok(digests)
-}
-
-/// The hash of the next records to audit.
-pub(super) fn audit_hash(
-    connection: &Connection,
-    collection: &str,
-    after: Option<RecordId>,
-    limit: usize,
-) -> Result<String> {
-    let mut hash = AuditHash::default();
-    for (id, base) in sync::bases_after(connection, collection, after, limit)? {
-        let fields = (!base.is_row_gone).then_some(&base.fields);
-        hash.add(id, base.version, fields, base.deleted_at.is_some());
-    }
-    Ok(hash.finish())
 }

@@ -6,7 +6,7 @@ use garage_domain::{COLLECTIONS, Collection, Extra, RecordId};
 use garage_protocol::sync::CollectionDigest;
 use rusqlite::{Connection, Result};
 
-use super::{apply, outbox::Copies};
+use super::{digest, outbox::Copies};
 use crate::{
     Garage, GarageError,
     store::sync::{self, Key},
@@ -43,7 +43,7 @@ impl Garage {
     /// # Errors
     /// [`GarageError::Store`].
     pub async fn check_sync(&self) -> Result<(Vec<String>, BTreeMap<String, CollectionDigest>), GarageError> {
-        self.database.read(|transaction| Ok((dangling(transaction)?, apply::digests(transaction)?))).await
+        self.database.read(|transaction| Ok((dangling(transaction)?, digest::digests(transaction)?))).await
     }
 }
 

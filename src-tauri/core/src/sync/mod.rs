@@ -10,7 +10,7 @@
 //! - `restrict`: what of a record a server takes; `waiting`: counts what waits, and what stays here
 //! - `schedule`: when to sync next; `keep`: syncs whenever there is a reason
 //! - `restored`: a garage that was restored from a backup: what differs from the server, and which of both stands
-//! - `invariants`: what is always true of the tables
+//! - `digest`: what is compared with the server; `invariants`: what is always true of the tables
 //! - `attention`: conflicts and refusals, and what a person does about them; `status`: the state as a whole
 //! - `wire`: converts between what travels and what is stored
 //!
@@ -20,6 +20,7 @@
 
 mod apply;
 mod attention;
+mod digest;
 mod exchange;
 mod invariants;
 mod keep;
@@ -54,6 +55,7 @@ pub use self::{
 pub(crate) use self::{invariants::problems, restored::Kept};
 pub use crate::store::{scope::Scope, sync::Attention};
 use crate::{ErrorCode, GarageError};
+pub use garage_protocol::sync::{MAX_RECORDS, SyncRequest, SyncResponse};
 
 /// Why a pass ended before both sides had everything. Nothing is lost; the next pass continues.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Remote, RemoteError, SyncError,
     apply::{self, Applied, Reason},
+    digest,
     exchange::Exchange,
     outbox, reread,
 };
@@ -273,6 +274,6 @@ fn audit(connection: &Connection, progress: &mut Progress) -> rusqlite::Result<O
     let fitting = fitting.count().max(1);
     // With fewer records than the limit here, more there are a difference.
     let limit = if fitting < bases.len() { fitting } else { MAX_AUDITED };
-    let hash = apply::audit_hash(connection, &collection, after, limit)?;
+    let hash = digest::audit_hash(connection, &collection, after, limit)?;
     Ok(Some(AuditRequest { collection, after, limit, hash }))
 }
