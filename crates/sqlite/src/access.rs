@@ -89,7 +89,7 @@ impl Database {
         self.long_reads.close();
         self.readers.close().await;
         self.long_readers.close().await;
-        let _ = self.opening.write().await;
+        let _none_is_opened = self.opening.write().await;
         self.writer.close().await;
     }
 
@@ -210,6 +210,9 @@ impl Database {
     async fn opened(&self, pool: &Pool, permit: OwnedSemaphorePermit) -> Result<(Lease, OwnedSemaphorePermit), Error> {
         let (file, prepare) = (self.file.clone(), self.prepare);
         let opening = self.opening.clone().read_owned().await;
+        if pool.is_closed() {
+            return Err(Error::Closed);
+        }
         // Dropped in this order.
         let open = move || Ok::<_, Error>((open_reader(&file, prepare)?, permit, opening));
         let (connection, permit, _opening) = blocking(open).await?;

@@ -94,6 +94,10 @@ impl Pool {
         let _ = tokio::task::spawn_blocking(close).await;
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.idle_count.is_closed()
+    }
+
     /// The number of connections, and of idle ones.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let state = self.state();

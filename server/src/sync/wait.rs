@@ -1,7 +1,7 @@
 //! The route by which a device waits for changes of other devices.
 //!
-//! The head of the response is sent at once, its body when something has changed: so a wait is none of the requests whose
-//! number and time the middleware limits. `changes` limits the number of waits.
+//! The head of the response is sent at once, its body when something has changed: so the middleware, which limits the number
+//! and the time of requests, does not count a wait. `changes` limits the number of waits.
 
 use std::{convert::Infallible, sync::LazyLock, time::Duration};
 
