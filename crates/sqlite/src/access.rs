@@ -395,6 +395,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_reader_that_is_still_being_opened_leaves_no_log_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("garage.db");
+        for _ in 0..20 {
+            let database = Database::open(&path, schema(&[1])).await.expect("open");
+            database.write(insert).await.expect("a write");
+            let blocked = occupy_readers(&database, 1).await;
+            {
+                // The caller of a read that opens another reader stops waiting.
+                let mut read = std::pin::pin!(count(&database));
+                tokio::select! {
+                    biased;
+                    _ = &mut read => {}
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+            drop(blocked);
+            database.close().await;
+            assert!(!with_suffix(&path, "-wal").exists(), "the log's content is in the file");
+        }
+    }
+
+    #[tokio::test]
     async fn a_read_on_the_callers_thread_takes_part_in_the_queue() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");

@@ -82,8 +82,7 @@ impl Garage {
     /// Waits until the server says that something has changed since the last pass; for this interval, if it never says.
     async fn until_changes(&self, session: &Session, schedule: &mut Schedule, was_idle: bool, interval: Duration) {
         let begun = Instant::now();
-        // If the garage cannot be read, the next pass reports the error.
-        let outcome = self.changes(session).await.unwrap_or(Err(RemoteError::NotEverything));
+        let outcome = self.changes(session).await;
         let lasted = begun.elapsed();
         match schedule.wait_after_changes(&outcome, lasted, was_idle, fastrand::f64()) {
             // Changes in a row are gathered.
@@ -93,13 +92,14 @@ impl Garage {
     }
 
     /// Asks the server to say when something has changed.
-    async fn changes(&self, session: &Session) -> Result<Result<bool, RemoteError>, GarageError> {
-        let progress = self.database.read(|transaction| Ok::<_, GarageError>(progress(transaction)?)).await?;
-        let cursor = progress.filter(|it| it.scope.is_everything()).and_then(|it| it.cursor);
-        Ok(match cursor {
+    async fn changes(&self, session: &Session) -> Result<bool, RemoteError> {
+        let progress = self.database.read(|transaction| Ok::<_, GarageError>(progress(transaction)?)).await;
+        // If the garage cannot be read, the next pass reports the error.
+        let progress = progress.ok().flatten().filter(|progress| progress.scope.is_everything());
+        match progress.and_then(|progress| progress.cursor) {
             Some(cursor) => session.wait_for_changes(&cursor).await,
             None => Err(RemoteError::NotEverything),
-        })
+        }
     }
 
     /// Waits until more records wait than after the last pass. What the pass itself has written is no edit. After a failed
