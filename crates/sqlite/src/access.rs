@@ -239,7 +239,7 @@ mod tests {
     use std::{sync::mpsc, time::Duration};
 
     use garage_files::Existing;
-    use rusqlite::types::Value;
+    use rusqlite::{StatementStatus, types::Value};
     use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
@@ -531,6 +531,21 @@ mod tests {
         for (name, values) in found {
             assert_eq!(values, expected, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_limit_with_another_value_is_not_planned_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let pages = |connection: &Connection| {
+            let mut statement = connection.prepare("SELECT value FROM t1 ORDER BY value LIMIT ?1")?;
+            for limit in 1..4 {
+                statement.query([limit])?.next()?;
+            }
+            Ok::<i32, Error>(statement.get_status(StatementStatus::RePrepare))
+        };
+        assert_eq!(database.read_here(pages).await.expect("pages"), 0);
+        assert_eq!(database.write(move |transaction| pages(transaction)).await.expect("pages"), 0);
     }
 
     /// Moving an open file is possible on Unix only.

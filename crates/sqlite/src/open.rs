@@ -7,7 +7,7 @@ use std::{
 };
 
 use garage_files::{Existing, PartialFile, have_equal_content, move_into_place};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{Error, opened::OpenedFile, vacuum::vacuum_into};
 
@@ -82,6 +82,8 @@ pub(crate) fn open_reader(file: &OpenedFile, prepare: Prepare) -> Result<Connect
 pub(crate) fn configure(connection: &Connection, prepare: Prepare) -> rusqlite::Result<()> {
     connection.busy_handler(Some(wait_for_lock))?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+    // Otherwise SQLite plans a statement with `LIMIT ?` again for each value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // FULL, not NORMAL as is usual with WAL: an acknowledged write must survive a power cut, not only a crash.
     connection.pragma_update(None, "synchronous", "FULL")?;

@@ -1,16 +1,27 @@
 //! SQLite: opening, backing up and restoring the file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use garage_files::{Existing, PartialFile, with_suffix};
 use garage_sqlite::{Database, Error, Schema};
 use jiff::Timestamp;
+use refinery::{Migration, Runner};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{StoreError, epoch};
 
 mod migrations {
     refinery::embed_migrations!("../migrations/server-sqlite");
+}
+
+/// The migrations. Their names and checksums are computed once.
+fn migrations() -> Runner {
+    static MIGRATIONS: LazyLock<Vec<Migration>> =
+        LazyLock::new(|| migrations::migrations::runner().get_migrations().clone());
+    Runner::new(&MIGRATIONS)
 }
 
 /// "MVSv": marks a file as a server's database.
@@ -28,7 +39,7 @@ pub async fn open(path: &Path) -> Result<Database, Error> {
 
 fn schema() -> Schema {
     Schema {
-        migrations: migrations::migrations::runner(),
+        migrations: migrations(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "created_with"),
         prepare: |_| Ok(()),

@@ -10,9 +10,13 @@
 //! - `stored_value`: values of rows, for copying them without interpreting them
 //! - `text`: the SQL functions that fold text for search and sorting
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use garage_sqlite::{Access, Database, Error, Schema};
+use refinery::{Migration, Runner};
 use rusqlite::{Connection, Transaction};
 
 pub(crate) mod account;
@@ -35,6 +39,13 @@ mod migrations {
     refinery::embed_migrations!("../../migrations/garage");
 }
 
+/// The garage's migrations. Their names and checksums are computed once.
+fn migrations() -> Runner {
+    static MIGRATIONS: LazyLock<Vec<Migration>> =
+        LazyLock::new(|| migrations::migrations::runner().get_migrations().clone());
+    Runner::new(&MIGRATIONS)
+}
+
 /// The SQLite application id of a garage, "MVGa".
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"MVGa");
 
@@ -50,7 +61,7 @@ fn backup_before_upgrade(garage_file: &Path, from: i64, to: i64) -> PathBuf {
 
 fn definition() -> Schema {
     Schema {
-        migrations: migrations::migrations::runner(),
+        migrations: migrations(),
         application_id: APPLICATION_ID,
         mark: ("vehicles", "position"),
         prepare: text::register,

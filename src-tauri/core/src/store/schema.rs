@@ -1,7 +1,10 @@
 //! The parts of a garage's schema: which of them a file lacks or has in another form, because of damage or a tool, and
 //! mending them.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    sync::{LazyLock, OnceLock},
+};
 
 use garage_domain::COLLECTIONS;
 use refinery::Target;
@@ -42,7 +45,10 @@ impl Part {
     /// depends on the versions of these libraries.
     fn has_same_sql(&self, other: &Part) -> bool {
         let compact = |sql: &str| sql.split_whitespace().collect::<String>();
-        self.name == MIGRATIONS || is_of_search_index(&self.name) || compact(&self.sql) == compact(&other.sql)
+        self.sql == other.sql
+            || self.name == MIGRATIONS
+            || is_of_search_index(&self.name)
+            || compact(&self.sql) == compact(&other.sql)
     }
 }
 
@@ -98,8 +104,11 @@ fn version_of(connection: &Connection) -> Result<Option<(i64, bool)>> {
 
 /// The version of the newest migration.
 pub(crate) fn newest_version() -> i64 {
-    let runner = migrations::migrations::runner();
-    runner.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
+    static NEWEST: LazyLock<i64> = LazyLock::new(|| {
+        let migrations = migrations();
+        migrations.get_migrations().iter().map(|migration| migration.version()).max().unwrap_or_default().into()
+    });
+    *NEWEST
 }
 
 /// Whether the file's version is older than the newest.
@@ -209,7 +218,7 @@ fn reference(version: i64) -> Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
     text::register(&connection)?;
     let target = version.try_into().map_or(Target::Latest, Target::Version);
-    let runner = migrations::migrations::runner().set_grouped(true).set_target(target);
+    let runner = migrations().set_grouped(true).set_target(target);
     let migrated = runner.run(&mut connection);
     migrated.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     Ok(connection)
