@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use axum::http::Method;
-use garage_core::{SERVICE_ENTRIES, VEHICLES, VehicleQuery};
+use garage_core::{SERVICE_ENTRIES, VEHICLES};
 use garage_domain::{
     FieldValue, RecordId,
     conflict::{CONFLICTS, Conflicts, REMOVAL},
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     device::Device,
+    entries::{found as found_entries, vehicle_of},
     oracle::{Field, Shown},
     server::Server,
 };
@@ -57,17 +58,18 @@ pub fn shown(change: &Change) -> Shown {
     shown.insert(REMOVAL.to_owned(), Field { value: is_removed.text().to_owned(), ..Field::default() });
     let conflicts = fields.get(CONFLICTS).and_then(|json| serde_json::from_str::<Conflicts>(json.text()).ok());
     for (name, conflict) in conflicts.unwrap_or_default() {
-        let field = shown.entry(name).or_insert_with(|| Field { value: "null".to_owned(), ..Field::default() });
+        let field = shown.entry(name).or_insert_with(Field::empty);
         let values = conflict.alternatives.iter().map(|it| it.value.as_ref().map_or("null", |json| json.text()));
         field.alternatives.extend(values.map(str::to_owned));
     }
     shown
 }
 
-/// What is wrong with a device that has synced.
+/// What is wrong with a device that has synced. `aliases`: those that any device knows.
 pub async fn differences(
     device: &Device,
     server: &BTreeMap<(String, RecordId), Change>,
+    aliases: &BTreeMap<RecordId, RecordId>,
 ) -> anyhow::Result<Vec<String>> {
     let name = device.name;
     let mut found: Vec<String> = device.garage().examine_sync().await?;
@@ -75,20 +77,13 @@ pub async fn differences(
     if status.waiting > 0 || status.is_rereading || status.attention.is_some() {
         found.push(format!("not synced: {status:?}"));
     }
-    let is_removed = |is_removed| VehicleQuery { is_removed, ..VehicleQuery::default() };
-    let mut listed = 0;
-    for query in [is_removed(false), is_removed(true)] {
-        for vehicle in device.garage().all_vehicles(query).await? {
-            listed += device.garage().service_log(vehicle.id).await?.entries.len();
-        }
-    }
     // An entry of a vehicle that was removed before it was sent is shown where that vehicle is restored.
     let is_of_vehicle = |entry: &&Change| {
-        let id = entry.fields.as_ref().and_then(|fields| fields.get("vehicleId")?.value().as_str()?.parse().ok());
-        id.is_some_and(|id: RecordId| server.contains_key(&(VEHICLES.name.to_owned(), id)))
+        let id = entry.fields.as_ref().and_then(vehicle_of);
+        id.is_some_and(|id| server.contains_key(&(VEHICLES.name.to_owned(), id)) || aliases.contains_key(&id))
     };
     let entries = server.values().filter(|it| it.collection == SERVICE_ENTRIES.name && it.deleted_at.is_none());
-    let entries = entries.filter(is_of_vehicle).count();
+    let (entries, listed) = (entries.filter(is_of_vehicle).count(), found_entries(device).await?);
     if listed < entries {
         found.push(format!("{listed} of {entries} service entries are found by their vehicle"));
     }
@@ -117,16 +112,6 @@ pub fn contents(records: &BTreeMap<(String, RecordId), Change>) -> String {
         format!("{collection} {id}{removed}{}\n", fields.collect::<String>())
     });
     lines.collect()
-}
-
-/// Conflicts of service entries: persons only add and remove them, so that there is nothing to ask.
-pub fn conflicts_of_entries(records: &BTreeMap<(String, RecordId), Change>) -> Vec<String> {
-    let entries = records.values().filter(|change| change.collection == SERVICE_ENTRIES.name);
-    let with_conflict = entries.filter_map(|change| {
-        let conflicts = change.fields.as_ref()?.get(CONFLICTS)?;
-        Some(format!("needless conflict: service entry {}: {}", change.record_id, conflicts.text()))
-    });
-    with_conflict.collect()
 }
 
 /// Live vehicles with one VIN.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use garage_core::{
-    ErrorCode, GarageError, ServiceEntryDraft, VEHICLES, Vehicle, VehicleDraft, VehicleQuery,
+    ErrorCode, GarageError, VEHICLES, Vehicle, VehicleDraft, VehicleQuery,
     domain::{RecordId, conflict::REMOVAL},
     sync::{Choice, OpenConflict, Refusal},
 };
@@ -22,15 +22,28 @@ impl World<'_> {
         let live = garage.all_vehicles(VehicleQuery::default()).await?;
         let removed = garage.all_vehicles(VehicleQuery { is_removed: true, ..VehicleQuery::default() }).await?;
         let conflicts = garage.conflicts().await?;
+        if self.random.random_bool(0.4) && self.discard(device, 1).await? {
+            return Ok(());
+        }
         let chance: f64 = self.random.random();
-        // Where all have one VIN, most of what is added is a duplicate.
-        let add_share = if self.vins == 1 { 0.3 } else { 0.15 };
+        // Where all have one VIN, much of what is added is a duplicate, or takes a VIN that another vehicle has.
+        let add_share = if self.has_one_vin() { 0.3 } else { 0.15 };
+        if self.has_one_vin() {
+            match live.choose(&mut self.random).cloned() {
+                Some(_) if self.random.random_bool(0.15) => return self.service(device, &live).await,
+                Some(vehicle) if self.random.random_bool(0.25) => {
+                    return self.change(device, &vehicle, "vin", &conflicts).await;
+                }
+                _ => {}
+            }
+        }
         if chance < add_share && live.len() + removed.len() < most_records {
             return self.add(device).await;
         }
         if chance < 0.60 {
             let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
-            return self.change(device, &vehicle, &conflicts).await;
+            let field = *["nickname", "color", "color", "notes", "vin"].choose(&mut self.random).unwrap_or(&"color");
+            return self.change(device, &vehicle, field, &conflicts).await;
         }
         if chance < 0.70 {
             let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
@@ -62,14 +75,11 @@ impl World<'_> {
         if chance < 0.94 {
             return self.undo(device, &live, &conflicts).await;
         }
-        if chance < 0.98 {
-            return self.service(device, &live).await;
-        }
-        self.discard(device, 1).await.map(drop)
+        self.service(device, &live).await
     }
 
     /// Whether an edit was made. Some are refused, as they would be in a window.
-    fn allowed<T>(&mut self, device: usize, result: Result<T, GarageError>, what: &str) -> anyhow::Result<bool> {
+    pub fn allowed<T>(&mut self, device: usize, result: Result<T, GarageError>, what: &str) -> anyhow::Result<bool> {
         match result {
             Ok(_) => Ok(true),
             Err(error)
@@ -85,7 +95,7 @@ impl World<'_> {
 
     async fn add(&mut self, device: usize) -> anyhow::Result<()> {
         let mut fields = json!({ "nickname": self.value(), "licensePlate": "P" });
-        if self.random.random_bool(0.7) {
+        if self.random.random_bool(if self.has_one_vin() { 0.5 } else { 0.7 }) {
             fields["vin"] = self.vin().into();
         }
         if self.random.random_bool(0.5) {
@@ -96,18 +106,27 @@ impl World<'_> {
         let id = added.as_ref().map(|vehicle| vehicle.id).ok();
         if let (true, Some(id)) = (self.allowed(device, added, "add")?, id) {
             let name = self.devices[device].name;
-            for (field, value) in fields.as_object().into_iter().flatten().filter(|(name, _)| *name != "licensePlate") {
+            for (field, value) in fields.as_object().into_iter().flatten() {
                 self.oracle.write(name, id, field, &value.to_string(), None);
             }
             self.note(device, format_args!("adds {id} {fields}"));
+            // An entry of a duplicate is one of the vehicle that it is joined with.
+            if self.random.random_bool(if self.has_one_vin() { 0.4 } else { 0.1 }) {
+                self.add_entry(device, id).await?;
+            }
         }
         Ok(())
     }
 
-    async fn change(&mut self, device: usize, vehicle: &Vehicle, conflicts: &[OpenConflict]) -> anyhow::Result<()> {
-        let field = *["nickname", "color", "color", "notes", "vin"].choose(&mut self.random).unwrap_or(&"color");
+    async fn change(
+        &mut self,
+        device: usize,
+        vehicle: &Vehicle,
+        field: &str,
+        conflicts: &[OpenConflict],
+    ) -> anyhow::Result<()> {
         let value: Value = match field {
-            "vin" if self.random.random_bool(0.25) => Value::Null,
+            "vin" if self.random.random_bool(0.4) => Value::Null,
             "vin" => self.vin().into(),
             _ if self.random.random_bool(0.1) => Value::Null,
             _ => self.value().into(),
@@ -198,31 +217,12 @@ impl World<'_> {
         Ok(())
     }
 
-    fn vin(&mut self) -> &'static str {
-        VINS[..self.vins].choose(&mut self.random).unwrap_or(&VINS[0])
+    pub fn has_one_vin(&self) -> bool {
+        self.vins == 1
     }
 
-    /// Adds a service entry, or removes one.
-    async fn service(&mut self, device: usize, live: &[Vehicle]) -> anyhow::Result<()> {
-        let garage = self.devices[device].garage().clone();
-        let Some(vehicle) = live.choose(&mut self.random).cloned() else { return Ok(()) };
-        let entries = garage.service_log(vehicle.id).await?.entries;
-        if let Some(entry) = entries.choose(&mut self.random).filter(|_| self.random.random_bool(0.4)) {
-            let removed = garage.remove_service_entry(entry.id).await;
-            if self.allowed(device, removed, "remove an entry")? {
-                self.note(device, format_args!("removes the service entry {}", entry.id));
-            }
-            return Ok(());
-        }
-        let fields = json!({
-            "vehicleId": vehicle.id, "date": "2026-03-14", "kind": "service", "description": self.value(),
-        });
-        let draft: ServiceEntryDraft = serde_json::from_value(fields)?;
-        let added = garage.add_service_entry(&draft).await;
-        if self.allowed(device, added, "add an entry")? {
-            self.note(device, format_args!("adds a service entry of {}", vehicle.id));
-        }
-        Ok(())
+    pub fn vin(&mut self) -> &'static str {
+        VINS[..self.vins].choose(&mut self.random).unwrap_or(&VINS[0])
     }
 
     /// Discards refused values, at most so many records. Returns whether there were any.

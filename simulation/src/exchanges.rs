@@ -7,7 +7,7 @@ use garage_core::{
     domain::{RecordId, conflict::REMOVAL},
     sync::{Attention, Exchange, Limits, Next, Scope, SyncError},
 };
-use garage_protocol::sync::{OperationKind, SyncResponse};
+use garage_protocol::sync::{OperationKind, OperationStatus, SyncResponse};
 use rand::{Rng, seq::IndexedRandom};
 
 use crate::world::{Message, World};
@@ -62,10 +62,15 @@ impl World<'_> {
                 }
                 return Ok(());
             }
-            if self.random.random_bool(fault * 0.3) {
+            if self.random.random_bool(self.repeated) {
                 self.late.push(Message { device, exchange: message.exchange.clone(), response: None });
             }
             let response = self.deliver(&message).await?;
+            let is_refused = response.results.iter().any(|it| it.status == OperationStatus::Rejected);
+            if is_refused && fault > 0.0 {
+                // What is refused now would be applied later, when the other record has given up its value.
+                self.late.push(Message { device, exchange: message.exchange.clone(), response: None });
+            }
             if self.random.random_bool(fault * 0.6) {
                 self.note(device, format_args!("its response is lost"));
                 return Ok(());
@@ -132,6 +137,9 @@ impl World<'_> {
         match self.devices[device].garage().finish_exchange(exchange, response).await {
             Ok(next) => {
                 self.note(device, format_args!("applies it: {next:?}"));
+                if matches!(next, Next::Done { waiting: 0 }) {
+                    self.check_that_entries_are_found(device).await?;
+                }
                 Ok(matches!(next, Next::Done { .. }))
             }
             Err(SyncError::Overtaken) => {
@@ -139,27 +147,38 @@ impl World<'_> {
                 Ok(false)
             }
             Err(SyncError::Attention(Attention::OtherDatabase { .. })) => {
-                self.devices[device].garage().accept_other_database().await?;
-                self.note(device, format_args!("goes on with another database"));
+                self.accept_other_database(device).await?;
                 Ok(false)
             }
             Err(error) => Err(error).context("finish"),
         }
     }
 
+    async fn accept_other_database(&mut self, device: usize) -> anyhow::Result<()> {
+        self.devices[device].garage().accept_other_database().await?;
+        self.note(device, format_args!("goes on with another database"));
+        Ok(())
+    }
+
     /// A device makes a request.
     async fn begin(&mut self, device: usize) -> anyhow::Result<Exchange> {
         let garage = self.devices[device].garage().clone();
-        let exchange =
-            garage.begin_exchange(&Scope::Everything, Limits { operations: 3, records: 2 }).await.context("begin")?;
+        let limits = Limits { operations: 3, records: 2 };
+        let mut begun = garage.begin_exchange(&Scope::Everything, limits).await;
+        if let Err(SyncError::Attention(Attention::OtherDatabase { .. })) = begun {
+            // The device was killed before the person had decided.
+            self.accept_other_database(device).await?;
+            begun = garage.begin_exchange(&Scope::Everything, limits).await;
+        }
+        let exchange = begun.context("begin")?;
         let operations = &exchange.request().operations;
         let count = operations.len();
         self.note(device, format_args!("sends a request with {count} operations"));
         self.explain(|| describe(&exchange));
-        // A removed record takes no VIN.
+        // A removed record takes no VIN, and an operation that is sent again was made before.
         let vins = operations
             .iter()
-            .filter(|it| it.kind != OperationKind::Delete)
+            .filter(|it| it.kind != OperationKind::Delete && self.made.insert(it.op_id))
             .filter_map(|it| Some((it.record_id, it.fields.get("vin")?.text().to_owned())));
         let vins: Vec<(RecordId, String)> = vins.filter(|(_, vin)| vin != "null").collect();
         if !vins.is_empty() {

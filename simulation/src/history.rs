@@ -1,6 +1,9 @@
 //! A history: steps of devices, network and server, chosen by a seed; then quiet, until everybody has everything.
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use anyhow::{Context, bail};
 use garage_core::{
@@ -14,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     check,
     device::Device,
+    entries,
     oracle::{Oracle, REST, Shown},
     template::{self, Template},
     world::{NOBODY, Settings, World},
@@ -27,6 +31,8 @@ const MOST_PASSES: usize = 3;
 
 /// The share of steps in which a client of plain REST writes.
 const REST_SHARE: f64 = 0.04;
+/// The same where all vehicles have one VIN, so that the server refuses some.
+const REST_SHARE_OF_ONE_VIN: f64 = 0.12;
 /// The share of steps in which a device is lost for good, as long as there are two others.
 const LOSS_SHARE: f64 = 0.004;
 /// The share of steps in which a garage is backed up or restored.
@@ -97,6 +103,7 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         devices.push(Device::new(template, folder.path(), name, seed.wrapping_mul(31).wrapping_add(number)).await?);
     }
     let fault = *[0.0, 0.1, 0.3].choose(&mut random).unwrap_or(&0.0);
+    let repeated = *[0.3, 0.3, 3.0].choose(&mut random).unwrap_or(&0.3) * fault;
     let vins = *[1, 3, 3].choose(&mut random).unwrap_or(&3);
     let mut world = World {
         template,
@@ -113,7 +120,10 @@ async fn try_run(template: &Template, seed: u64, settings: Settings, log: &mut S
         exchanges: 0,
         sent: 0,
         next_value: 0,
+        made: BTreeSet::new(),
+        edits_of_entries: entries::Edits::new(),
         fault,
+        repeated,
         vins,
         has_restored: false,
         has_restored_device: false,
@@ -134,6 +144,7 @@ impl World<'_> {
         let sync_share = *[0.3, 0.5, 0.7].choose(&mut self.random).unwrap_or(&0.5);
         let quick_share = *[0.0, 0.15, 0.35].choose(&mut self.random).unwrap_or(&0.0);
         let most_records = *[1, 2, 4].choose(&mut self.random).unwrap_or(&2);
+        let rest_share = if self.has_one_vin() { REST_SHARE_OF_ONE_VIN } else { REST_SHARE };
         for _ in 0..steps {
             // The last device only reads.
             let device = self.random.random_range(0..self.devices.len());
@@ -142,7 +153,7 @@ impl World<'_> {
             let is_edit = !is_reader && self.random.random_bool(1.0 - sync_share);
             if self.random.random_bool(self.fault * 0.2) {
                 self.killed_during(device, is_edit, most_records, quick_share).await?;
-            } else if self.random.random_bool(REST_SHARE) {
+            } else if self.random.random_bool(rest_share) {
                 self.rest(most_records).await?;
             } else if !is_reader && self.devices.len() > 2 && self.random.random_bool(LOSS_SHARE) {
                 self.lose(device).await;
@@ -156,13 +167,31 @@ impl World<'_> {
             }
             self.devices[device].garage().daily_backup_settled().await;
         }
+        self.requests.clear();
+        self.responses.clear();
+        // Some messages arrive only when everybody has everything, and others have been sent since.
+        let later = self.late.split_off(self.late.len() / 2);
+        self.deliver_all_late().await?;
+        self.settle().await?;
+        if !later.is_empty() {
+            for _ in 0..2 {
+                for device in 0..self.devices.len() - 1 {
+                    self.edit(device, most_records).await?;
+                    self.exchange(device).await?;
+                }
+            }
+            self.late = later;
+            self.deliver_all_late().await?;
+            self.settle().await?;
+        }
+        self.check().await
+    }
+
+    async fn deliver_all_late(&mut self) -> anyhow::Result<()> {
         while let Some(message) = self.late.pop() {
             self.deliver_late(message).await?;
         }
-        self.requests.clear();
-        self.responses.clear();
-        self.settle().await?;
-        self.check().await
+        Ok(())
     }
 
     /// A device is lost for good, with what it has not sent. A request on its way may still arrive.
@@ -289,15 +318,15 @@ impl World<'_> {
     async fn check(&mut self) -> anyhow::Result<String> {
         let records = check::records_of(&self.server).await?;
         let mut wrong = check::twins(&records);
-        for device in &self.devices {
-            wrong.extend(check::differences(device, &records).await?);
-        }
         let vehicles = records.values().filter(|change| change.collection == VEHICLES.name);
         let mut aliases: BTreeMap<_, _> =
             vehicles.clone().filter_map(|change| Some((change.record_id, change.alias_of?))).collect();
         for device in &self.devices {
             // A server that was restored may have lost an alias, which is no loss.
             aliases.extend(device.garage().aliases().await?);
+        }
+        for device in &self.devices {
+            wrong.extend(check::differences(device, &records, &aliases).await?);
         }
         aliases
             .retain(|alias, _| records.get(&(VEHICLES.name.to_owned(), *alias)).is_none_or(|it| it.alias_of.is_some()));
@@ -312,7 +341,7 @@ impl World<'_> {
         wrong.extend(self.oracle.lost(&shown, &aliases).into_iter().map(|what| format!("lost: {what}")));
         if !self.has_restored && !self.has_restored_device {
             wrong.extend(self.oracle.returned(&shown).into_iter().map(|what| format!("came back: {what}")));
-            wrong.extend(check::conflicts_of_entries(&records));
+            wrong.extend(entries::needless_conflicts(&records, &self.edits_of_entries));
             let needless = self.oracle.needless_conflicts(&shown, &aliases);
             wrong.extend(needless.into_iter().map(|what| format!("needless conflict: {what}")));
         }

@@ -14,6 +14,7 @@ mod database;
 mod device;
 mod disk;
 mod edits;
+mod entries;
 mod exchanges;
 mod history;
 mod oracle;

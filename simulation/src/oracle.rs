@@ -23,9 +23,17 @@ pub struct Field {
     pub alternatives: BTreeSet<Text>,
 }
 
+impl Field {
+    pub fn empty() -> Field {
+        Field { value: "null".to_owned(), ..Field::default() }
+    }
+}
+
 /// A write of one field.
 #[derive(Debug, Clone)]
 struct Write {
+    /// How many there were before.
+    number: usize,
     record: RecordId,
     device: char,
     /// It may be lost.
@@ -64,7 +72,8 @@ impl Oracle {
         };
         let seen_by_removal = shown.filter(|_| is_removal).map(all).unwrap_or_default();
         let (field, value) = (field.to_owned(), value.to_owned());
-        self.writes.push(Write { record, device, is_excused: false, field, value, seen, seen_by_removal });
+        let number = self.writes.len();
+        self.writes.push(Write { number, record, device, is_excused: false, field, value, seen, seen_by_removal });
     }
 
     /// The writes of a device may be lost.
@@ -156,7 +165,9 @@ impl Oracle {
     ) -> Vec<String> {
         let mut found = Vec::new();
         for (id, shown) in records {
-            found.extend(self.needless_removal_conflict(*id, shown));
+            if !aliases.values().any(|record| record == id) {
+                found.extend(self.needless_removal_conflict(*id, shown));
+            }
             let is_of = |write: &&Write| aliases.get(&write.record).unwrap_or(&write.record) == id;
             for (name, field) in shown.iter().filter(|(name, field)| *name != REMOVAL && !field.alternatives.is_empty())
             {
@@ -183,8 +194,8 @@ impl Oracle {
         found
     }
 
-    /// A conflict about a removal that has seen everything that the record has. Only records with one removal are looked at,
-    /// and only if nothing was emptied or written twice: the removal may have seen an equal value before an edit that it has
+    /// A conflict about a removal that has seen everything that the record has. Only records that nothing was joined with and
+    /// with one removal are looked at, and only if nothing was emptied or written twice: the removal may have seen an equal value before an edit that it has
     /// not seen.
     fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
         shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
@@ -198,7 +209,7 @@ impl Oracle {
             return None;
         }
         let names: BTreeSet<&String> = removal.seen_by_removal.iter().map(|(name, _)| name).collect();
-        let null = Field { value: "null".to_owned(), ..Field::default() };
+        let null = Field::empty();
         let has_seen_all = names.into_iter().filter(|name| *name != REMOVAL).all(|name| {
             let field = shown.get(name).unwrap_or(&null);
             let mut values = field.alternatives.iter().chain([&field.value]);
@@ -218,14 +229,19 @@ impl Oracle {
         if self.gone.contains_key(&(*record, field.clone(), value.clone())) {
             return true;
         }
-        // Who was still shown all values of a conflict has not seen the choice that closed it.
-        let is_open = |other: &Write| write.seen.len() > 1 && other.seen.is_superset(&write.seen);
+        // Another device that was still shown all values of a conflict has not seen the choice that closed it, unless it had
+        // closed that conflict itself, so that it was shown a new one.
+        let shows_conflict = |other: &Write| write.seen.len() > 1 && other.seen.is_superset(&write.seen);
+        let is_later = |one: &Write, other: &Write| other.device == one.device && other.number > one.number;
+        let has_closed =
+            |other: &Write| others().any(|it| it.field == *field && shows_conflict(it) && is_later(it, other));
+        let is_open = |other: &Write| shows_conflict(other) && !is_later(write, other) && !has_closed(other);
         let has_seen = |other: &Write| other.value != *value && other.seen.contains(value) && !is_open(other);
         let is_seen = others().any(|other| other.field == *field && has_seen(other));
         let is_seen_by_removal =
             || others().any(|other| other.seen_by_removal.contains(&(field.clone(), value.clone())));
         let is_removed = shown.get(REMOVAL).is_some_and(|it| it.value == "true");
-        let null = Field { value: "null".to_owned(), ..Field::default() };
+        let null = Field::empty();
         let end = shown.get(field).unwrap_or(&null);
         if end.value == *value || end.alternatives.contains(value) {
             // The values of a removed record have been seen by whoever removed it.

@@ -1,7 +1,7 @@
 //! A person backs a garage up, and restores it later.
 
 use garage_core::{
-    Existing, Progress,
+    Existing, Progress, VEHICLES,
     domain::{FieldValue, conflict::REMOVAL},
     sync::{Attention, Difference, Exchange, Remote, RemoteError, Scope, Stands},
 };
@@ -10,6 +10,7 @@ use rand::Rng;
 
 use crate::{
     check,
+    oracle::Field,
     server::Server,
     world::{World, text_of},
 };
@@ -41,8 +42,12 @@ impl World<'_> {
         self.note(device, format_args!("is restored; {} fields differ; {stands:?}", comparison.differences.len()));
         if stands == Stands::Backup {
             let on_server = check::records_of(&self.server).await?;
-            for Difference { collection, record_id, field, here, .. } in &comparison.differences {
-                let shown = on_server.get(&(collection.clone(), *record_id)).map(check::shown);
+            let of_vehicles = comparison.differences.iter().filter(|it| it.collection == VEHICLES.name);
+            for Difference { collection, record_id, field, here, .. } in of_vehicles {
+                let mut shown = on_server.get(&(collection.clone(), *record_id)).map(check::shown);
+                if let Some(shown) = &mut shown {
+                    shown.entry(field.clone()).or_insert_with(Field::empty);
+                }
                 for (index, value) in here.iter().enumerate() {
                     let value = match (field.as_str(), value) {
                         (REMOVAL, Some(FieldValue::Boolean(is_removed))) => is_removed.to_string(),

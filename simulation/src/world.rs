@@ -1,6 +1,9 @@
 //! Everything that takes part in a history, and what has happened so far.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use garage_core::{
     Vehicle, VehicleId, VehicleQuery,
@@ -11,15 +14,18 @@ use garage_protocol::sync::SyncResponse;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     device::Device,
+    entries::Edits,
     oracle::{Field, Oracle, Shown},
     server::Server,
     template::Template,
 };
 
-const TEXT_FIELDS: [&str; 3] = ["nickname", "color", "notes"];
+/// The fields of vehicles that persons set.
+const FIELDS: [&str; 5] = ["nickname", "color", "notes", "vin", "licensePlate"];
 
 /// What a history is made of.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +70,12 @@ pub struct World<'t> {
     /// How many operations were sent.
     pub sent: usize,
     pub next_value: usize,
+    /// The operations of all requests so far.
+    pub made: BTreeSet<Uuid>,
+    pub edits_of_entries: Edits,
     pub fault: f64,
+    /// The share of requests that arrive once more, later.
+    pub repeated: f64,
     /// How many VINs there are.
     pub vins: usize,
     /// The server was restored: a value may be taken for one that nobody has seen.
@@ -118,7 +129,7 @@ pub fn text_of(value: Option<&FieldValue>) -> String {
 pub fn shown(vehicle: &Vehicle, conflicts: &[OpenConflict]) -> Shown {
     let json = serde_json::to_value(vehicle).unwrap_or_default();
     let mut shown = Shown::new();
-    for name in TEXT_FIELDS.into_iter().chain(["vin"]) {
+    for name in FIELDS {
         let value = json.get(name).map_or_else(|| "null".to_owned(), Value::to_string);
         shown.insert(name.to_owned(), Field { value, ..Field::default() });
     }

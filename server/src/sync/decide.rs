@@ -124,7 +124,7 @@ impl Facts {
 
 fn decide(operation: &Operation, facts: &Facts, quota: i64, device: Uuid, now: Timestamp) -> Decision {
     let key = (operation.collection.clone(), operation.record_id);
-    if let Some(alias_of) = facts.aliases.get(&key).filter(|_| Rule::AliasesAreKept.holds()) {
+    if let Some(alias_of) = facts.aliases.get(&key) {
         return Decision::Exists { alias_of: *alias_of, write: None };
     }
     if operation.collection == VEHICLES && facts.of_others.contains(&operation.record_id) {
@@ -270,7 +270,8 @@ fn taken_vin(operation: &Operation, current: Option<&Change>, after: &Change, fa
     let twin = *facts.vins.get(&vin).filter(|id| **id != operation.record_id)?;
     if current.is_none() {
         let key = (operation.collection.clone(), operation.record_id);
-        return Some(Decision::Exists { alias_of: twin, write: Some(Write::Alias { key, alias_of: twin }) });
+        let write = Rule::AliasesAreKept.holds().then_some(Write::Alias { key, alias_of: twin });
+        return Some(Decision::Exists { alias_of: twin, write });
     }
     if !Rule::TakenValuesAreRejected.holds() {
         return None;

@@ -420,16 +420,29 @@ pub(crate) fn unmark_waiting(connection: &Connection, key: &Key) -> Result<()> {
     connection.prepare_cached(sql)?.execute([&key.collection, &key.id.to_string()]).map(drop)
 }
 
-/// The values of a collection's unique field that the server has in a live record, and this device has given up: its
-/// record is removed, or has another value.
-pub(crate) fn freed_values(connection: &Connection, collection: &Collection) -> Result<Vec<(String, RecordId)>> {
+/// A value of a unique field that the server has in a live record, and this device has given up: its record is removed, or
+/// has another value.
+pub(crate) struct FreedValue {
+    pub value: String,
+    /// The record that has it on the server.
+    pub holder: RecordId,
+    /// Whether the record waits. Otherwise the server has refused what would give the value up there.
+    pub is_waiting: bool,
+}
+
+/// The values of a collection's unique field that this device has given up, and the server has not.
+pub(crate) fn freed_values(connection: &Connection, collection: &Collection) -> Result<Vec<FreedValue>> {
     let Some(unique) = collection.unique else { return Ok(Vec::new()) };
     let sql = format!(
-        "SELECT json_extract(base.fields, '$.{name}'), base.record_id
-         FROM waiting JOIN base USING (collection, record_id) LEFT JOIN {table} ON {table}.id = base.record_id
-         WHERE waiting.collection = ?1 AND base.deleted_at_us IS NULL AND json_extract(base.fields, '$.{name}') IS NOT NULL
+        "SELECT json_extract(base.fields, '$.{name}'), base.record_id, max(unsent.is_waiting)
+         FROM (SELECT record_id, 1 AS is_waiting FROM waiting WHERE collection = ?1
+               UNION ALL SELECT record_id, 0 FROM refused WHERE collection = ?1) AS unsent
+             JOIN base ON base.collection = ?1 AND base.record_id = unsent.record_id
+             LEFT JOIN {table} ON {table}.id = base.record_id
+         WHERE base.deleted_at_us IS NULL AND json_extract(base.fields, '$.{name}') IS NOT NULL
              AND ({table}.id IS NULL OR {table}.deleted_at_us IS NOT NULL
-                 OR {table}.{column} IS NOT json_extract(base.fields, '$.{name}'))",
+                 OR {table}.{column} IS NOT json_extract(base.fields, '$.{name}'))
+         GROUP BY base.record_id",
         name = unique.name,
         table = collection.table,
         column = unique.column,
@@ -439,8 +452,8 @@ pub(crate) fn freed_values(connection: &Connection, collection: &Collection) -> 
     let mut freed = Vec::new();
     while let Some(row) = rows.next()? {
         let (value, id) = (row.get::<_, rusqlite::types::Value>(0)?, id_of(row, 1)?);
-        if let (rusqlite::types::Value::Text(value), Some(id)) = (value, id) {
-            freed.push((value, id));
+        if let (rusqlite::types::Value::Text(value), Some(holder)) = (value, id) {
+            freed.push(FreedValue { value, holder, is_waiting: row.get(2)? });
         }
     }
     Ok(freed)

@@ -301,8 +301,8 @@ fn apply_change(journal: &mut Journal<'_>, change: &Change, reread: i64, is_rere
     if let Some(record) = change.alias_of {
         return apply_alias(journal, change, record, reread);
     }
-    if base_version.is_none() && change.fields.is_some() {
-        // The server knows it as a record of its own.
+    if change.fields.is_some() {
+        // The server knows it as a record of its own. One that was restored may have lost that it was an alias.
         sync::delete_alias(connection, &key)?;
     }
     let Copies { local, stored_base, base, .. } = Copies::read(connection, &key)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use garage_domain::rules::Rule;
-use garage_domain::{Collection, Extra, FieldAccess, FieldValue, Json, RecordId, replica::Replica};
+use garage_domain::{Collection, Extra, FieldAccess, FieldValue, Json, replica::Replica};
 use garage_protocol::sync::{MAX_BYTES, MAX_RECORDS, Operation, OperationKind};
 use rusqlite::{Connection, Result};
 
@@ -15,7 +15,7 @@ use super::{
 use crate::store::{
     journal::Journal,
     scope::Scope,
-    sync::{self, Key, StoredBase, WHOLE_RECORD},
+    sync::{self, FreedValue, Key, StoredBase, WHOLE_RECORD},
 };
 
 /// What a request has besides operations, about, in bytes.
@@ -124,7 +124,7 @@ pub(super) fn freeze(journal: &mut Journal<'_>, scope: &Scope, most: usize) -> R
     }
     let most = most.min(scope.most_operations()).clamp(1, MAX_RECORDS);
     let mut batch = Batch { operations: Vec::new(), bytes: ENVELOPE_BYTES, most };
-    let mut freed: HashMap<&'static str, HashMap<String, RecordId>> = HashMap::new();
+    let mut freed = Freed::new();
     let mut held: Option<Candidate> = None;
     let mut after = None;
     'all: loop {
@@ -144,8 +144,8 @@ pub(super) fn freeze(journal: &mut Journal<'_>, scope: &Scope, most: usize) -> R
             let draft = restrict(scope, &mark.key.collection, draft, copies.base.as_ref());
             let (Some(draft), Some(local)) = (draft, copies.local) else { continue };
             let candidate = Candidate { key: mark.key, local, base: copies.base, draft };
-            if is_held(connection, &candidate, &mut freed)? {
-                if candidate.base.as_ref().is_some_and(is_live) && held.is_none() {
+            if let Some(holder) = holder(connection, &candidate, &mut freed)? {
+                if holder.is_waiting && candidate.base.as_ref().is_some_and(is_live) && held.is_none() {
                     held = Some(candidate);
                 }
                 continue;
@@ -201,24 +201,34 @@ fn unique_value(replica: &Replica) -> Option<String> {
     }
 }
 
-/// Whether an operation takes a value that the server has in another record, which gives it up on this device.
-fn is_held(
-    connection: &Connection,
-    candidate: &Candidate,
-    freed: &mut HashMap<&'static str, HashMap<String, RecordId>>,
-) -> Result<bool> {
-    let Some(value) = unique_value(&candidate.local).filter(|_| Rule::UniqueValuesAreHeld.holds()) else {
-        return Ok(false);
+/// The unique value that the record has on the server after the operation, if it is live there. A record that was removed
+/// after it may have been sent is made again, and removed by the next operation.
+fn taken_value(candidate: &Candidate) -> Option<FieldValue> {
+    let is_live = match candidate.draft.kind {
+        OperationKind::Create | OperationKind::Restore => true,
+        OperationKind::Update => candidate.base.as_ref().is_none_or(is_live),
+        OperationKind::Delete => false,
     };
+    candidate.local.record.get(candidate.local.record.collection.unique?).filter(|_| is_live)
+}
+
+/// The values that this device has given up and the server has not, by collection.
+type Freed = HashMap<&'static str, HashMap<String, FreedValue>>;
+
+/// The record that has the value on the server that an operation takes, and gives it up on this device.
+fn holder<'f>(connection: &Connection, candidate: &Candidate, freed: &'f mut Freed) -> Result<Option<&'f FreedValue>> {
+    let taken = taken_value(candidate).filter(|_| Rule::UniqueValuesAreHeld.holds());
+    let Some(FieldValue::Text(value)) = taken else { return Ok(None) };
     if candidate.base.as_ref().and_then(|base| unique_value(&base.replica)).as_ref() == Some(&value) {
-        return Ok(false);
+        return Ok(None);
     }
     let collection = candidate.local.record.collection;
     if !freed.contains_key(collection.name) {
-        freed.insert(collection.name, sync::freed_values(connection, collection)?.into_iter().collect());
+        let values = sync::freed_values(connection, collection)?.into_iter();
+        freed.insert(collection.name, values.map(|freed| (freed.value.clone(), freed)).collect());
     }
     let holder = freed.get(collection.name).and_then(|freed| freed.get(&value));
-    Ok(holder.is_some_and(|holder| *holder != candidate.key.id))
+    Ok(holder.filter(|freed| freed.holder != candidate.key.id))
 }
 
 /// Clears the unique value first; or removes the record first, if it would break a rule without the value.

@@ -33,6 +33,10 @@ impl Writes {
         all.next().filter(|_| all.next().is_none())
     }
 
+    fn are_several(&self) -> bool {
+        self.0.iter().filter(|number| **number != 0).count() > 1
+    }
+
     /// The number of the only write.
     pub fn only(&self) -> Option<u8> {
         self.value().map(|value| self.0[value])
@@ -116,6 +120,10 @@ impl<const C: usize> Sides<C> {
             // Both sides have settled on one value, so there is nothing to choose from.
             if server != seen && here.value().is_some() && here.value() == server.value() {
                 *owed = server;
+            }
+            // Who has seen the server's conflict open has not chosen what is left of it.
+            if let (true, Some(value)) = (server.are_several(), owed.value()) {
+                owed.0[value] = NEW;
             }
         }
         // Without a base what is here counts as new, although others may have seen and replaced it.
