@@ -137,9 +137,6 @@ impl World<'_> {
         match self.devices[device].garage().finish_exchange(exchange, response).await {
             Ok(next) => {
                 self.note(device, format_args!("applies it: {next:?}"));
-                if matches!(next, Next::Done { waiting: 0 }) {
-                    self.check_that_entries_are_found(device).await?;
-                }
                 Ok(matches!(next, Next::Done { .. }))
             }
             Err(SyncError::Overtaken) => {
@@ -205,7 +202,11 @@ impl World<'_> {
         let exchange = self.begin(device).await?;
         let message = Message { device, exchange, response: None };
         let response = self.deliver(&message).await?;
-        self.receive(Message { response: Some(response), ..message }).await
+        let is_done = self.receive(Message { response: Some(response), ..message }).await?;
+        if is_done && self.devices[device].garage().sync_status().await?.waiting == 0 {
+            self.check_that_entries_are_found(device).await?;
+        }
+        Ok(is_done)
     }
 }
 

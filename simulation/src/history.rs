@@ -20,7 +20,7 @@ use crate::{
     entries,
     oracle::{Oracle, REST, Shown},
     template::{self, Template},
-    world::{NOBODY, Settings, World},
+    world::{Message, NOBODY, Settings, World},
 };
 
 /// How many exchanges a device has at most until it has everything, after the last fault.
@@ -169,8 +169,9 @@ impl World<'_> {
         }
         self.requests.clear();
         self.responses.clear();
-        // Some messages arrive only when everybody has everything, and others have been sent since.
-        let later = self.late.split_off(self.late.len() / 2);
+        // What was sent may arrive again when everybody has everything, and others have been sent since.
+        let is_batch = |message: &&Message| !message.exchange.request().operations.is_empty();
+        let later: Vec<Message> = self.late.iter().filter(is_batch).filter_map(Message::repeated).collect();
         self.deliver_all_late().await?;
         self.settle().await?;
         if !later.is_empty() {
@@ -179,6 +180,7 @@ impl World<'_> {
                     self.edit(device, most_records).await?;
                     self.exchange(device).await?;
                 }
+                self.rest(most_records).await?;
             }
             self.late = later;
             self.deliver_all_late().await?;

@@ -2,7 +2,10 @@
 
 mod plan;
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::{Parser, Subcommand};
 use garage_domain::rules::Rule;
@@ -68,6 +71,9 @@ fn rule(name: &str) -> Result<Rule, String> {
     rule.ok_or_else(|| format!("the rules are {}", Rule::ALL.map(|rule| format!("{rule:?}")).join(", ")))
 }
 
+/// The pause between two lines about how far it is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
 fn main() -> anyhow::Result<ExitCode> {
     let Args { engine, part } = Args::parse();
     match part {
@@ -119,7 +125,12 @@ impl Simulation {
     async fn run(&self, from: u64, count: u64, keeps_going: bool) -> ExitCode {
         let started = Instant::now();
         let (mut failures, mut exchanges) = (0, 0);
+        let mut told = started;
         for seed in from..from + count {
+            if told.elapsed() >= PROGRESS_INTERVAL {
+                told = Instant::now();
+                eprintln!("{} of {count} histories, {failures} failures", seed - from);
+            }
             match self.history(seed).await {
                 Ok(history) => exchanges += history.exchanges,
                 Err(failure) => {

@@ -195,7 +195,7 @@ impl Oracle {
     }
 
     /// A conflict about a removal that has seen everything that the record has. Only records that nothing was joined with and
-    /// with one removal are looked at, and only if nothing was emptied or written twice: the removal may have seen an equal value before an edit that it has
+    /// with one removal are looked at, and only if nothing was emptied, discarded or written twice: the removal may have seen an equal value before an edit that it has
     /// not seen.
     fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
         shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
@@ -205,7 +205,8 @@ impl Oracle {
         };
         let mut values = BTreeSet::new();
         let mut edits = self.writes.iter().filter(|write| write.record == id && write.field != REMOVAL);
-        if !edits.all(|write| write.value != "null" && values.insert((&write.field, &write.value))) {
+        let is_discarded = self.gone.keys().any(|(record, ..)| *record == id);
+        if is_discarded || !edits.all(|write| write.value != "null" && values.insert((&write.field, &write.value))) {
             return None;
         }
         let names: BTreeSet<&String> = removal.seen_by_removal.iter().map(|(name, _)| name).collect();

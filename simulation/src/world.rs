@@ -53,6 +53,14 @@ pub struct Message {
     pub response: Option<SyncResponse>,
 }
 
+impl Message {
+    /// The request once more.
+    pub fn repeated(&self) -> Option<Message> {
+        let is_request = self.response.is_none();
+        is_request.then(|| Message { device: self.device, exchange: self.exchange.clone(), response: None })
+    }
+}
+
 pub struct World<'t> {
     pub template: &'t Template,
     pub random: ChaCha8Rng,

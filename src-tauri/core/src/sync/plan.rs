@@ -57,8 +57,10 @@ pub(crate) fn plan(
 ) -> Action {
     let base = base.filter(|base| !base.is_forgotten || is_forgotten_by(base, incoming));
     if let Some(base) = base {
-        // A restored server has an older state of what was not changed since: ours comes after it.
-        if base.is_forgotten && Rule::LaterStateIsSentAgain.holds() {
+        // A restored server has an older state of what was not changed since: ours comes after it. There is none of what was
+        // an alias.
+        let has_ours = local.is_some() || incoming.replica.is_none();
+        if base.is_forgotten && has_ours && Rule::LaterStateIsSentAgain.holds() {
             return Action::Keep;
         }
         let is_old = incoming.version < base.version || incoming.version == base.version && !is_rereading;
@@ -267,6 +269,7 @@ mod tests {
             ("without a base, a removal", Some("red"), None, (6, None), "red deletedAt:true"),
             ("a state before a lost one", Some("red"), Some(forgotten()), (4, Some("blue")), "keep"),
             ("a state after a lost one", Some("red"), Some(forgotten()), (6, Some("blue")), "blue color:\"red\""),
+            ("a state of what was an alias", None, Some(forgotten()), (4, Some("blue")), "blue"),
         ] {
             assert_eq!(planned(local, base, incoming, false), expected, "{what}");
         }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_input;
+mod exchanges;
 mod fake_server;
 mod history;
 mod keep;
