@@ -62,8 +62,9 @@ impl World<'_> {
         if status != 200 {
             bail!("{status} {}", String::from_utf8_lossy(&body));
         }
-        if shown[field].value != value.to_string() {
-            self.oracle.write(REST, id, field, &value.to_string(), Some(&shown));
+        let text = value.to_string();
+        if shown[field].value != text {
+            self.oracle.write(REST, id, field, &text, Some(&shown));
         }
         self.note(server, format_args!("has a change of a REST client: {id}.{field} to {value}"));
         Ok(())
