@@ -6,10 +6,11 @@ use anyhow::Context;
 use axum::http::Method;
 use garage_core::{SERVICE_ENTRIES, VEHICLES};
 use garage_domain::{
-    FieldValue, RecordId,
+    FieldValue, Json, RecordId,
     conflict::{CONFLICTS, Conflicts, REMOVAL},
 };
 use garage_protocol::sync::{Change, SyncResponse};
+use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -56,7 +57,7 @@ pub fn shown(change: &Change) -> Shown {
     }
     let is_removed = FieldValue::Boolean(change.deleted_at.is_some()).to_json();
     shown.insert(REMOVAL.to_owned(), Field { value: is_removed.text().to_owned(), ..Field::default() });
-    let conflicts = fields.get(CONFLICTS).and_then(|json| serde_json::from_str::<Conflicts>(json.text()).ok());
+    let conflicts = fields.get(CONFLICTS).and_then(conflicts_of);
     for (name, conflict) in conflicts.unwrap_or_default() {
         let field = shown.entry(name).or_insert_with(Field::empty);
         let values = conflict.alternatives.iter().map(|it| it.value.as_ref().map_or("null", |json| json.text()));
@@ -104,14 +105,29 @@ pub async fn differences(
     Ok(found.into_iter().map(|it| format!("{name}: {it}")).collect())
 }
 
-/// What records contain, without what a server chooses at random.
+/// What records contain, without what a server chooses at random, and without its clock.
 pub fn contents(records: &BTreeMap<(String, RecordId), Change>) -> String {
     let lines = records.iter().map(|((collection, id), change)| {
-        let fields = change.fields.iter().flatten().map(|(name, json)| format!(" {name}={}", json.text()));
+        let fields = change.fields.iter().flatten().map(|(name, json)| match conflicts_of(json) {
+            Some(conflicts) if name == CONFLICTS => format!(" {name}={}", undated(conflicts)),
+            _ => format!(" {name}={}", json.text()),
+        });
         let removed = if change.deleted_at.is_some() { " removed" } else { "" };
         format!("{collection} {id}{removed}{}\n", fields.collect::<String>())
     });
     lines.collect()
+}
+
+fn conflicts_of(json: &Json) -> Option<Conflicts> {
+    serde_json::from_str(json.text()).ok()
+}
+
+/// Conflicts without times: an alternative that plain REST has written has the time of the server.
+fn undated(mut conflicts: Conflicts) -> String {
+    for alternative in conflicts.values_mut().flat_map(|conflict| &mut conflict.alternatives) {
+        alternative.at = Timestamp::UNIX_EPOCH;
+    }
+    serde_json::to_string(&conflicts).unwrap_or_default()
 }
 
 /// Live vehicles with one VIN.
