@@ -345,6 +345,11 @@ pub(crate) fn forget_versions(connection: &Connection, ranges: &[(i64, i64)]) ->
     Ok(())
 }
 
+/// Notes that the server may know none of the states that the bases stand for. Every state of it counts as a later one.
+pub(crate) fn forget_all(connection: &Connection) -> Result<()> {
+    connection.execute("UPDATE base SET is_forgotten = 1, version = 0", []).map(drop)
+}
+
 // Marks.
 
 /// A record that waits to be sent.

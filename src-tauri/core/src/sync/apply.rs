@@ -10,7 +10,7 @@ use super::{
     digest, invariants,
     outbox::{self, Copies},
     plan::{Action, plan},
-    reread::{become_another_device, enter_epoch},
+    reread::{become_another_device, enter_epoch, is_successor},
     waiting,
 };
 use crate::store::{
@@ -184,8 +184,7 @@ fn belongs(
 /// Enters another epoch, unless it is of another database.
 fn begin_epoch(journal: &Journal<'_>, progress: &mut Progress, response: &SyncResponse) -> Result<Applied> {
     let SyncResponse { epoch, lineage, .. } = response;
-    let is_known = |ours: &String| ours == epoch || lineage.iter().any(|(known, _)| known == ours);
-    if !progress.epoch.as_ref().is_none_or(is_known) {
+    if !progress.epoch.as_ref().is_none_or(|ours| is_successor(ours, epoch, lineage)) {
         let attention = Attention::OtherDatabase { epoch: epoch.clone(), lineage: lineage.clone() };
         progress.attention = Some(attention.clone());
         sync::put_progress(journal.reader(), progress)?;

@@ -20,13 +20,21 @@ pub(super) fn enter_epoch(
     epoch: &str,
     lineage: &[(String, i64)],
 ) -> Result<()> {
-    if Rule::LostVersionsAreForgotten.holds() {
+    if !progress.epoch.as_ref().is_none_or(|ours| is_successor(ours, epoch, lineage)) {
+        // Another database: its versions say nothing about the bases.
+        sync::forget_all(journal.reader())?;
+    } else if Rule::LostVersionsAreForgotten.holds() {
         sync::forget_versions(journal.reader(), &forgotten(lineage))?;
     }
     progress.epoch = Some(epoch.to_owned());
     progress.attention = None;
     progress.read_again();
     sync::put_progress(journal.reader(), progress)
+}
+
+/// Whether an epoch is of the same database as this one of ours: the same one, or after it.
+pub(super) fn is_successor(ours: &str, epoch: &str, lineage: &[(String, i64)]) -> bool {
+    ours == epoch || lineage.iter().any(|(known, _)| known == ours)
 }
 
 /// The ranges of versions that were lost, ends included: those after the last version of an epoch and before the first of the

@@ -2,7 +2,7 @@
 
 use garage_core::{
     Garage, ServerAccount,
-    domain::RecordId,
+    domain::{FieldValue, RecordId},
     sync::{Exchange, Limits, Next, Scope},
 };
 use garage_protocol::sync::{CollectionDigest, Operation, OperationKind};
@@ -179,6 +179,31 @@ async fn two_vehicles_can_become_one_the_other_way_round_after_the_server_was_re
     assert_eq!(color, "Red");
     let aliases: Vec<_> = garage.aliases().await.expect("aliases").into_keys().map(|it| it.to_string()).collect();
     assert_eq!(aliases, [theirs]);
+}
+
+/// Its versions are others, so that a base of ours must not count as a state that it has.
+#[tokio::test]
+async fn what_was_edited_here_is_not_replaced_by_the_state_of_another_database() {
+    let folder = Folder::new();
+    let garage = opened(&folder).await;
+    let ours = add(&garage, json!({ "vin": ACCORD, "color": "Red" })).await;
+    let exchange = begin(&garage).await;
+    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 1 })], Vec::new(), "1.aa").await;
+    let exchange = begin(&garage).await;
+    let mut other = reset(100 << 32);
+    other["lineage"] = json!([["x", 1], ["y", 100_i64 << 32]]);
+    let response = serde_json::from_value(other).expect("a response");
+    garage.finish_exchange(exchange, response).await.expect_err("a person decides");
+    garage.accept_other_database().await.expect("accepted");
+
+    let exchange = begin(&garage).await;
+    let mut theirs = vehicle(ours.id, 101 << 32, ACCORD);
+    theirs["fields"]["color"] = json!("Blue");
+    finish_in(&garage, exchange, Vec::new(), vec![theirs], 2).await;
+    let conflicts = garage.conflicts().await.expect("conflicts");
+    let conflict = conflicts.iter().find(|it| it.field == "color").expect("a conflict about the color");
+    let value = |value: &Option<FieldValue>| value.as_ref().map(ToString::to_string).unwrap_or_default();
+    assert_eq!((value(&conflict.value), value(&conflict.alternatives[0].value)), ("Blue".to_owned(), "Red".to_owned()));
 }
 
 async fn finish_in(garage: &Garage, exchange: Exchange, results: Vec<Value>, changes: Vec<Value>, cursor: i64) {
