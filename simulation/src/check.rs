@@ -108,8 +108,8 @@ pub async fn differences(
 /// What records contain, without what a server chooses at random, and without its clock.
 pub fn contents(records: &BTreeMap<(String, RecordId), Change>) -> String {
     let lines = records.iter().map(|((collection, id), change)| {
-        let fields = change.fields.iter().flatten().map(|(name, json)| match conflicts_of(json) {
-            Some(conflicts) if name == CONFLICTS => format!(" {name}={}", undated(conflicts)),
+        let fields = change.fields.iter().flatten().map(|(name, json)| match name.as_str() {
+            CONFLICTS => format!(" {name}={}", undated(conflicts_of(json).unwrap_or_default())),
             _ => format!(" {name}={}", json.text()),
         });
         let removed = if change.deleted_at.is_some() { " removed" } else { "" };

@@ -195,8 +195,8 @@ impl Oracle {
     }
 
     /// A conflict about a removal that has seen everything that the record has. Only records that nothing was joined with and
-    /// with one removal are looked at, and only if nothing was emptied, discarded or written twice: the removal may have seen an equal value before an edit that it has
-    /// not seen.
+    /// with one removal are looked at, and only if nothing was emptied, discarded or written twice: the removal may have seen
+    /// an equal value before an edit that it has not seen.
     fn needless_removal_conflict(&self, id: RecordId, shown: &Shown) -> Option<String> {
         shown.get(REMOVAL).filter(|field| field.alternatives.contains("true"))?;
         let mut presence = self.writes.iter().filter(|write| write.record == id && write.field == REMOVAL);

@@ -536,7 +536,8 @@ mod tests {
     #[tokio::test]
     async fn a_limit_with_another_value_is_not_planned_again() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::open(&folder.path().join("garage.db"), schema(&[1])).await.expect("open");
+        let path = folder.path().join("garage.db");
+        let database = Database::open(&path, schema(&[1])).await.expect("open");
         let pages = |connection: &Connection| {
             let mut statement = connection.prepare("SELECT value FROM t1 ORDER BY value LIMIT ?1")?;
             for limit in 1..4 {
@@ -546,6 +547,8 @@ mod tests {
         };
         assert_eq!(database.read_here(pages).await.expect("pages"), 0);
         assert_eq!(database.write(move |transaction| pages(transaction)).await.expect("pages"), 0);
+        let unconfigured = Connection::open(&path).expect("open");
+        assert!(pages(&unconfigured).expect("pages") > 0, "SQLite itself plans it again");
     }
 
     /// Moving an open file is possible on Unix only.

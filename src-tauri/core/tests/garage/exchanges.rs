@@ -1,7 +1,7 @@
 //! Single exchanges, with responses of a server as a test wants them.
 
 use garage_core::{
-    Garage, ServerAccount,
+    Garage, ServerAccount, Vehicle,
     domain::{FieldValue, RecordId},
     sync::{Exchange, Limits, Next, Scope},
 };
@@ -19,6 +19,15 @@ async fn opened(folder: &Folder) -> Garage {
     garage
 }
 
+/// A garage with a vehicle that the server has as version 1.
+async fn with_sent(folder: &Folder, fields: Value) -> (Garage, Vehicle) {
+    let garage = opened(folder).await;
+    let vehicle = add(&garage, fields).await;
+    let exchange = begin(&garage).await;
+    finish(&garage, exchange, vec![applied(1)], Vec::new(), "1.aa").await;
+    (garage, vehicle)
+}
+
 async fn begin(garage: &Garage) -> Exchange {
     garage.begin_exchange(&Scope::Everything, Limits::default()).await.expect("begun")
 }
@@ -31,13 +40,15 @@ fn sent(exchange: &Exchange) -> Vec<RecordId> {
     operations(exchange).iter().map(|it| it.record_id).collect()
 }
 
-/// Applies a response with these results and changes. There is always more, so that digests are not compared.
+/// Applies a response with these results and changes, of the request's epoch. There is always more, so that digests are not
+/// compared.
 async fn finish(garage: &Garage, exchange: Exchange, mut results: Vec<Value>, changes: Vec<Value>, cursor: &str) {
     for (result, operation) in results.iter_mut().zip(operations(&exchange)) {
         result["opId"] = json!(operation.op_id);
     }
     let response = json!({
-        "account": "ada", "epoch": "e", "results": results, "changes": changes, "cursor": cursor, "more": true,
+        "account": "ada", "epoch": exchange.request().epoch.as_deref().unwrap_or("e"), "results": results,
+        "changes": changes, "cursor": cursor, "more": true,
     });
     respond(garage, exchange, response).await;
 }
@@ -53,6 +64,10 @@ fn reset(last: i64) -> Value {
         "account": "ada", "epoch": "e2", "reset": true, "lineage": [["e", last]], "results": [], "changes": [],
         "cursor": "0.bb", "more": true,
     })
+}
+
+fn applied(version: i64) -> Value {
+    json!({ "status": "applied", "version": version })
 }
 
 fn vehicle(id: impl ToString, version: i64, vin: &str) -> Value {
@@ -74,10 +89,7 @@ fn alias(id: impl ToString, version: i64, of: impl ToString) -> Value {
 #[tokio::test]
 async fn a_vin_is_not_taken_while_the_server_refuses_to_free_it() {
     let folder = Folder::new();
-    let garage = opened(&folder).await;
-    let first = add(&garage, json!({ "vin": ACCORD })).await;
-    let exchange = begin(&garage).await;
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 1 })], Vec::new(), "1.aa").await;
+    let (garage, first) = with_sent(&folder, json!({ "vin": ACCORD })).await;
 
     garage.edit_vehicle(first.id, &draft(json!({ "vin": PRIUS }))).await.expect("edited");
     let second = add(&garage, json!({ "vin": ACCORD })).await;
@@ -90,14 +102,14 @@ async fn a_vin_is_not_taken_while_the_server_refuses_to_free_it() {
     // What was decoded from the VIN is not refused.
     let exchange = begin(&garage).await;
     assert_eq!(sent(&exchange), [first.id], "the server still has the VIN in the first one");
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 3 })], Vec::new(), "3.aa").await;
+    finish(&garage, exchange, vec![applied(3)], Vec::new(), "3.aa").await;
     let exchange = begin(&garage).await;
     assert_eq!(sent(&exchange), []);
     finish(&garage, exchange, Vec::new(), Vec::new(), "3.ab").await;
 
     garage.edit_vehicle(first.id, &draft(json!({ "vin": null, "licensePlate": "P" }))).await.expect("edited");
     let exchange = begin(&garage).await;
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 4 })], Vec::new(), "4.aa").await;
+    finish(&garage, exchange, vec![applied(4)], Vec::new(), "4.aa").await;
     let exchange = begin(&garage).await;
     assert_eq!(sent(&exchange), [second.id]);
 }
@@ -106,17 +118,14 @@ async fn a_vin_is_not_taken_while_the_server_refuses_to_free_it() {
 #[tokio::test]
 async fn a_removed_vehicle_takes_no_vin_that_the_server_has_in_another_one() {
     let folder = Folder::new();
-    let garage = opened(&folder).await;
-    let first = add(&garage, json!({ "vin": ACCORD })).await;
-    let exchange = begin(&garage).await;
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 1 })], Vec::new(), "1.aa").await;
+    let (garage, first) = with_sent(&folder, json!({ "vin": ACCORD })).await;
     garage.edit_vehicle(first.id, &draft(json!({ "vin": null, "licensePlate": "P" }))).await.expect("edited");
     let second = add(&garage, json!({ "vin": ACCORD })).await;
     let exchange = begin(&garage).await;
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 2 })], Vec::new(), "2.aa").await;
+    finish(&garage, exchange, vec![applied(2)], Vec::new(), "2.aa").await;
     let exchange = begin(&garage).await;
     assert_eq!(sent(&exchange), [second.id]);
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 3 })], Vec::new(), "3.aa").await;
+    finish(&garage, exchange, vec![applied(3)], Vec::new(), "3.aa").await;
 
     garage.remove_vehicle(second.id).await.expect("removed");
     // The server was restored, and has lost the second vehicle and the edit of the first.
@@ -143,7 +152,7 @@ async fn two_vehicles_can_become_one_the_other_way_round_after_the_server_was_re
     finish(&garage, exchange, vec![exists], changes, "2.aa").await;
     let exchange = begin(&garage).await;
     assert_eq!(operations(&exchange)[0].record_id.to_string(), theirs, "the color is sent");
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 3 })], Vec::new(), "3.aa").await;
+    finish(&garage, exchange, vec![applied(3)], Vec::new(), "3.aa").await;
 
     // The server has lost all of it, and another device has sent the vehicle that was an alias.
     let exchange = begin(&garage).await;
@@ -161,18 +170,18 @@ async fn two_vehicles_can_become_one_the_other_way_round_after_the_server_was_re
     for cursor in 2..8 {
         let exchange = begin(&garage).await;
         let Some(operation) = operations(&exchange).first().cloned() else {
-            finish_in(&garage, exchange, Vec::new(), Vec::new(), cursor).await;
+            finish(&garage, exchange, Vec::new(), Vec::new(), &format!("{cursor}.bb")).await;
             vehicles = garage.all_vehicles(Default::default()).await.expect("a list");
             break;
         };
         let (result, changes) = match (operation.kind, operation.record_id == ours.id) {
             (OperationKind::Create | OperationKind::Restore, false) => (
-                json!({ "opId": operation.op_id, "status": "exists", "current": vehicle(ours.id, 1, ACCORD) }),
+                json!({ "status": "exists", "current": vehicle(ours.id, 1, ACCORD) }),
                 vec![alias(theirs, cursor, ours.id)],
             ),
-            _ => (json!({ "opId": operation.op_id, "status": "applied", "version": cursor }), Vec::new()),
+            _ => (applied(cursor), Vec::new()),
         };
-        finish_in(&garage, exchange, vec![result], changes, cursor).await;
+        finish(&garage, exchange, vec![result], changes, &format!("{cursor}.bb")).await;
     }
     assert_eq!(vehicles.iter().map(|it| it.id).collect::<Vec<_>>(), [ours.id], "sync comes to an end");
     let color = serde_json::to_value(&vehicles[0]).expect("JSON")["color"].clone();
@@ -185,10 +194,7 @@ async fn two_vehicles_can_become_one_the_other_way_round_after_the_server_was_re
 #[tokio::test]
 async fn what_was_edited_here_is_not_replaced_by_the_state_of_another_database() {
     let folder = Folder::new();
-    let garage = opened(&folder).await;
-    let ours = add(&garage, json!({ "vin": ACCORD, "color": "Red" })).await;
-    let exchange = begin(&garage).await;
-    finish(&garage, exchange, vec![json!({ "status": "applied", "version": 1 })], Vec::new(), "1.aa").await;
+    let (garage, ours) = with_sent(&folder, json!({ "vin": ACCORD, "color": "Red" })).await;
     let exchange = begin(&garage).await;
     let mut other = reset(100 << 32);
     other["lineage"] = json!([["x", 1], ["y", 100_i64 << 32]]);
@@ -199,17 +205,9 @@ async fn what_was_edited_here_is_not_replaced_by_the_state_of_another_database()
     let exchange = begin(&garage).await;
     let mut theirs = vehicle(ours.id, 101 << 32, ACCORD);
     theirs["fields"]["color"] = json!("Blue");
-    finish_in(&garage, exchange, Vec::new(), vec![theirs], 2).await;
+    finish(&garage, exchange, Vec::new(), vec![theirs], "2.bb").await;
     let conflicts = garage.conflicts().await.expect("conflicts");
     let conflict = conflicts.iter().find(|it| it.field == "color").expect("a conflict about the color");
     let value = |value: &Option<FieldValue>| value.as_ref().map(ToString::to_string).unwrap_or_default();
     assert_eq!((value(&conflict.value), value(&conflict.alternatives[0].value)), ("Blue".to_owned(), "Red".to_owned()));
-}
-
-async fn finish_in(garage: &Garage, exchange: Exchange, results: Vec<Value>, changes: Vec<Value>, cursor: i64) {
-    let response = json!({
-        "account": "ada", "epoch": "e2", "results": results, "changes": changes, "cursor": format!("{cursor}.bb"),
-        "more": true,
-    });
-    respond(garage, exchange, response).await;
 }
